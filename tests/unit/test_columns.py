@@ -2,6 +2,7 @@
 
 import polars as pl
 import pytest
+
 from reference_tables.columns import (
     FORMATS,
     ColumnsError,
@@ -32,7 +33,7 @@ def test_what_grouping_reads_is_always_in_the_frame() -> None:
 
 def test_schema_keeps_canonical_order_and_types() -> None:
     schema = case_schema(["total_cost_fen", "admission_time"])
-    assert list(schema)[0] == "row"
+    assert next(iter(schema)) == "row"
     assert list(schema).index("diagnoses") < list(schema).index("total_cost_fen")
     assert schema["diagnoses"] == pl.List(pl.String)
     assert schema["total_cost_fen"] == pl.Int64()
