@@ -1,0 +1,96 @@
+"""Finding and loading grouping schemes: built-in packs by id, folders of CSV, official workbooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from reference_tables.drg_pack import DrgPack, pack_schema
+from reference_tables.manifest import MANIFEST, FileEntry, Manifest, read_manifest, verify_files
+from reference_tables.pack_build import PackIdentity, build_pack
+from reference_tables.problems import Problem, TablesRefused
+from reference_tables.table_checks import Tables
+from reference_tables.table_files import TableText, read_table
+
+__all__ = ["DrgPack", "built_in_packs", "find_pack", "read_pack"]
+
+
+def read_pack(path: Path) -> DrgPack:
+    """Load a pack folder and check all of it.
+
+    With a manifest the files must match it byte for byte; without one the pack is unverified (TB50). Raises
+    TablesRefused with every problem found, warnings included, when the pack cannot be used.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise TablesRefused(str(path), [_not_found(str(path))])
+    manifest, problems = read_manifest(path)
+    if manifest is None and not problems:
+        problems = [Problem("TB50", file=MANIFEST)]
+    read: dict[str, TableText] = {}
+    for name, kind in pack_schema().tables.items():
+        if kind.required or (path / kind.file).exists():
+            read[name] = read_table(path / kind.file, kind.columns)
+    for table in read.values():
+        problems += table.problems
+    if manifest is not None:
+        problems += _verify(manifest, read)
+    tables = Tables(
+        {name: table.frame for name, table in read.items() if table.frame is not None},
+        {name: kind.file for name, kind in pack_schema().tables.items()},
+    )
+    return build_pack(tables, _identity(path, manifest), manifest, problems)
+
+
+def _verify(manifest: Manifest, read: Mapping[str, TableText]) -> list[Problem]:
+    kinds = pack_schema().tables
+    found = {
+        kinds[name].file: FileEntry(table.sha256, table.records)
+        for name, table in read.items()
+        if table.sha256
+    }
+    columns = {kind.file: ",".join(kind.columns) for kind in kinds.values()}
+    missing = {kinds[name].file for name, table in read.items() if not table.sha256}
+    return [
+        problem
+        for problem in verify_files(manifest.files, found, columns)
+        if not (problem.code == "TB02" and problem.file in missing)
+    ]
+
+
+def _identity(path: Path, manifest: Manifest | None) -> PackIdentity:
+    if manifest is None:
+        return PackIdentity(path.resolve().name, "", path.resolve().name, None)
+    return PackIdentity(manifest.id, manifest.version, manifest.name, manifest.newborn_weight)
+
+
+@cache
+def built_in_packs() -> Mapping[str, Path]:
+    """The packs that come with the program: id -> folder, sorted by id."""
+    folder = Path(str(resources.files("reference_tables") / "packs"))
+    return {entry.name: entry for entry in sorted(folder.iterdir()) if (entry / MANIFEST).exists()}
+
+
+@cache
+def _built_in(name: str) -> DrgPack:
+    return read_pack(built_in_packs()[name])
+
+
+def find_pack(name_or_path: str | Path) -> DrgPack:
+    """A pack by the id of a built-in one, by folder, or by official workbook (.xlsx).
+
+    Raises TablesRefused: TB01 when there is no such pack, otherwise whatever the pack itself shows.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, str) and text in built_in_packs():
+        return _built_in(text)
+    path = Path(name_or_path)
+    if path.is_dir():
+        return read_pack(path)
+    raise TablesRefused(text, [_not_found(text)])
+
+
+def _not_found(name: str) -> Problem:
+    return Problem("TB01", {"name": name, "known": "、".join(built_in_packs())}, value=name)
