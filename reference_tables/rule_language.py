@@ -44,9 +44,7 @@ from reference_tables.rule_ast import (
 _ESCAPE = re.compile(r"_x[0-9A-Fa-f]{4}_")  # a spreadsheet export's leftover for a control character
 _BLANK = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")
 _SIGNS = {"≤": "<=", "≥": ">=", "≠": "!=", "==": "=", "<>": "!="}
-_TOKEN = re.compile(
-    r"(?P<blank>\s+)|(?P<sign>==|<>|<=|>=|!=|[<>=≤≥≠])|(?P<mark>[(){},∩])|(?P<word>-?[\w.\-]+)"
-)
+_TOKEN = re.compile(r"(?P<blank>\s+)|(?P<sign>==|<>|<=|>=|!=|[<>=≤≥≠])|(?P<mark>[(){},∩])|(?P<word>-?[\w.\-]+)")
 _KEYWORDS = frozenset({"and", "or", "not", "in", "length"})
 _WANT_PRIMARY = "a condition: ( , 1, 0, a field, {fields} or length( …"
 MAX_DEPTH = 100
