@@ -59,7 +59,7 @@ class Grouper:
             "mdc": [answer.mdc for answer in self.answers],
             "adrg": [answer.adrg for answer in self.answers],
             "drg": [answer.drg for answer in self.answers],
-            "drg_name": [answer.name for answer in self.answers],
+            "name": [answer.name for answer in self.answers],
         }
         self.pool_series = {name: pl.Series(name, values) for name, values in self.pools.items()}
         self.reason_of_path = [answer.reason for answer in self.answers]

@@ -57,7 +57,7 @@ RESULT_SCHEMA: dict[str, pl.DataType] = {
     "mdc": pl.String(),
     "adrg": pl.String(),
     "drg": pl.String(),
-    "drg_name": pl.String(),
+    "name": pl.String(),
     "severity": pl.String(),
     "used_codes": pl.String(),
 }

@@ -1,0 +1,254 @@
+"""Files in, results out: read, normalize, group and write block by block, in order, in bounded memory."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+
+from grouper.compile import CompiledScheme
+from grouper.encode import encode_cases
+from grouper.engine import Grouper, grouper_of
+from grouper.intake import CaseBlock, IntakeError, SourceInfo, read_cases
+from grouper.normalize import Edition, normalize_codes
+from grouper.result import Reason
+from grouper.unknown_codes import UnknownCodes
+from grouper.validate import BatchValidator
+from reference_tables.problems import PROBLEM_SCHEMA, Level, problem_frame
+
+BLOCK_ROWS = 1 << 17
+OUTPUT_COLUMNS = (
+    "case_id", "status", "reason", "mdc", "adrg", "drg", "name", "severity", "used_codes", "reason_zh",
+    "file", "row",
+)  # fmt: skip
+
+
+class Sink(Protocol):
+    """Where result or problem frames go, one after the other."""
+
+    def write(self, frame: pl.DataFrame) -> None: ...
+
+
+@dataclass
+class Summary:
+    """What a run did: counts over all files. `seconds` is wall time, kept out of everything that is hashed."""
+
+    rows: int = 0
+    status: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    problems: Counter[str] = field(default_factory=Counter)
+    levels: Counter[str] = field(default_factory=Counter)
+    sources: list[SourceInfo] = field(default_factory=list)
+    unusable: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Cases a second, reading and writing included."""
+        return self.rows / self.seconds if self.seconds else 0.0
+
+    def add_problems(self, problems: pl.DataFrame) -> None:
+        for code, level, count in problems.group_by("code", "level").len().iter_rows():
+            self.problems[code] += count
+            self.levels[level] += count
+
+    def add_results(self, results: pl.DataFrame) -> None:
+        self.rows += results.height
+        for status, reason, count in results.group_by("status", "reason").len().iter_rows():
+            self.status[status] += count
+            if reason:
+                self.reasons[reason] += count
+
+
+@dataclass(frozen=True)
+class GroupedBlock:
+    """One block's results (OUTPUT_COLUMNS) and problems (PROBLEM_SCHEMA), in input order."""
+
+    source: SourceInfo
+    results: pl.DataFrame
+    problems: pl.DataFrame
+
+
+Progress = Callable[[SourceInfo, int], None]
+
+
+def group_files(
+    paths: Sequence[str],
+    scheme: CompiledScheme,
+    results: Sink | None,
+    *,
+    problems: Sink | None = None,
+    fmt: str = "auto",
+    edition: Edition = "insurance",
+    strict: bool = False,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Summary:
+    """Group every case of some files and hand the frames on in input order.
+
+    A file that cannot be read at all is listed in `Summary.unusable` with its problems; the others are
+    grouped. With `strict` the quality rules run over each whole file first, and what they reject is INVALID.
+    The frames do not depend on `threads` or on where blocks are cut.
+    """
+    started = time.perf_counter()
+    summary = Summary()
+    stages = _Stages(grouper_of(scheme), edition)
+    for path in paths:
+        try:
+            blocks = read_cases(path, fmt=fmt, block_rows=BLOCK_ROWS, columns="grouping")
+            rejected = _rejected_rows(path, fmt, edition) if strict else None
+            for done in _in_order(stages, blocks, rejected, threads):
+                if not summary.sources or summary.sources[-1] is not done.source:
+                    summary.sources.append(done.source)
+                summary.add_results(done.results)
+                summary.add_problems(done.problems)
+                if results is not None:
+                    results.write(done.results)
+                if problems is not None and done.problems.height:
+                    problems.write(done.problems)
+                if progress is not None:
+                    progress(done.source, summary.rows)
+        except IntakeError as error:
+            frame = problem_frame(error.problems)
+            summary.unusable.append(path)
+            summary.add_problems(frame)
+            if problems is not None:
+                problems.write(frame)
+    summary.seconds = time.perf_counter() - started
+    return summary
+
+
+class _Stages:
+    """What happens to one block, start to end; holds no state between blocks."""
+
+    def __init__(self, grouper: Grouper, edition: Edition) -> None:
+        self.grouper = grouper
+        self.edition = edition
+        self.unknown = UnknownCodes(grouper.scheme)
+
+    def run(self, block: CaseBlock, rejected: pl.Series | None) -> GroupedBlock:
+        scheme, file = self.grouper.scheme, block.source.path
+        cases, refused = normalize_codes(block.cases, self.edition, file=file)
+        if rejected is not None:
+            cases = _mark_rejected(cases, rejected)
+        encoded = encode_cases(cases, scheme.indexes, scheme.pack.newborn_weight)
+        found = self.grouper.encoded(encoded, cases)
+        results = found.with_columns(pl.lit(file).alias("file")).select(OUTPUT_COLUMNS)
+        listed = [block.problems, refused, self.unknown.problems(cases, encoded, file=file)]
+        problems = pl.concat([frame for frame in listed if frame.height] or [pl.DataFrame(schema=PROBLEM_SCHEMA)])
+        return GroupedBlock(block.source, results, problems.sort("row", maintain_order=True))
+
+
+def _in_order(
+    stages: _Stages, blocks: Iterator[CaseBlock], rejected: pl.Series | None, threads: int
+) -> Iterator[GroupedBlock]:
+    """Blocks grouped by `threads` workers, given back in input order, few in memory at a time."""
+    if threads <= 1:
+        for block in blocks:
+            yield stages.run(block, rejected)
+        return
+    waiting: deque[Future[GroupedBlock]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for block in blocks:
+            waiting.append(pool.submit(stages.run, block, rejected))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def validate_files(
+    paths: Sequence[str],
+    problems: Sink,
+    *,
+    fmt: str = "auto",
+    edition: Edition = "insurance",
+    progress: Progress | None = None,
+) -> tuple[Summary, Mapping[str, Sequence[str]]]:
+    """Run the quality rules over every case of some files, each file as one batch.
+
+    Returns the summary and, by rule, the columns for lack of which it was not applied anywhere.
+    """
+    started = time.perf_counter()
+    summary = Summary()
+    not_applied: dict[str, Sequence[str]] = {}
+    for path in paths:
+        try:
+            for source, cases, frame, missing in _validated(path, fmt, edition):
+                if source is not None and (not summary.sources or summary.sources[-1] is not source):
+                    summary.sources.append(source)
+                summary.rows += cases
+                summary.add_problems(frame)
+                if frame.height:
+                    problems.write(frame)
+                not_applied.update(missing)
+                if progress is not None and source is not None:
+                    progress(source, summary.rows)
+        except IntakeError as error:
+            frame = problem_frame(error.problems)
+            summary.unusable.append(path)
+            summary.add_problems(frame)
+            problems.write(frame)
+    summary.seconds = time.perf_counter() - started
+    return summary, not_applied
+
+
+def _validated(
+    path: str, fmt: str, edition: Edition
+) -> Iterator[tuple[SourceInfo | None, int, pl.DataFrame, Mapping[str, Sequence[str]]]]:
+    """(source, cases, problems, rules not applied) block by block, then what only the whole file shows."""
+    validator: BatchValidator | None = None
+    source: SourceInfo | None = None
+    for block in read_cases(path, fmt=fmt, block_rows=BLOCK_ROWS, columns="all"):
+        source = block.source
+        if validator is None:
+            validator = BatchValidator(file=source.path)
+        cases, refused = normalize_codes(block.cases, edition, file=source.path)
+        found = validator.add(cases)
+        yield source, cases.height, pl.concat([block.problems, refused, found]), {}
+    if validator is not None:
+        last = validator.finish()
+        yield source, 0, last.problems, last.not_applied
+
+
+def _rejected_rows(path: str, fmt: str, edition: Edition) -> pl.Series:
+    """Rows of a file that some quality rule rejects."""
+    frames = [
+        frame.filter(pl.col("level") == Level.REJECT.value)["row"] for _, _, frame, _ in _validated(path, fmt, edition)
+    ]
+    return pl.concat([pl.Series("row", [], dtype=pl.UInt32), *frames]).unique().sort()
+
+
+def _mark_rejected(cases: pl.DataFrame, rejected: pl.Series) -> pl.DataFrame:
+    mark = pl.when(pl.col("row").is_in(rejected.implode())).then(pl.lit(Reason.QUALITY_REJECT.value))
+    defect = pl.col("defect") if "defect" in cases.columns else pl.lit(None, dtype=pl.String)
+    return cases.with_columns(pl.coalesce(defect, mark).alias("defect"))
+
+
+def summary_dict(summary: Summary, scheme: CompiledScheme | None) -> dict[str, object]:
+    """The summary as plain values for JSON."""
+    found: dict[str, object] = {
+        "rows": summary.rows,
+        "status": dict(sorted(summary.status.items())),
+        "reasons": dict(sorted(summary.reasons.items())),
+        "problems": dict(sorted(summary.problems.items())),
+        "unusable_files": summary.unusable,
+        "sources": [
+            {"path": Path(source.path).name, "format": source.format, "encoding": source.encoding}
+            for source in summary.sources
+        ],
+        "seconds": round(summary.seconds, 3),
+        "cases_per_second": round(summary.rate),
+    }
+    if scheme is not None:
+        pack = scheme.pack
+        found["scheme"] = {
+            "id": pack.id, "version": pack.version, "sha256": pack.sha256, "data_level": pack.data_level,
+        }  # fmt: skip
+    return found
