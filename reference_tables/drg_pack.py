@@ -50,9 +50,7 @@ def pack_schema() -> PackSchema:
     text = (resources.files("reference_tables") / "pack_schema.toml").read_text(encoding="utf-8")
     data: dict[str, Any] = tomllib.loads(text)
     return PackSchema(
-        tables={
-            name: TableKind(name, body["columns"], body["required"]) for name, body in data["tables"].items()
-        },
+        tables={name: TableKind(name, body["columns"], body["required"]) for name, body in data["tables"].items()},
         last=data["last"],
         levels=tuple(data["levels"]["cc"]),
         meta={key: tuple(body.get("values", ())) for key, body in data["meta"].items()},
@@ -118,9 +116,7 @@ def content_checksum(
     total = sha256()
     for name, frame in tables.items():
         columns = list(pack_schema().tables[name].columns)
-        lines = frame.select(
-            pl.concat_str(pl.col(columns).cast(pl.String).fill_null(""), separator="\x1f")
-        ).to_series()
+        lines = frame.select(pl.concat_str(pl.col(columns).cast(pl.String).fill_null(""), separator="\x1f")).to_series()
         ordered = lines if name in GROUP_TABLES else lines.sort()
         total.update(f"\x1d{name}\x1e".encode())
         total.update("\x1e".join(ordered.to_list()).encode())

@@ -139,9 +139,7 @@ class _Fields:
         if not all(isinstance(value, dict) for value in values):
             self.complain(key, f"应写成 [[{key}]]")
             return []
-        return [
-            _Fields(value, f"{key}[{at + 1}].", self.text, self.problems) for at, value in enumerate(values)
-        ]
+        return [_Fields(value, f"{key}[{at + 1}].", self.text, self.problems) for at, value in enumerate(values)]
 
     def finish(self) -> None:
         for key in self.data:
@@ -187,9 +185,7 @@ def _manifest(fields: _Fields) -> Manifest:
         sources=tuple(_source(item) for item in fields.tables("sources", required=True)),
         amendments=tuple(_amendment(item) for item in fields.tables("amendments", required=False)),
         open_questions=fields.texts("open_questions", required=False),
-        workbook=_workbook(_Fields(workbook, "workbook.", fields.text, fields.problems))
-        if workbook
-        else None,
+        workbook=_workbook(_Fields(workbook, "workbook.", fields.text, fields.problems)) if workbook else None,
     )
     fields.finish()
     return manifest

@@ -68,9 +68,7 @@ def manifest_text(manifest: Manifest) -> str:
             lines += _pair(sheet, count)
     for file, entry in manifest.files.items():
         lines += ["", f"[files.{_key(file)}]", f"sha256 = {_value(entry.sha256)}", f"rows = {entry.rows}"]
-    lines += _array_of_tables("sources", manifest.sources) + _array_of_tables(
-        "amendments", manifest.amendments
-    )
+    lines += _array_of_tables("sources", manifest.sources) + _array_of_tables("amendments", manifest.amendments)
     return "\n".join(lines) + "\n"
 
 

@@ -46,11 +46,7 @@ def read_pack(path: Path) -> DrgPack:
 
 def _verify(manifest: Manifest, read: Mapping[str, TableText]) -> list[Problem]:
     kinds = pack_schema().tables
-    found = {
-        kinds[name].file: FileEntry(table.sha256, table.records)
-        for name, table in read.items()
-        if table.sha256
-    }
+    found = {kinds[name].file: FileEntry(table.sha256, table.records) for name, table in read.items() if table.sha256}
     columns = {kind.file: ",".join(kind.columns) for kind in kinds.values()}
     missing = {kinds[name].file for name, table in read.items() if not table.sha256}
     return [

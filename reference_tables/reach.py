@@ -52,9 +52,7 @@ def _families(tables: Tables, name: str, trees: Iterable[Node]) -> dict[str, lis
     return families
 
 
-def _one_family(
-    tables: Tables, name: str, siblings: list[_Row], keeping: set[str]
-) -> tuple[list[Problem], bool]:
+def _one_family(tables: Tables, name: str, siblings: list[_Row], keeping: set[str]) -> tuple[list[Problem], bool]:
     """Problems among the children of one parent, and whether together they keep every case."""
     problems: list[Problem] = []
     keeps_all = ""
@@ -85,9 +83,7 @@ def _childless(tables: Tables, name: str) -> list[Problem]:
     child = _CHILD[name]
     parents = set(tables.frames[child].get_column(name).to_list())
     return [
-        tables.problem(
-            name, "TB56", line, "code", code, code=code, child=child.upper(), table=tables.places[child]
-        )
+        tables.problem(name, "TB56", line, "code", code, code=code, child=child.upper(), table=tables.places[child])
         for code, line in tables.frames[name].select("code", LINE).iter_rows()
         if code not in parents
     ]

@@ -115,9 +115,7 @@ def _empty(tables: Tables, name: str, columns: list[str]) -> list[Problem]:
 
 def _duplicate_codes(tables: Tables, name: str) -> list[Problem]:
     frame = tables.frames[name].filter(pl.col("code") != "")
-    repeated = frame.with_columns(first=pl.col(LINE).first().over("code")).filter(
-        pl.col(LINE) != pl.col("first")
-    )
+    repeated = frame.with_columns(first=pl.col(LINE).first().over("code")).filter(pl.col(LINE) != pl.col("first"))
     return [
         tables.problem(name, "TB07", line, "code", code, code=code, first=first)
         for code, line, first in repeated.select("code", LINE, "first").iter_rows()
@@ -185,9 +183,7 @@ def _meta(tables: Tables) -> list[Problem]:
             problems.append(tables.problem("meta", "TB14", line, "key", key, key=key, known="、".join(known)))
         elif known[key] and value not in known[key]:
             allowed = "、".join(known[key])
-            problems.append(
-                tables.problem("meta", "TB15", line, "value", value, key=key, value=value, allowed=allowed)
-            )
+            problems.append(tables.problem("meta", "TB15", line, "value", value, key=key, value=value, allowed=allowed))
         if key in seen:
             problems.append(tables.problem("meta", "TB23", line, "key", key, key=key, first=seen[key]))
         seen.setdefault(key, line)
@@ -207,9 +203,7 @@ def check_rule_sets(tables: Tables, rules: Rules) -> list[Problem]:
                 continue
             unknown = dict.fromkeys(used for used, _ in _uses(tree) if used not in known)
             problems += [
-                tables.problem(
-                    name, "TB11", line, "rule", text, code=code, set=used, table=tables.places["sets"]
-                )
+                tables.problem(name, "TB11", line, "rule", text, code=code, set=used, table=tables.places["sets"])
                 for used in unknown
             ]
     return problems

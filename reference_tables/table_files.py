@@ -168,17 +168,13 @@ def select_columns(
     return _trim(chosen, columns, place, problems)
 
 
-def _trim(
-    frame: pl.DataFrame, columns: Mapping[str, str], place: str, problems: list[Problem]
-) -> pl.DataFrame:
+def _trim(frame: pl.DataFrame, columns: Mapping[str, str], place: str, problems: list[Problem]) -> pl.DataFrame:
     codes = [column for column, kind in columns.items() if kind in {"code", "order"}]
     trimmed = frame.with_columns(pl.col(codes).str.strip_chars())
     for column in codes:
         changed = frame.filter(pl.col(column) != trimmed.get_column(column))
         for line, value in changed.select(LINE, column).iter_rows():
-            problems.append(
-                Problem("TB60", {"column": column}, file=place, row=line, field=column, value=value)
-            )
+            problems.append(Problem("TB60", {"column": column}, file=place, row=line, field=column, value=value))
     return trimmed
 
 
