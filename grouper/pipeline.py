@@ -45,6 +45,7 @@ class Summary:
     problems: Counter[str] = field(default_factory=Counter)
     levels: Counter[str] = field(default_factory=Counter)
     sources: list[SourceInfo] = field(default_factory=list)
+    refusals: list[IntakeError] = field(default_factory=list)
     unusable: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -117,6 +118,7 @@ def group_files(
         except IntakeError as error:
             frame = problem_frame(error.problems)
             summary.unusable.append(path)
+            summary.refusals.append(error)
             summary.add_problems(frame)
             if problems is not None:
                 problems.write(frame)
@@ -193,6 +195,7 @@ def validate_files(
         except IntakeError as error:
             frame = problem_frame(error.problems)
             summary.unusable.append(path)
+            summary.refusals.append(error)
             summary.add_problems(frame)
             problems.write(frame)
     summary.seconds = time.perf_counter() - started

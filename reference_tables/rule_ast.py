@@ -142,8 +142,7 @@ def to_text(node: Node) -> str:
     if isinstance(node, And):
         parts = [to_text(item) for item in node.items]
         return " and ".join(
-            f"({text})" if isinstance(item, Or) else text
-            for item, text in zip(node.items, parts, strict=True)
+            f"({text})" if isinstance(item, Or) else text for item, text in zip(node.items, parts, strict=True)
         )
     return " or ".join(to_text(item) for item in node.items)
 

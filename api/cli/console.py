@@ -1,0 +1,137 @@
+"""What every command shares: messages on standard error, progress, summaries, exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import NoReturn
+
+import orjson
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from grouper.compile import CompiledScheme
+from grouper.intake import SourceInfo
+from grouper.pipeline import Progress, Summary
+from grouper.result import STATUS_ZH, reason_text
+from grouper.schemes import open_scheme
+from reference_tables.problems import LEVEL_ZH, Level, Problem, TablesRefused, catalogue
+
+DATA_LEVEL_ZH = {
+    "official": "官方发布",
+    "reference": "参考实现（非官方）",
+    "synthetic": "合成数据",
+    "unverified": "未经核验",
+}
+SHOWN = 8
+_PROGRESS_AFTER = 2.0  # seconds a person waits before wanting to see something move
+
+
+class Exit(IntEnum):
+    """0 ok, 1 problems found, 2 usage, 3 pack or policy unusable, 4 environment."""
+
+    OK = 0
+    PROBLEMS = 1
+    USAGE = 2
+    TABLES = 3
+    ENVIRONMENT = 4
+
+
+def err() -> Console:
+    """The console on standard error, made anew so that a redirected stream is honoured."""
+    return Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def fail(message: str, code: Exit) -> NoReturn:
+    """Say why on standard error and leave with an exit code."""
+    err().print(f"[bold red]错误[/] {escape(message)}")
+    raise typer.Exit(code)
+
+
+def load_scheme(name: str) -> CompiledScheme:
+    """Open a scheme or leave with code 3 and every problem found."""
+    try:
+        return open_scheme(name)
+    except TablesRefused as error:
+        err().print(f"[bold red]分组方案不可用[/] {escape(error.what)}")
+        print_problems(error.problems)
+        raise typer.Exit(Exit.TABLES) from None
+
+
+def print_problems(problems: Iterable[Problem]) -> None:
+    """Every problem on a line of its own, errors before warnings."""
+    console = err()
+    ranked = sorted(problems, key=lambda problem: list(Level).index(problem.level))
+    for problem in ranked:
+        colour = "red" if problem.level in {Level.ERROR, Level.REJECT} else "yellow"
+        console.print(f"  [{colour}]{escape(str(problem))}[/]")
+
+
+def print_json(value: object) -> None:
+    """A value as JSON on standard output."""
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS) + b"\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def progress_line() -> Iterator[Progress]:
+    """A line on standard error with cases done, once the work lasts longer than a person likes to wait."""
+    started = time.monotonic()
+    console = err()
+    with console.status("") as status:
+        status.stop()
+
+        def show(source: SourceInfo, rows: int) -> None:
+            passed = time.monotonic() - started
+            if passed > _PROGRESS_AFTER and console.is_terminal:
+                status.start()
+                status.update(f"{escape(os.path.basename(source.path))}  已处理 {rows:,} 例  {rows / passed:,.0f} 例/秒")
+
+        yield show
+
+
+def print_summary(summary: Summary, scheme: CompiledScheme | None) -> None:
+    """Counts, top reasons and top problems of a run, in Chinese, on standard error."""
+    console = err()
+    if scheme is not None:
+        pack = scheme.pack
+        level = DATA_LEVEL_ZH.get(pack.data_level, pack.data_level)
+        console.print(
+            f"分组方案 [bold]{escape(pack.id)}[/] {escape(pack.version)}（{level}）  校验值 {pack.sha256[:12]}"
+        )
+    for source in summary.sources:
+        console.print(f"文件 {escape(source.path)}  格式 {source.format}  编码 {source.encoding}")
+    for path in summary.unusable:
+        console.print(f"[red]文件不可用[/] {escape(path)}")
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_row("病例", f"{summary.rows:,}", "", f"{summary.seconds:.2f} 秒，{summary.rate:,.0f} 例/秒")
+    for status, text in STATUS_ZH.items():
+        count = summary.status.get(status, 0)
+        if summary.status:
+            table.add_row(text, f"{count:,}", f"{count / max(1, summary.rows):.2%}", status.value)
+    console.print(table)
+    _top(console, "未正常入组的原因", ((reason_text(code), n) for code, n in summary.reasons.most_common(SHOWN)))
+    known = catalogue()
+    _top(
+        console,
+        "主要问题",
+        (
+            (f"{LEVEL_ZH[known[code].level]} {code} {known[code].message}", n)
+            for code, n in summary.problems.most_common(SHOWN)
+        ),
+    )
+
+
+def _top(console: Console, title: str, rows: Iterable[tuple[str, int]]) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for text, count in rows:
+        table.add_row("  ", f"{count:,}", escape(text))
+    if table.row_count:
+        console.print(f"[bold]{title}[/]")
+        console.print(table)

@@ -1,0 +1,50 @@
+"""The command `drgdip`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from api.cli import explain, group, pack
+from grouper.proof import program_version
+
+app = typer.Typer(
+    name="drgdip",
+    help="DRG/DIP 分组与医保预算：准确、可解释、可复算。",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("group")(group.group)
+app.command("validate")(group.validate)
+app.command("explain")(explain.explain)
+app.command("whatif")(explain.whatif)
+app.add_typer(pack.app, name="pack")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"drgdip {program_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="显示版本")] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8")
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""What produced a result: versions and checksums, so that anyone can produce the same bytes again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+import orjson
+
+from grouper.compile import CompiledScheme
+from grouper.intake import SourceInfo
+from reference_tables.codes import load_code_books
+
+_CHUNK = 1 << 20
+
+
+def program_version() -> str:
+    """The installed version of drgdip."""
+    return metadata.version("drgdip")
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 (hex) of a file's bytes."""
+    total = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            total.update(chunk)
+    return total.hexdigest()
+
+
+def proof_of(
+    sources: list[SourceInfo], scheme: CompiledScheme, options: Mapping[str, str | bool], output: Path
+) -> dict[str, object]:
+    """The proof of one grouping run.
+
+    `run_id` is the sha256 of everything that decides the result (inputs by content, pack, code books,
+    options, program version), so the same inputs give the same id; `output.sha256` is what they gave.
+    """
+    pack = scheme.pack
+    books = load_code_books()
+    deciding: dict[str, object] = {
+        "program": {"name": "drgdip", "version": program_version()},
+        "pack": {"id": pack.id, "version": pack.version, "sha256": pack.sha256, "data_level": pack.data_level},
+        "code_books": {"diagnosis": books.diagnosis.edition, "procedure": books.procedure.edition},
+        "options": dict(options),
+        "inputs": [
+            {"name": Path(source.path).name, "sha256": source.sha256, "format": source.format} for source in sources
+        ],
+    }
+    run_id = hashlib.sha256(orjson.dumps(deciding, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    names = " ".join(Path(source.path).name for source in sources)
+    flags = " ".join(f"--{key} {value}" for key, value in options.items() if value not in {True, False})
+    flags += "".join(f" --{key}" for key, value in options.items() if value is True)
+    return {
+        "run_id": run_id,
+        **deciding,
+        "output": {"name": output.name, "sha256": file_sha256(output)},
+        "recompute": f"drgdip group {names} {flags} -o {output.name}",
+    }
