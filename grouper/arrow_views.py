@@ -57,6 +57,19 @@ _capsule_pointer.restype = ctypes.c_void_p
 _capsule_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
 
 
+class Buffers:
+    """The texts longer than 12 bytes: uint8 arrays by number, made when asked for."""
+
+    def __init__(self, array: _Array) -> None:
+        self._array = array
+        self._count = array.n_buffers - 3
+        self._sizes = _view(array.buffers[array.n_buffers - 1], self._count, np.int64)
+
+    def __getitem__(self, number: int) -> NDArray[np.uint8]:
+        assert 0 <= number < self._count
+        return _view(self._array.buffers[2 + number], int(self._sizes[number]), np.uint8)
+
+
 @dataclass(frozen=True)
 class Views:
     """One chunk of a List(String) column.
@@ -68,7 +81,7 @@ class Views:
 
     offsets: NDArray[np.int64]
     words: NDArray[np.uint64]
-    buffers: tuple[NDArray[np.uint8], ...]
+    buffers: Buffers
     nulls: bool
 
 
@@ -86,11 +99,8 @@ def _chunk(array: _Array) -> Views:
     first, last = (int(raw[0]), int(raw[-1])) if rows else (0, 0)
     words = _view(child.buffers[1], 2 * (child.offset + last), np.uint64).reshape(-1, 2)
     words = words[child.offset + first : child.offset + last]
-    variadic = child.n_buffers - 3
-    sizes = _view(child.buffers[child.n_buffers - 1], variadic, np.int64)
-    buffers = tuple(_view(child.buffers[2 + at], int(sizes[at]), np.uint8) for at in range(variadic))
     offsets = raw - first if rows else np.zeros(1, np.int64)
-    return Views(offsets, words, buffers, child.null_count != 0)
+    return Views(offsets, words, Buffers(child), child.null_count != 0)
 
 
 @contextmanager

@@ -134,13 +134,13 @@ class ContextPlan:
         for name, number_table in self.numbers.items():
             _or_table(words, number_table.table, number_table.places(cases.numbers[name]))
         for kind, table in self.principal.items():
-            _or_table(words, table, _lists(cases, kind).principal())
+            _or_table(words, table, _lists(cases, kind).principal)
         for kind, table in self.single.items():
             _or_table(words, table, cases.way if kind == "way" else cases.department)
         other_levels = self._others(cases, words)
         level_places: NDArray[Any] = other_levels
         if self.principal_levels:
-            first = cases.dx.principal()
+            first = cases.dx.principal
             level_places = other_levels | (self.scheme.levels.of(first, first) << 2)
         _or_table(words, self.level_words, level_places)
         for bit, count in self.counts:
@@ -164,7 +164,7 @@ class ContextPlan:
         places = _other_places(cases.dx, self.scheme.levels.listed != 0)
         if places.size:
             row_of = cases.dx.row_of(places)
-            found = self.scheme.levels.of(cases.dx.principal()[row_of], cases.dx.flat[places])
+            found = self.scheme.levels.of(cases.dx.principal[row_of], cases.dx.flat[places])
             rows, starts = _runs(row_of)
             levels[rows] = np.bitwise_or.reduceat(found, starts)
         return levels
@@ -196,7 +196,7 @@ class ContextPlan:
         if isinstance(node, Count):
             return np.asarray(OPERATIONS[node.operator](self._different(cases, node), node.value))
         if LEVEL_SETS & set(node.sets):
-            first = cases.dx.principal()
+            first = cases.dx.principal
             return np.asarray(_level_true(node, other_levels, self.scheme.levels.of(first, first)))
         true = np.zeros(cases.size, np.bool_)
         for kind in dict.fromkeys(KIND_OF_FIELD[name] for name in node.fields):
@@ -230,7 +230,7 @@ def _or_table(words: Words, table: Words, places: NDArray[Any]) -> None:
 def _other_places(lists: CodeLists, flags: Any) -> NDArray[np.int64]:
     """Places in `lists.flat` of other codes that carry a flag, ascending."""
     flagged = flags.take(lists.flat)
-    flagged[lists.principal_positions()] = False
+    flagged[lists.principal_positions] = False
     return np.flatnonzero(flagged)
 
 
@@ -251,7 +251,7 @@ def _taking_part(
     lists = _lists(cases, kind)
     wanted = inside[lists.flat]
     is_principal = np.zeros(len(lists.flat), np.bool_)
-    is_principal[lists.principal_positions()] = True
+    is_principal[lists.principal_positions] = True
     if not fields & set(_OF_PRINCIPAL):
         wanted &= ~is_principal
     if not fields & set(_OF_OTHERS):

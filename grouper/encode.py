@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -33,10 +34,11 @@ class CodeLists:
     flat: Ids
     offsets: NDArray[np.int64]
 
-    @property
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
         return np.diff(self.offsets)
 
+    @cached_property
     def principal(self) -> Ids:
         """Id of the principal code of each case, 0 = none."""
         first = np.zeros(len(self.offsets) - 1, self.flat.dtype)
@@ -44,6 +46,7 @@ class CodeLists:
         first[filled] = self.flat[self.offsets[filled]]
         return first
 
+    @cached_property
     def principal_positions(self) -> NDArray[np.int64]:
         """Places in `flat` that hold a principal code."""
         return self.offsets[:-1][self.lengths > 0]

@@ -79,9 +79,9 @@ class Grouper:
         """Path of each case before the input check and retries, and MCC/CC bits of its other diagnoses."""
         scheme = self.scheme
         context = self.plan.of(cases)
-        principal = cases.dx.principal()
+        principal = cases.dx.principal
         paths = self.kernel.paths(
-            scheme.dx_class.take(principal), scheme.px_class.take(cases.px.principal()), context.words
+            scheme.dx_class.take(principal), scheme.px_class.take(cases.px.principal), context.words
         )
         if scheme.pack.not_principal:
             paths[self._principal_reason[principal] == 5] = NO_PATH
@@ -173,7 +173,7 @@ class Grouper:
         nothing = answer == self.ungrouped
         if nothing.any():
             principal = np.array([number[reason] for reason in _PRINCIPAL_REASONS], np.uint32)
-            places[nothing] = principal[self._principal_reason[cases.dx.principal()[nothing]]]
+            places[nothing] = principal[self._principal_reason[cases.dx.principal[nothing]]]
         checks = np.array([0, *(number[reason] for reason in _INPUT_REASONS)], np.uint32)
         places = np.where(failed > 0, checks[failed], places)
         pool = [reason.value for reason in known]

@@ -83,13 +83,12 @@ class UsedCodes:
         return frame.select(pl.concat_str(pl.all(), separator="|", ignore_nulls=True).alias("used_codes")).to_series()
 
     def _spelling(self, field: str) -> pl.Series:
-        spelling = self.scheme.indexes[KIND_OF_FIELD[field]].spelling
-        return spelling.replace("", None)
+        return self.scheme.indexes[KIND_OF_FIELD[field]].spelling
 
     def _principal(
         self, field: str, lists: CodeLists, paths: NDArray[np.int32], grouped: NDArray[np.bool_]
     ) -> pl.Series:
-        ids = lists.principal()
+        ids = lists.principal
         used = self._in_union(field, self.union_of[field].take(paths), ids) & grouped
         return self._spelling(field).gather(pl.Series(np.where(used, ids, 0)))
 
@@ -101,13 +100,12 @@ class UsedCodes:
         levels = self.level_mask.take(paths) if field == "QTZD" else np.zeros(len(paths), np.uint8)
         asked = ((union > 0) | (levels > 0)) & grouped
         places = np.flatnonzero(np.repeat(asked, lists.lengths))
-        is_first = np.zeros(len(lists.flat), np.bool_)
-        is_first[lists.principal_positions()] = True
-        places = places[~is_first[places]]
-        rows, ids = lists.row_of(places), lists.flat[places]
+        rows = lists.row_of(places)
+        others = places != lists.offsets[rows]
+        rows, ids = rows[others], lists.flat[places[others]]
         used = self._in_union(field, union[rows], ids)
         if field == "QTZD":
-            principal = cases.dx.principal()[rows]
+            principal = cases.dx.principal[rows]
             used |= (self.scheme.levels.of(principal, ids) & levels[rows]) != 0
         rows, ids = rows[used], ids[used]
         joined = (
