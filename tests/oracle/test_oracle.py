@@ -74,7 +74,7 @@ def test_the_rows_of_zeros_come_last_at_every_level(tmp_path: Path) -> None:
         adrg=[("000", "0000", "", 0), ("BB1", "MDCB", "", 7), ("B00", "MDCB", "", 1)],
         drg=[
             ("0000", "000", "", 0),
-            ("B000", "BB1", "", 1),
+            ("E000", "BB1", "", 1),
             ("BB15", "BB1", "NL > 60", 2),
             ("B000", "B00", ""),
         ],
