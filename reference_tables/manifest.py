@@ -45,12 +45,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """A departure from the source: what was changed, why, which codes, on whose word."""
+    """A departure from the source: what was changed, why, which codes, on whose word, dated as that word."""
 
     what: str
     why: str
     codes: tuple[str, ...]
     source: str
+    date: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,9 @@ class Workbook:
 class Manifest:
     """Identity, validity and provenance of a pack.
 
-    `effective_from` is the first day it applies, `effective_until` the first day it no longer does (None =
-    open). `newborn_weight` says which weight XSRTZ means: at birth or at admission. `statement` tells users
-    how far the content can be trusted.
+    `effective_from` is the first day it applies (None = not known), `effective_until` the first day it no
+    longer does (None = open). `newborn_weight` says which weight XSRTZ means: at birth or at admission.
+    `statement` tells users how far the content can be trusted.
     """
 
     id: str
@@ -80,7 +81,7 @@ class Manifest:
     version: str
     name: str
     region: str
-    effective_from: date
+    effective_from: date | None
     effective_until: date | None
     newborn_weight: NewbornWeight
     data_level: DataLevel
@@ -165,7 +166,7 @@ def read_manifest(folder: Path) -> tuple[Manifest | None, list[Problem]]:
 
 
 def _manifest(fields: _Fields) -> Manifest:
-    start = fields.take("effective_from", date)
+    start = fields.take("effective_from", date, required=False)
     until = fields.take("effective_until", date, required=False)
     if start and until and until <= start:
         fields.complain("effective_until", f"应晚于 {start}")
@@ -176,7 +177,7 @@ def _manifest(fields: _Fields) -> Manifest:
         version=fields.take("version", str),
         name=fields.take("name", str),
         region=fields.take("region", str),
-        effective_from=start or date.min,
+        effective_from=start,
         effective_until=until,
         newborn_weight=fields.choice("newborn_weight", NEWBORN_WEIGHTS),  # type: ignore[arg-type]
         data_level=fields.choice("data_level", DATA_LEVELS),  # type: ignore[arg-type]
@@ -222,6 +223,7 @@ def _amendment(item: _Fields) -> Amendment:
         why=item.take("why", str),
         codes=item.texts("codes", required=True),
         source=item.take("source", str),
+        date=item.take("date", str, "", required=False),
     )
     item.finish()
     return amendment

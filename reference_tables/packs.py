@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from reference_tables.drg_pack import DrgPack, pack_schema
+from reference_tables.importers.drg_workbook import read_workbook
 from reference_tables.manifest import MANIFEST, FileEntry, Manifest, read_manifest, verify_files
 from reference_tables.pack_build import PackIdentity, build_pack
 from reference_tables.problems import Problem, TablesRefused
@@ -85,6 +86,8 @@ def find_pack(name_or_path: str | Path) -> DrgPack:
     path = Path(name_or_path)
     if path.is_dir():
         return read_pack(path)
+    if path.is_file():
+        return read_workbook(path)
     raise TablesRefused(text, [_not_found(text)])
 
 

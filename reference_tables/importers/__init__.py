@@ -1,0 +1,1 @@
+"""Readers that turn published workbooks into packs."""
