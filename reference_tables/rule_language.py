@@ -46,7 +46,7 @@ _BLANK = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")
 _SIGNS = {"≤": "<=", "≥": ">=", "≠": "!=", "==": "=", "<>": "!="}
 _TOKEN = re.compile(r"(?P<blank>\s+)|(?P<sign>==|<>|<=|>=|!=|[<>=≤≥≠])|(?P<mark>[(){},∩])|(?P<word>-?[\w.\-]+)")
 _KEYWORDS = frozenset({"and", "or", "not", "in", "length"})
-_WANT_PRIMARY = "a condition: ( , 1, 0, a field, {fields} or length( …"
+_WANT_PRIMARY = "一个条件（括号、1、0、字段名、{字段} 或 length）"
 MAX_DEPTH = 100
 
 
@@ -90,7 +90,7 @@ def _tokens(text: str) -> list[_Token]:
     while at < len(folded):
         match = _TOKEN.match(folded, at)
         if match is None:
-            raise RuleError(text, places[at], "a field, a set name, a number or a sign", repr(folded[at]))
+            raise RuleError(text, places[at], "字段名、集合名称、数字或运算符", repr(folded[at]))
         kind = match.lastgroup or ""
         if kind != "blank":
             tokens.append(_Token(kind, match.group(), places[at]))
@@ -111,7 +111,7 @@ class _Parser:
         return self.tokens[self.at]
 
     def fail(self, expected: str) -> NoReturn:
-        found = self.token.text if self.token.kind != "end" else "the end of the rule"
+        found = self.token.text if self.token.kind != "end" else "规则结尾"
         raise RuleError(self.text, self.token.position, expected, found)
 
     def is_word(self, keyword: str) -> bool:
@@ -138,7 +138,7 @@ class _Parser:
             return TRUE
         node = self.disjunction()
         if self.token.kind != "end":
-            self.fail("and, or, or the end of the rule")
+            self.fail("and、or 或规则结尾")
         return node
 
     def disjunction(self) -> Node:
@@ -166,7 +166,7 @@ class _Parser:
         if self.accept_mark("("):
             self.depth += 1
             if self.depth > MAX_DEPTH:
-                self.fail(f"at most {MAX_DEPTH} brackets inside each other")
+                self.fail(f"不超过{MAX_DEPTH}层括号")
             node = self.disjunction()
             self.expect_mark(")")
             self.depth -= 1
@@ -191,7 +191,7 @@ class _Parser:
         fields = self.code_fields()
         negated = self.accept_word("not")
         if not self.accept_word("in"):
-            self.fail("in" if negated else "in or not in")
+            self.fail("in" if negated else "in 或 not in")
         return Member(fields, self.set_names(), negated)
 
     def cardinality(self) -> Count:
@@ -216,7 +216,7 @@ class _Parser:
     def code_field(self) -> str:
         name = self.token.text.upper()
         if self.token.kind != "word" or name not in CODE_FIELDS:
-            self.fail("one of " + ", ".join(CODE_FIELDS))
+            self.fail("编码字段 " + "、".join(CODE_FIELDS))
         self.at += 1
         return name
 
@@ -232,17 +232,17 @@ class _Parser:
     def set_name(self) -> str:
         token = self.token
         if token.kind != "word" or token.text.lower() in _KEYWORDS:
-            self.fail("the name of a set")
+            self.fail("集合名称")
         self.at += 1
         return token.text
 
     def operator_and_value(self) -> tuple[str, int]:
         if self.token.kind != "sign":
-            self.fail("one of " + " ".join(OPERATORS))
+            self.fail("比较运算符 " + " ".join(OPERATORS))
         operator = _SIGNS.get(self.token.text, self.token.text)
         self.at += 1
         if self.token.kind != "word" or re.fullmatch(r"-?[0-9]{1,9}", self.token.text) is None:
-            self.fail("a whole number")
+            self.fail("整数")
         value = int(self.token.text)
         self.at += 1
         return operator, value
