@@ -326,7 +326,7 @@ class _Explanation:
             mdc=answer.mdc,
             adrg=answer.adrg,
             drg=answer.drg,
-            drg_name=answer.name,
+            name=answer.name,
             severity=max(met, default=""),
             used_codes=tuple(self._used_codes(uses)),
         )

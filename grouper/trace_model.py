@@ -254,7 +254,7 @@ class FinalAnswer:
     mdc: str
     adrg: str
     drg: str
-    drg_name: str
+    name: str
     severity: str
     used_codes: tuple[str, ...]
 

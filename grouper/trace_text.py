@@ -1,0 +1,247 @@
+"""A trace as readable Chinese text: the path and its reasons, or with `full` every row that was tried.
+
+Lines carry a kind and an indent, so that a terminal can colour them and a page can lay them out; the plain
+string is the same lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from grouper.result import STATUS_ZH, GroupStatus
+from grouper.trace import answering_walk
+from grouper.trace_model import (
+    AtomStep,
+    CodeFact,
+    CompareResult,
+    CountResult,
+    MemberResult,
+    RowStep,
+    Trace,
+    TriedRow,
+    Walk,
+    WalkStep,
+)
+from grouper.trace_phrases import (
+    code_text,
+    complication_text,
+    number_facts_text,
+    passed_over_text,
+    row_reason,
+    row_title,
+    step_text,
+)
+from reference_tables.problems import catalogue
+from reference_tables.rule_ast import CODE_FIELDS
+
+NEAREST_SHOWN = 12
+_DEPTH = {"mdc": 1, "adrg": 2, "drg": 3}
+_DATA_LEVEL_NOTE = {
+    "reference": "方案数据为参考级，非官方原件",
+    "synthetic": "方案为合成数据，仅供演示，不作结算依据",
+    "unverified": "方案未经核验",
+}
+_WALK_END = {
+    WalkStep.NOTHING_MATCHED: "没有任何一行成立",
+    WalkStep.UNGROUPED: "落入未入组",
+    WalkStep.BARRED: "方案不接受该编码作主要诊断，不再逐行判定",
+}
+
+
+class LineKind(StrEnum):
+    """What a line is, for colouring: TITLE, SECTION headings; PLAIN facts; MET and FAILED conditions; PASSED a
+    fall-through; ANSWER the result; NOTE remarks."""
+
+    TITLE = "TITLE"
+    SECTION = "SECTION"
+    PLAIN = "PLAIN"
+    MET = "MET"
+    FAILED = "FAILED"
+    PASSED = "PASSED"
+    ANSWER = "ANSWER"
+    NOTE = "NOTE"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of text; `indent` in steps of two blanks."""
+
+    kind: LineKind
+    indent: int
+    text: str
+
+    def __str__(self) -> str:
+        return "  " * self.indent + self.text
+
+
+def trace_text(trace: Trace, *, full: bool = False) -> str:
+    """The explanation as one string, lines ended by newlines; `full` for every row tried."""
+    return "".join(f"{line}\n" for line in trace_lines(trace, full=full))
+
+
+def trace_lines(trace: Trace, *, full: bool = False) -> tuple[Line, ...]:
+    """The explanation line by line: result, facts, path, complications, nearest competitors (or all rows)."""
+    walk = answering_walk(trace) or next(iter(trace.walks), None)
+    lines = [*_head(trace), *_facts(trace), *_checks(trace, full=full)]
+    if full:
+        for tried in trace.walks:
+            lines += _every_row(tried)
+    else:
+        lines += _path(trace, walk)
+    lines += _complications(trace)
+    if walk is not None and not full:
+        lines += _nearest(walk)
+    return tuple(lines)
+
+
+def _section(text: str) -> Line:
+    return Line(LineKind.SECTION, 0, text)
+
+
+def _head(trace: Trace) -> Iterator[Line]:
+    place = f"（第 {trace.case.row} 行）" if trace.case.row is not None else ""
+    yield Line(LineKind.TITLE, 0, f"病例 {trace.case.case_id or '（无病例号）'}{place}")
+    scheme = trace.scheme
+    yield Line(LineKind.PLAIN, 0, f"方案 {scheme.name}（{scheme.id}）")
+    if scheme.data_level in _DATA_LEVEL_NOTE:
+        yield Line(LineKind.NOTE, 0, _DATA_LEVEL_NOTE[scheme.data_level])
+    answer = trace.answer
+    codes = " → ".join(code for code in (answer.mdc, answer.adrg, answer.drg) if code)
+    status = STATUS_ZH[GroupStatus(answer.status)]
+    shown = [answer.drg, answer.name, status if status != answer.name else "", f"（{codes}）" if codes else ""]
+    yield Line(LineKind.ANSWER, 0, "结果 " + "  ".join(part for part in shown if part))
+    if answer.severity:
+        yield Line(LineKind.PLAIN, 1, f"严重程度 {answer.severity}")
+    kind = catalogue().get(answer.reason)
+    if kind is not None:
+        text = kind.title if kind.arguments else kind.message
+        yield Line(LineKind.FAILED, 1, f"原因 {answer.reason}：{text}")
+        yield Line(LineKind.NOTE, 1, f"处理 {kind.fix}")
+
+
+def _facts(trace: Trace) -> Iterator[Line]:
+    yield _section("病例资料")
+    missed = frozenset(
+        atom.field
+        for walk in trace.walks
+        for row in walk.rows
+        for atom in (row.atoms[place] for place in row.grounds)
+        if isinstance(atom, CompareResult) and atom.step is AtomStep.NUMBER_UNKNOWN
+    )
+    case = trace.case
+    numbers = number_facts_text(case.numbers, missed)
+    extra = [
+        f"{CODE_FIELDS[field]} {value}"
+        for field, value in (("LYFS", case.discharge_way), ("KS", case.department))
+        if value
+    ]
+    yield Line(LineKind.PLAIN, 1, "，".join([numbers, *extra] if numbers else extra) or "没有可用的数值")
+    for principal, others, facts in (
+        ("主要诊断", "其他诊断", case.diagnoses),
+        ("主要手术操作", "其他手术操作", case.procedures),
+    ):
+        yield from _codes(principal, others, facts)
+
+
+def _codes(principal: str, others: str, facts: tuple[CodeFact, ...]) -> Iterator[Line]:
+    if not facts or facts[0].place > 0:
+        yield Line(LineKind.PLAIN, 1, f"{principal}：无")
+    for fact in facts:
+        label = f"{others} {fact.place}" if fact.place else principal
+        yield Line(LineKind.MET if fact.uses else LineKind.PLAIN, 1, f"{label}：{code_text(fact)}")
+
+
+def _checks(trace: Trace, *, full: bool) -> Iterator[Line]:
+    failed = [check for check in trace.checks if not check.passed]
+    if not failed and not full:
+        return
+    yield _section("输入检查")
+    for check in failed:
+        yield Line(LineKind.FAILED, 1, f"未通过：{catalogue()[check.code].message}")
+    if not failed:
+        yield Line(LineKind.MET, 1, "通过")
+    elif trace.case.defect is None:
+        yield Line(LineKind.NOTE, 1, "输入检查未通过，不再逐行判定")
+
+
+def _path(trace: Trace, walk: Walk | None) -> Iterator[Line]:
+    if walk is None:
+        return
+    yield _section("判定路径")
+    for tried in trace.walks:
+        if len(trace.walks) > 1:
+            yield Line(LineKind.PLAIN, 1, _trial(tried))
+        if tried is walk:
+            yield from _leading(tried)
+        if tried.step in _WALK_END:
+            yield Line(LineKind.PASSED, 1, _WALK_END[tried.step])
+
+
+def _leading(walk: Walk) -> Iterator[Line]:
+    """The rows that led to the answer, and those that opened on the way without a group inside."""
+    for at, row in enumerate(walk.rows):
+        depth, title = _DEPTH[row.level], row_title(row)
+        if row.step in (RowStep.OPENED, RowStep.TAKEN):
+            yield Line(LineKind.MET, depth, f"{title}：{row_reason(row)}")
+        elif row.step is RowStep.PASSED_OVER:
+            yield Line(LineKind.PASSED, depth, f"{title}：{passed_over_text(row, _inside(walk.rows, at))}")
+
+
+def _trial(walk: Walk) -> str:
+    if walk.trial == 0:
+        return "按原有手术操作判定"
+    return f"重试第 {walk.trial} 次，只以手术操作 {walk.procedure} 判定"
+
+
+def _inside(rows: tuple[TriedRow, ...], at: int) -> int:
+    """How many rows of the next level were tried inside the row at this place."""
+    depth, count = _DEPTH[rows[at].level], 0
+    for row in rows[at + 1 :]:
+        if _DEPTH[row.level] <= depth:
+            break
+        count += _DEPTH[row.level] == depth + 1
+    return count
+
+
+def _every_row(walk: Walk) -> Iterator[Line]:
+    yield _section(f"逐行判定：{_trial(walk)}")
+    kinds = {RowStep.FAILED: LineKind.FAILED, RowStep.PASSED_OVER: LineKind.PASSED}
+    for at, row in enumerate(walk.rows):
+        depth = _DEPTH[row.level]
+        text = step_text(row, _inside(walk.rows, at))
+        yield Line(kinds.get(row.step, LineKind.MET), depth, f"{row_title(row)}：{text}")
+        yield Line(LineKind.NOTE, depth + 1, f"规则 {' '.join(row.rule.split()) or '（空，恒为真）'}")
+    if walk.step in _WALK_END:
+        yield Line(LineKind.PASSED, 1, _WALK_END[walk.step])
+
+
+def _complications(trace: Trace) -> Iterator[Line]:
+    yield _section("并发症与合并症")
+    for item in trace.complications:
+        kind = LineKind.FAILED if item.excluded else LineKind.MET if item.decided else LineKind.PLAIN
+        yield Line(kind, 1, complication_text(item))
+    if not trace.complications:
+        yield Line(LineKind.PLAIN, 1, "其他诊断中没有列为 MCC 或 CC 的编码")
+
+
+def nearest_rows(walk: Walk) -> list[TriedRow]:
+    """The failed rows that came near, in the order tried: DRGs of an opened ADRG, and MDCs and ADRGs of which
+    some condition on codes was met."""
+    return [row for row in walk.rows if row.step is RowStep.FAILED and (row.level == "drg" or _half_met(row))]
+
+
+def _half_met(row: TriedRow) -> bool:
+    return any(isinstance(atom, MemberResult | CountResult) and atom.asked and atom.hits for atom in row.atoms)
+
+
+def _nearest(walk: Walk) -> Iterator[Line]:
+    rows = nearest_rows(walk)
+    if not rows:
+        return
+    yield _section("邻近的组为何未入")
+    for row in rows[:NEAREST_SHOWN]:
+        yield Line(LineKind.FAILED, 1, f"{row_title(row)}：{row_reason(row)}")
+    if len(rows) > NEAREST_SHOWN:
+        yield Line(LineKind.NOTE, 1, f"另有 {len(rows) - NEAREST_SHOWN} 行，见完整判定")
