@@ -30,13 +30,13 @@ from grouper.trace_model import (
     MemberResult,
     NumberFact,
     RowStep,
-    SchemeFacts,
     Trace,
     TriedRow,
     Triple,
     Use,
     Walk,
     WalkStep,
+    scheme_facts,
 )
 from grouper.trace_rules import PlacedCode, RuleFacts, RuleReader, judge
 from reference_tables.codes import fold
@@ -171,9 +171,8 @@ class _Explanation:
         taken = next((walk for walk in reversed(walks) if walk.step is WalkStep.ANSWERED), None)
         taken = taken or next((walk for walk in walks if walk.answer), None)
         uses = self._uses(taken)
-        pack = self.scheme.pack
         return Trace(
-            scheme=SchemeFacts(pack.id, pack.version, pack.name, pack.data_level, pack.sha256, pack.newborn_weight),
+            scheme=scheme_facts(self.scheme.pack),
             case=self._case_facts(uses),
             checks=checks,
             retries=self.retries,

@@ -10,6 +10,8 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+from reference_tables.packs import DrgPack
+
 RowLevel = Literal["mdc", "adrg", "drg"]
 CodeKind = Literal["dx", "px"]
 
@@ -280,6 +282,11 @@ class Trace:
         """The trace as dicts, lists, strings, numbers, booleans and None."""
         plain: dict[str, Any] = to_plain(self)
         return plain
+
+
+def scheme_facts(pack: DrgPack) -> SchemeFacts:
+    """What a trace says of the scheme behind it."""
+    return SchemeFacts(pack.id, pack.version, pack.name, pack.data_level, pack.sha256, pack.newborn_weight)
 
 
 def to_plain(value: Any) -> Any:

@@ -1,16 +1,12 @@
-"""A trace as readable Chinese text: the path and its reasons, or with `full` every row that was tried.
-
-Lines carry a kind and an indent, so that a terminal can colour them and a page can lay them out; the plain
-string is the same lines.
-"""
+"""A trace as readable Chinese text: the path and its reasons, or with `full` every row that was tried."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from typing import Protocol
 
 from grouper.result import STATUS_ZH, GroupStatus
+from grouper.text_lines import Line, LineKind, text_of
 from grouper.trace import answering_walk
 from grouper.trace_model import (
     AtomStep,
@@ -19,6 +15,7 @@ from grouper.trace_model import (
     CountResult,
     MemberResult,
     RowStep,
+    SchemeFacts,
     Trace,
     TriedRow,
     Walk,
@@ -50,35 +47,9 @@ _WALK_END = {
 }
 
 
-class LineKind(StrEnum):
-    """What a line is, for colouring: TITLE, SECTION headings; PLAIN facts; MET and FAILED conditions; PASSED a
-    fall-through; ANSWER the result; NOTE remarks."""
-
-    TITLE = "TITLE"
-    SECTION = "SECTION"
-    PLAIN = "PLAIN"
-    MET = "MET"
-    FAILED = "FAILED"
-    PASSED = "PASSED"
-    ANSWER = "ANSWER"
-    NOTE = "NOTE"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of text; `indent` in steps of two blanks."""
-
-    kind: LineKind
-    indent: int
-    text: str
-
-    def __str__(self) -> str:
-        return "  " * self.indent + self.text
-
-
 def trace_text(trace: Trace, *, full: bool = False) -> str:
     """The explanation as one string, lines ended by newlines; `full` for every row tried."""
-    return "".join(f"{line}\n" for line in trace_lines(trace, full=full))
+    return text_of(trace_lines(trace, full=full))
 
 
 def trace_lines(trace: Trace, *, full: bool = False) -> tuple[Line, ...]:
@@ -100,18 +71,42 @@ def _section(text: str) -> Line:
     return Line(LineKind.SECTION, 0, text)
 
 
-def _head(trace: Trace) -> Iterator[Line]:
-    place = f"（第 {trace.case.row} 行）" if trace.case.row is not None else ""
-    yield Line(LineKind.TITLE, 0, f"病例 {trace.case.case_id or '（无病例号）'}{place}")
-    scheme = trace.scheme
+def heading(case_id: str | None, row: int | None, scheme: SchemeFacts) -> Iterator[Line]:
+    """Which case, under which scheme, and how far the scheme's data can be trusted."""
+    place = f"（第 {row} 行）" if row is not None else ""
+    yield Line(LineKind.TITLE, 0, f"病例 {case_id or '（无病例号）'}{place}")
     yield Line(LineKind.PLAIN, 0, f"方案 {scheme.name}（{scheme.id}）")
     if scheme.data_level in _DATA_LEVEL_NOTE:
         yield Line(LineKind.NOTE, 0, _DATA_LEVEL_NOTE[scheme.data_level])
-    answer = trace.answer
+
+
+class Grouped(Protocol):
+    """Anything that carries an answer."""
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def mdc(self) -> str: ...
+    @property
+    def adrg(self) -> str: ...
+    @property
+    def drg(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
+
+def group_text(answer: Grouped) -> str:
+    """A group with its name, status and path: GC13 …  正常入组  （MDCG → GC1 → GC13）."""
     codes = " → ".join(code for code in (answer.mdc, answer.adrg, answer.drg) if code)
     status = STATUS_ZH[GroupStatus(answer.status)]
     shown = [answer.drg, answer.name, status if status != answer.name else "", f"（{codes}）" if codes else ""]
-    yield Line(LineKind.ANSWER, 0, "结果 " + "  ".join(part for part in shown if part))
+    return "  ".join(part for part in shown if part)
+
+
+def _head(trace: Trace) -> Iterator[Line]:
+    yield from heading(trace.case.case_id, trace.case.row, trace.scheme)
+    answer = trace.answer
+    yield Line(LineKind.ANSWER, 0, f"结果 {group_text(answer)}")
     if answer.severity:
         yield Line(LineKind.PLAIN, 1, f"严重程度 {answer.severity}")
     kind = catalogue().get(answer.reason)
