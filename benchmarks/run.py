@@ -1,0 +1,135 @@
+"""`make bench`: cases a second, as ratios to the oracle and to the machine's own limit, with result hashes.
+
+    python -m benchmarks.run [--cases 1000000] [--stream 10000000] [--repeats 5] [--scheme chs-drg-1.1]
+
+Writes out/bench/report.json and compares with benchmarks/baseline.json, the ratios last put on record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.make_cases import make_cases
+from reference_tables.packs import find_pack
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "out" / "bench"
+BASELINE = Path(__file__).with_name("baseline.json")
+SEED = 20261001
+GIB = 1 << 30
+console = Console(width=130)
+
+
+def prepare(scheme: str, cases: int) -> None:
+    """The same cases as canonical frame, list Parquet and joined CSV."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    frame = make_cases(find_pack(scheme), cases, SEED)
+    frame.write_parquet(FOLDER / "canonical.parquet")
+    plain = frame.select(
+        "case_id", "sex", pl.col("age_years").alias("age"), "age_days",
+        pl.col("newborn_birth_weight_g").alias("weight"), "los_days", "discharge_way", "diagnoses", "procedures",
+    )  # fmt: skip
+    plain.write_parquet(FOLDER / "cases.parquet")
+    plain.with_columns(pl.col("diagnoses", "procedures").list.join("|")).write_csv(FOLDER / "cases.csv")
+
+
+def measure(scheme: str, threads: int, repeats: int) -> dict[str, Any]:
+    """All lines in a process of their own with that many threads for polars and for the pipeline."""
+    command = [
+        sys.executable, "-m", "benchmarks.measure", "--scheme", scheme, "--folder", str(FOLDER),
+        "--repeats", str(repeats), "--threads", str(threads),
+    ]  # fmt: skip
+    env = {**os.environ, "POLARS_MAX_THREADS": str(threads)}
+    done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, check=True)
+    found: dict[str, Any] = orjson.loads(done.stdout)
+    return found
+
+
+def stream(scheme: str, cases: int, threads: int) -> dict[str, Any]:
+    """Group a Parquet file of many cases to Parquet in a process of its own; its peak memory and time a case."""
+    source = FOLDER / "stream.parquet"
+    once = pl.read_parquet(FOLDER / "cases.parquet")
+    copies = -(-cases // once.height)
+    (
+        pl.concat([once.lazy().with_columns(case_id=pl.format("{}-{}", pl.lit(at), "case_id")) for at in range(copies)])
+        .head(cases)
+        .sink_parquet(source, row_group_size=1 << 18)
+    )
+    command = [
+        sys.executable, "-m", "api.cli.main", "group", str(source), "--scheme", scheme,
+        "-o", str(FOLDER / "stream-result.parquet"), "--threads", str(threads), "--json",
+    ]  # fmt: skip
+    env = {**os.environ, "POLARS_MAX_THREADS": str(threads)}
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        summary = orjson.loads(child.stdout.read())
+        _, _, usage = os.wait4(child.pid, 0)
+        child.returncode = 0
+    peak = usage.ru_maxrss * 1024
+    return {
+        "cases": summary["rows"], "cases_per_second": summary["cases_per_second"],
+        "peak_gib": round(peak / GIB, 2), "threads": threads,
+    }  # fmt: skip
+
+
+def show(threads: int, found: dict[str, Any], recorded: dict[str, float]) -> None:
+    """The lines of one thread count as a table, with the recorded ratio beside the measured one."""
+    rate = found["oracle_cases_per_second"]
+    table = Table(title=f"{threads} thread(s); the oracle answers {rate:,} cases a second", title_justify="left")
+    for name in ("line", "cases/s", "x oracle", "x limit", "recorded", "limit", "result sha256"):
+        table.add_column(name, justify="right" if name in {"cases/s", "x oracle", "x limit", "recorded"} else "left")
+    for line in found["lines"]:
+        table.add_row(
+            line["name"], f"{line['cases_per_second']:,}", f"{line['over_oracle']:,.0f}", f"{line['over_limit']:.2f}",
+            f"{recorded[line['name']]:.2f}" if line["name"] in recorded else "", line["limit"], line["sha256"][:12],
+        )  # fmt: skip
+    console.print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scheme", default="chs-drg-1.1")
+    parser.add_argument("--cases", type=int, default=1_000_000)
+    parser.add_argument("--stream", type=int, default=10_000_000, help="cases of the streaming run; 0 leaves it out")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--record", action="store_true", help="write the ratios to benchmarks/baseline.json")
+    args = parser.parse_args()
+    console.print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, polars {pl.__version__}"
+    )
+    console.print(f"making {args.cases:,} cases of {args.scheme}, seed {SEED} …")
+    prepare(args.scheme, args.cases)
+    recorded = orjson.loads(BASELINE.read_bytes()) if BASELINE.exists() else {}
+    report: dict[str, Any] = {"scheme": args.scheme, "cases": args.cases, "seed": SEED}
+    for threads in sorted({1, len(os.sched_getaffinity(0))}):
+        report[str(threads)] = found = measure(args.scheme, threads, args.repeats)
+        show(threads, found, recorded.get(str(threads), {}))
+    if args.stream:
+        report["stream"] = found = stream(args.scheme, args.stream, len(os.sched_getaffinity(0)))
+        console.print(
+            f"streamed {found['cases']:,} cases Parquet -> Parquet: {found['cases_per_second']:,} cases/s, "
+            f"peak memory {found['peak_gib']} GiB"
+        )
+    (FOLDER / "report.json").write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    if args.record:
+        ratios = {
+            key: {line["name"]: line["over_limit"] for line in value["lines"]}
+            for key, value in report.items()
+            if key.isdigit()
+        }
+        BASELINE.write_bytes(orjson.dumps(ratios, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+if __name__ == "__main__":
+    main()
