@@ -117,12 +117,18 @@ class SetView:
 View = GroupView | CodeView | SetView
 
 
+def check_pack(name_or_path: str | Path) -> tuple[DrgPack | None, tuple[Problem, ...]]:
+    """A pack and its warnings, or None and everything that refuses it."""
+    try:
+        pack = find_pack(name_or_path)
+    except TablesRefused as refusal:
+        return None, refusal.problems
+    return pack, pack.problems
+
+
 def verify_pack(name_or_path: str | Path) -> list[Problem]:
     """Every problem of a pack, errors and warnings; empty when nothing is to be said against it."""
-    try:
-        return list(find_pack(name_or_path).problems)
-    except TablesRefused as refusal:
-        return list(refusal.problems)
+    return list(check_pack(name_or_path)[1])
 
 
 def show_code(pack: DrgPack, code: str) -> list[View]:
