@@ -1,0 +1,1 @@
+"""Synthetic cases, witness cases and measurements; nothing of the product imports this."""
