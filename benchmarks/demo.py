@@ -1,0 +1,104 @@
+"""`make demo`: a synthetic city's month in the three formats hospitals send, grouped, shown and explained.
+
+Every step is an ordinary command, printed before it runs, so that it can be typed again with other files.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.make_city import make_city_month
+from reference_tables.packs import find_pack
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = Path("out") / "demo"
+SCHEME = "chs-drg-1.1"
+MONTH, HOSPITALS, CASES, SEED = "2026-10", 12, 30_000, 2026
+BAR = 24
+console = Console(width=118, highlight=False)
+
+
+def command(*words: str) -> int:
+    """Print a drgdip command and run it; 0 and 1 (problems found) are both expected of real files."""
+    console.print(f"\n[bold cyan]$ drgdip {' '.join(words)}[/]", soft_wrap=True)
+    code = subprocess.run([sys.executable, "-m", "api.cli.main", *words], cwd=ROOT, check=False).returncode
+    if code not in {0, 1}:
+        sys.exit(code)
+    return code
+
+
+def table(title: str, *columns: str) -> Table:
+    made = Table(title=title, title_justify="left", title_style="bold")
+    for at, name in enumerate(columns):
+        made.add_column(name, justify="right" if at and name not in {"名称", "分组率", "占比"} else "left")
+    return made
+
+
+def show_hospitals(groups: pl.DataFrame) -> None:
+    """How each hospital's file came out."""
+    made = table("各医院分组情况", "文件", "病例", "正常入组", "歧义组", "未入组", "数据无效", "分组率")
+    counted = groups.group_by("file", maintain_order=True).agg(
+        pl.len(), *((pl.col("status") == name).sum().alias(name) for name in ("GROUPED", "AMBIGUOUS", "UNGROUPED", "INVALID"))
+    )  # fmt: skip
+    for file, cases, grouped, ambiguous, ungrouped, invalid in counted.iter_rows():
+        share = grouped / cases
+        bar = "█" * round(share * BAR)
+        made.add_row(
+            Path(file).name,
+            f"{cases:,}",
+            f"{grouped:,}",
+            f"{ambiguous:,}",
+            f"{ungrouped:,}",
+            f"{invalid:,}",
+            f"{bar} {share:.1%}",
+        )
+    console.print(made)
+
+
+def show_groups(groups: pl.DataFrame) -> None:
+    """The most frequent groups of the city."""
+    made = table("病例最多的病组", "DRG", "名称", "病例", "占比")
+    real = groups.filter(pl.col("status") == "GROUPED")
+    top = real.group_by("drg", "name").len().sort(["len", "drg"], descending=[True, False]).head(10)
+    most = top["len"].max()
+    assert isinstance(most, int)
+    for drg, name, count in top.iter_rows():
+        made.add_row(drg, name, f"{count:,}", f"{'█' * round(count / most * BAR)} {count / groups.height:.1%}")
+    console.print(made)
+
+
+def telling_case(groups: pl.DataFrame) -> tuple[str, str]:
+    """A case worth explaining: an operation whose group a complication decided, in the first file."""
+    first = groups.filter(pl.col("file") == groups["file"][0])
+    worth = first.filter((pl.col("severity") == "MCC") & pl.col("used_codes").str.contains(r"\|\d\d\."))
+    return worth["file"][0], worth["case_id"][0]
+
+
+def main() -> None:
+    folder = ROOT / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    console.print(f"[bold]合成城市[/] {MONTH}，{HOSPITALS} 家医院，{CASES:,} 例，三种格式（数据均为合成，种子 {SEED}）")
+    make_city_month(folder, pack=find_pack(SCHEME), hospitals=HOSPITALS, cases=CASES, seed=SEED, month=MONTH)
+    files = sorted(str(FOLDER / path.name) for path in folder.iterdir())
+    output, listed = str(FOLDER / "groups.csv"), str(FOLDER / "worklist.xlsx")
+    command("group", *files, "--scheme", SCHEME, "-o", output)
+    groups = pl.read_csv(ROOT / output, infer_schema=False, missing_utf8_is_empty_string=True)
+    show_hospitals(groups)
+    show_groups(groups)
+    file, case = telling_case(groups)
+    command("explain", file, "--case", case, "--scheme", SCHEME)
+    command("whatif", file, "--case", case, "--scheme", SCHEME)
+    command("validate", *files, "-o", listed)
+    console.print(f"\n逐例结果 [bold]{output}[/]（校验 {output}.proof.json），编码员问题清单 [bold]{listed}[/]")
+
+
+if __name__ == "__main__":
+    main()
