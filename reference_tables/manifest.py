@@ -154,7 +154,7 @@ def read_manifest(folder: Path) -> tuple[Manifest | None, list[Problem]]:
     if not path.exists():
         return None, []
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
         data = tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         found = re.search(r"line (\d+)", str(error))

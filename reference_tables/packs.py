@@ -36,6 +36,7 @@ def read_pack(path: Path) -> DrgPack:
             read[name] = read_table(path / kind.file, kind.columns)
     for table in read.values():
         problems += table.problems
+    problems += _stray(path)
     if manifest is not None:
         problems += _verify(manifest, read)
     tables = Tables(
@@ -49,12 +50,24 @@ def _verify(manifest: Manifest, read: Mapping[str, TableText]) -> list[Problem]:
     kinds = pack_schema().tables
     found = {kinds[name].file: FileEntry(table.sha256, table.records) for name, table in read.items() if table.sha256}
     columns = {kind.file: ",".join(kind.columns) for kind in kinds.values()}
-    missing = {kinds[name].file for name, table in read.items() if not table.sha256}
-    return [
+    reported = {kinds[name].file for name, table in read.items() if not table.sha256}
+    foreign = [name for name in manifest.files if name not in columns]
+    problems = [
+        Problem("TB16", {"key": f"files.{name}", "reason": "不是方案的表"}, file=MANIFEST, value=name)
+        for name in foreign
+    ]
+    return problems + [
         problem
         for problem in verify_files(manifest.files, found, columns)
-        if not (problem.code == "TB02" and problem.file in missing)
+        if not (problem.code == "TB02" and problem.file in {*reported, *foreign})
     ]
+
+
+def _stray(path: Path) -> list[Problem]:
+    files = [kind.file for kind in pack_schema().tables.values()]
+    known = "、".join(files)
+    names = sorted(entry.name for entry in path.iterdir() if entry.suffix.lower() == ".csv")
+    return [Problem("TB61", {"name": name, "known": known}, file=name) for name in names if name not in files]
 
 
 def _identity(path: Path, manifest: Manifest | None) -> PackIdentity:

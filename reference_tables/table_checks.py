@@ -78,7 +78,7 @@ def check_structure(tables: Tables) -> list[Problem]:
     and so is what depends on it: its own problem says enough."""
     problems: list[Problem] = []
     there = set(tables.frames)
-    for name in sorted(there & {"mdc", "adrg", "drg", "sets"}):
+    for name in sorted(there & set(GROUP_TABLES)):
         if tables.frames[name].height == 0:
             problems += [tables.problem(name, "TB25", 0, name=tables.places[name])]
     for name in (name for name in GROUP_TABLES if name in there):
@@ -275,17 +275,20 @@ def _duplicates(tables: Tables, name: str, group: str) -> list[Problem]:
 def _unknown_codes(tables: Tables, name: str, group: str, kinds: Mapping[str, str]) -> list[Problem]:
     """Members that the code book of their kind lacks; without a kind given, `sets` may hold either, the other
     tables hold diagnoses. Discharge ways and departments (kind "none") are in no book."""
-    books = {"diagnosis": load_code_books().diagnosis.folded, "procedure": load_code_books().procedure.folded}
-    books["either"] = pl.concat([books["diagnosis"], books["procedure"]])
-    frame = tables.frames[name].filter(pl.col("code") != "")
-    kind = pl.lit("diagnosis")
+    books = load_code_books()
+    frame = tables.frames[name].filter(pl.col("code") != "").with_columns(folded=fold(pl.col("code")))
     if name == "sets":
         kind = pl.col("set").replace_strict(kinds, default="either", return_dtype=pl.String)
-    frame = frame.with_columns(folded=fold(pl.col("code")), kind=kind)
-    known = pl.any_horizontal(
-        (pl.col("kind") == book) & pl.col("folded").is_in(codes.implode()) for book, codes in books.items()
-    )
-    unknown = frame.filter((pl.col("kind") != "none") & ~known)
+        frame = frame.with_columns(
+            kind=kind,
+            diagnosis=pl.col("folded").is_in(books.diagnosis.folded.implode()),
+            procedure=pl.col("folded").is_in(books.procedure.folded.implode()),
+        )
+        may_be = {book: pl.col("kind").is_in([book, "either"]) & pl.col(book) for book in ("diagnosis", "procedure")}
+        unknown = frame.filter((pl.col("kind") != "none") & ~may_be["diagnosis"] & ~may_be["procedure"])
+    else:
+        unknown = frame.filter(~pl.col("folded").is_in(books.diagnosis.folded.implode()))
+        unknown = unknown.with_columns(kind=pl.lit("diagnosis"))
     owner = _owner(tables, name, group).alias("owner")
     return [
         tables.problem(name, "TB52", line, "code", code, set=label, code=code, book=_BOOK_NAMES[book])

@@ -61,7 +61,7 @@ def read_content(workbook: Workbook) -> Content:
     rows = {name: frame.height for name, frame in frames.items()}
     problems += _counts(tables, sheets, rows)
     fallback = sum(int(_is_fallback(tables.frames[name], name).sum()) for name in GROUP_TABLES)
-    tables = _without_fallback(tables, problems)
+    tables = _never_excluded(_without_fallback(tables, problems))
     problems += _truncated(tables, sheets)
     tables, duplicates = _without_duplicates(tables, sheets, problems)
     tables = _labelled(tables)
@@ -121,6 +121,12 @@ def _without_fallback(tables: Tables, problems: list[Problem]) -> Tables:
                 problems.append(tables.problem(name, "TB84", line, "rule", rule, code=code, rule=rule))
         frames[name] = frames[name].filter(~fallback)
     return replace(tables, frames=frames)
+
+
+def _never_excluded(tables: Tables) -> Tables:
+    words = layout()["never_excluded"]["words"]
+    exclusion = pl.when(pl.col("exclusion").is_in(words)).then(pl.lit("")).otherwise(pl.col("exclusion"))
+    return replace(tables, frames={**tables.frames, "cc": tables.frames["cc"].with_columns(exclusion=exclusion)})
 
 
 def _truncated(tables: Tables, sheets: Mapping[str, str]) -> list[Problem]:

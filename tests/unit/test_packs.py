@@ -79,6 +79,7 @@ WARNED = {
     "column ignored": ({("TB59", "cc.csv", 1)}, {
         "cc.csv": "code,level,exclusion,name\nA41.900,MCC,EX_1,脓毒症\nI10.x00,CC,,高血压\n",
     }),
+    "file ignored": ({("TB61", "metas.csv", 0)}, {"metas.csv": "key,value\n"}),
     "outer blanks": ({("TB60", "cc.csv", 3)}, edited("cc.csv", "I10.x00", " I10.x00")),
 }  # fmt: skip
 
@@ -185,3 +186,17 @@ def test_find_pack_prefers_a_folder_given_as_path(tmp_path: Path) -> None:
     assert find_pack(folder).mdc.height == 3
     assert find_pack(str(folder)).mdc.height == 3
     assert find_pack("chs-drg-1.1").mdc.height == 26
+
+
+def test_a_pack_whose_rules_need_no_code_may_have_no_set(tmp_path: Path) -> None:
+    changes: dict[str, str | None] = {
+        "mdc.csv": "code,name,rule,order\nMDCB,全部,1,1\n",
+        "adrg.csv": "code,name,mdc,rule,order\nBR1,成人,MDCB,NL >= 18,1\n",
+        "drg.csv": "code,name,adrg,rule,order\nBR19,成人,BR1,1,1\n",
+        "sets.csv": "set,code\n",
+        "cc.csv": "code,level,exclusion\n",
+        "exclusion.csv": "exclusion,code\n",
+    }
+    pack = read_pack(write_small(tmp_path / "p", changes))
+    assert (pack.drg.height, pack.sets.height, pack.cc.height) == (1, 0, 0)
+    assert warnings(pack) == {("TB50", "manifest.toml", 0)}

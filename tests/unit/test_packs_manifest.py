@@ -100,6 +100,13 @@ def test_manifest_and_meta_must_agree_on_the_weight(tmp_path: Path) -> None:
     assert errors(folder) == {("TB24", "meta.csv", 0)}
 
 
+def test_a_manifest_that_lists_a_file_of_no_table_is_refused(tmp_path: Path) -> None:
+    folder = with_manifest(tmp_path / "p")
+    with (folder / MANIFEST).open("a", encoding="utf-8") as stream:
+        stream.write(f'\n[files."notes.txt"]\nsha256 = "{"0" * 64}"\nrows = 1\n')
+    assert errors(folder) == {("TB16", MANIFEST, 0)}
+
+
 FAULTS = {
     "not TOML": ("id = \n", 1, "格式"),
     "key missing": (HEAD.replace('region = "某市"\n', ""), 0, "region"),

@@ -128,6 +128,16 @@ def test_shape_of_sheets_changes_nothing(tmp_path: Path, small: DrgPack) -> None
     same_tables(again, plain)
 
 
+def test_a_complication_without_exclusion_may_say_so(tmp_path: Path, small: DrgPack) -> None:
+    contents = sheets(small)
+
+    def spelt_out(at: int, row: list[str | int | None]) -> None:
+        row[2] = row[2] or "无"
+
+    again = read_workbook(save(tmp_path / "w.xlsx", (contents | {"cc": changed(contents["cc"], spelt_out)}).values()))
+    assert again.cc.rows() == [("A41.900", "MCC", "EX_1"), ("I10.x00", "CC", "")]
+
+
 def test_rows_that_catch_the_rest_stand_last(tmp_path: Path, small: DrgPack) -> None:
     contents = sheets(small)
 
