@@ -93,7 +93,7 @@ def _table(raw: pl.DataFrame, name: str, place: str, problems: list[Problem]) ->
 
 def _mdc_column(raw: pl.DataFrame) -> pl.DataFrame:
     """`line` and the MDC that the DRG sheet repeats, where it has that column."""
-    header = find_header(raw, {"mdc": layout()["ignored"]["drg"]}, layout()["header_within_rows"])
+    header = find_header(raw, {"mdc": layout()["mdc_of_drg"]["columns"]}, layout()["header_within_rows"])
     if "mdc" not in header.columns:
         return pl.DataFrame(schema={LINE: pl.UInt32, "mdc": pl.String})
     return raw.select(LINE, CLEANERS["code"](pl.col(header.columns["mdc"])).alias("mdc"))
