@@ -36,14 +36,12 @@ _SCALARS: Mapping[str, pl.DataType] = {
     "String": pl.String(), "Int8": pl.Int8(), "Int32": pl.Int32(), "Int64": pl.Int64(), "UInt32": pl.UInt32(),
     "Float64": pl.Float64(), "Date": pl.Date(), "Datetime": pl.Datetime("us"),
 }  # fmt: skip
-_LIST_ROLES = frozenset(
-    {"joined", "principal", "others", "numbered", "slots", "asterisk", "numbered_asterisk"}
-)
+_LIST_ROLES = frozenset({"joined", "principal", "others", "numbered", "slots", "asterisk", "numbered_asterisk"})
 _DURATION_ROLES = frozenset({"span", "days", "hours", "minutes"})
 _NUMBERED_ROLES = frozenset({"numbered", "slots", "numbered_asterisk"})
 _KEYS = frozenset(
     {"dtype", "unit", "label", "meaning", "required_for", "sensitivity", "floor", "values", "code_book"}
-    | {"grouping_fallback", "compose", "shared", "parallel", "made_on_intake", *FORMATS}
+    | {"grouping_fallback", "compose", "shared", "parallel", "names", "made_on_intake", *FORMATS}
 )
 _MESSAGE_PATH = re.compile(r"[a-z]+\.[a-z0-9_]+(\[\d\d\])?")
 
@@ -66,7 +64,9 @@ class Column:
     code_book: str
     grouping_fallback: bool
     compose: tuple[str, ...]
+    shared: frozenset[str]
     parallel: str
+    names: str
     made_on_intake: bool
     sources: Mapping[str, Sources]
 
@@ -145,17 +145,18 @@ def _column(name: str, body: Mapping[str, Any]) -> tuple[Column | None, list[str
         required_for=frozenset(body.get("required_for", [])), sensitivity=body.get("sensitivity", "none"),
         floor=body.get("floor", False), values=MappingProxyType(dict(body.get("values", {}))),
         code_book=body.get("code_book", ""), grouping_fallback=body.get("grouping_fallback", False),
-        compose=tuple(body.get("compose", ())), parallel=body.get("parallel", ""), made_on_intake=made,
+        compose=tuple(body.get("compose", ())), shared=frozenset(map(fold_header, body.get("shared", ()))),
+        names=body.get("names", ""), parallel=body.get("parallel", ""), made_on_intake=made,
         sources=MappingProxyType(sources),
     )  # fmt: skip
     return column, [f"[{name}] {complaint}" for complaint in wrong]
 
 
-def _cross_checks(found: Mapping[str, Column], shared: Mapping[str, frozenset[str]]) -> list[str]:
+def _cross_checks(found: Mapping[str, Column]) -> list[str]:
     """References between columns must resolve; one alias must not mean two columns of a format."""
     wrong = []
     for column in found.values():
-        refers = [*column.compose, *([column.parallel] if column.parallel else [])]
+        refers = [*column.compose, *(name for name in (column.parallel, column.names) if name)]
         wrong += [f"[{column.name}] refers to {name}, not a column" for name in refers if name not in found]
     for fmt in HEADER_FORMATS:
         owner: dict[str, str] = {}
@@ -163,8 +164,7 @@ def _cross_checks(found: Mapping[str, Column], shared: Mapping[str, frozenset[st
             for alias in column.aliases(fmt):
                 key = fold_header(alias)
                 other = owner.setdefault(key, column.name)
-                both = shared.get(column.name, frozenset()) & shared.get(other, frozenset())
-                if other != column.name and alias not in both:
+                if other != column.name and key not in column.shared & found[other].shared:
                     wrong.append(f"{fmt}: {alias} stands for {other} and for {column.name}")
     return wrong
 
@@ -175,7 +175,6 @@ def load_columns(texts: Mapping[str, str]) -> Mapping[str, Column]:
     Raises ColumnsError with every complaint.
     """
     found: dict[str, Column] = {}
-    shared: dict[str, frozenset[str]] = {}
     wrong: list[str] = []
     for file, text in texts.items():
         for name, body in tomllib.loads(text).items():
@@ -185,8 +184,7 @@ def load_columns(texts: Mapping[str, str]) -> Mapping[str, Column]:
                 wrong.append(f"columns/{file}: [{name}] stands twice")
             if column is not None:
                 found[name] = column
-                shared[name] = frozenset(body.get("shared", ()))
-    wrong += _cross_checks(found, shared)
+    wrong += _cross_checks(found)
     if wrong:
         raise ColumnsError(wrong)
     return MappingProxyType(found)

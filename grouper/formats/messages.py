@@ -1,0 +1,130 @@
+"""Settlement-list messages (4101, 4101A) to case frames: one message, an array of them, or one a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from typing import Any
+
+import orjson
+import polars as pl
+
+from grouper.formats.cells import Complaints
+from grouper.formats.csv_text import HEAD_BYTES, text_blocks
+from grouper.formats.detect import Detected
+from grouper.formats.frames import case_frame, with_broken
+from grouper.formats.message_columns import message_columns
+from grouper.formats.message_fields import (
+    DISEINFO,
+    SETLINFO,
+    Broken,
+    FieldCount,
+    Message,
+    as_message,
+    message_format,
+    unwrapped,
+)
+from grouper.formats.parts import Opened, Part, ReadOptions
+from grouper.formats.source import InputFile
+from reference_tables.case_formats import format_facts
+from reference_tables.columns import MESSAGE_FORMATS, columns
+from reference_tables.problems import Problem, problem_frame
+
+BAD_MESSAGE, NOT_GROUPABLE = "IN25", "IN46"
+
+_PEEK = 32
+
+# row number, JSON value or what is wrong with the record
+Item = tuple[int, Any, str]
+
+
+def open_messages(source: InputFile, detected: Detected, options: ReadOptions) -> Opened:
+    """Messages, to be read `options.block_rows` at a time. Raises IntakeError."""
+    items = _lines(source, detected.encoding) if detected.container == "ndjson" else _whole(source, detected.encoding)
+    start = list(islice(items, _PEEK))
+    kind = options.fmt
+    if kind == "auto":
+        kind = next((message_format(value) for _, value, wrong in start if not wrong), MESSAGE_FORMATS[0])
+    have = {name for name, column in columns().items() if kind in column.sources}
+    if options.companion is not None:
+        have |= set(options.companion.columns)
+    given = tuple(name for name in columns() if name in have)
+    return Opened(kind, given, _parts(source, chain(start, items), kind, options), (), detected.encoding)
+
+
+def _whole(source: InputFile, encoding: str) -> Iterator[Item]:
+    """The messages of one JSON document. Raises IntakeError when it cannot be parsed or holds none."""
+    text = b"".join(block.data for block in text_blocks(source, encoding, skip_lines=0, block_bytes=HEAD_BYTES))
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise source.refused("IN11", row=error.lineno, reason=str(error)) from error
+    if isinstance(value, dict):
+        inner = unwrapped(value)
+        value = inner if isinstance(inner, list) else [value]
+    if not any(_is_message(item) for item in value):
+        raise source.refused("IN12")
+    yield from ((row, item, "") for row, item in enumerate(value, start=1))
+
+
+def _is_message(value: Any) -> bool:
+    body = unwrapped(value) if isinstance(value, dict) else None
+    return isinstance(body, dict) and bool({SETLINFO, DISEINFO} & body.keys())
+
+
+def _lines(source: InputFile, encoding: str) -> Iterator[Item]:
+    """One message a line; blank lines count as lines and are passed over."""
+    row = 0
+    for block in text_blocks(source, encoding, skip_lines=0, block_bytes=HEAD_BYTES):
+        for line in block.data.split(b"\n")[:-1]:
+            row += 1
+            if not line.strip():
+                continue
+            try:
+                yield row, orjson.loads(line), ""
+            except orjson.JSONDecodeError as error:
+                yield row, None, str(error)
+
+
+def _parts(source: InputFile, items: Iterator[Item], kind: str, options: ReadOptions) -> Iterator[Part]:
+    while some := list(islice(items, options.block_rows)):
+        unknown = FieldCount()
+        read = [Broken(row, wrong) if wrong else as_message(value, row, unknown) for row, value, wrong in some]
+        messages = [item for item in read if isinstance(item, Message)]
+        broken = [item for item in read if isinstance(item, Broken)]
+        cases, problems = _block(source.name, messages, kind, options)
+        told = [Problem(BAD_MESSAGE, {"reason": item.reason}, file=source.name, row=item.row) for item in broken]
+        if told:
+            problems = pl.concat([problems, problem_frame(told)]).sort("row", maintain_order=True)
+        bad = {"row": [item.row for item in broken], "defect": [BAD_MESSAGE] * len(broken)}
+        frame = with_broken(cases, pl.DataFrame(bad, schema={"row": pl.UInt32(), "defect": pl.String()}))
+        yield Part(frame, problems, unknown=unknown.seen)
+
+
+def _block(
+    file: str, messages: Sequence[Message], kind: str, options: ReadOptions
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Readable messages as canonical cases and problems."""
+    rows = pl.Series("row", [message.row for message in messages], dtype=pl.UInt32)
+    complaints = Complaints(file, rows)
+    values = message_columns(messages, kind, options.columns(), complaints)
+    if options.companion is not None:
+        values = options.companion.fill(values)
+    complaints.case_ids = values["case_id"]
+    defects = pl.Series("defect", [message.defect or None for message in messages], dtype=pl.String)
+    fmt = format_facts().formats[kind]
+    cases = case_frame(values, fmt, complaints, defects)
+    if kind == "4101A":
+        cases = _refuse_ungroupable(cases, complaints)
+    return cases, complaints.frame()
+
+
+def _refuse_ungroupable(cases: pl.DataFrame, complaints: Complaints) -> pl.DataFrame:
+    """Without sex or age a 4101A record is no case yet: it must be joined to what the settlement knows."""
+    needed = [columns()[name] for name in format_facts().settlement.companion_gives]
+    labels = [pl.when(pl.col(column.name).is_null()).then(pl.lit(column.label)) for column in needed]
+    missing = cases.select(pl.concat_str(labels, separator="、", ignore_nulls=True)).to_series()
+    lacking = missing != ""
+    complaints.at(NOT_GROUPABLE, lacking, None, missing)
+    reason = pl.when(lacking & pl.col("defect").is_null()).then(pl.lit(NOT_GROUPABLE)).otherwise("defect")
+    return cases.with_columns(reason.alias("defect"))

@@ -1,0 +1,63 @@
+"""A block of text cells with a plan becomes canonical cases; the same for CSV, workbooks and Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from grouper.formats import cells as convert
+from grouper.formats.cells import Complaints
+from grouper.formats.frames import case_frame
+from grouper.formats.header import TablePlan
+from grouper.formats.lists import from_cells
+from reference_tables.columns import Column, columns
+
+CODE_AS_NUMBER = "IN38"
+
+
+def canonical(
+    cells: pl.DataFrame,
+    plan: TablePlan,
+    complaints: Complaints,
+    *,
+    blanks: bool,
+    numbers: Mapping[int, pl.Series] | None = None,
+    ready: Mapping[str, pl.Series] | None = None,
+) -> pl.DataFrame:
+    """The canonical frame of a block.
+
+    `cells` has a column `c{position}` for every position of the plan, null = nothing given: text, or what a
+    typed file holds; `blanks` says that texts may have blanks around their content; `numbers` tells for
+    code cells by position where a workbook stores a number; `ready` are columns in their canonical type.
+    """
+    cells = _plain(cells, plan, blanks=blanks)
+    values: dict[str, pl.Series] = dict(ready or {})
+    for name, positions in plan.whole.items():
+        text = cells[f"c{positions[0]}"]
+        for at in positions[1:]:
+            text = text.zip_with(text.is_not_null(), cells[f"c{at}"])
+        values[name] = convert.scalar(text, columns()[name], complaints)
+    for name, roles in plan.durations.items():
+        parts = {role: cells[f"c{at}"] for role, at in roles.items()}
+        values[name] = convert.minutes_of_parts(parts, columns()[name], complaints)
+    for at, where in (numbers or {}).items():
+        complaints.at(CODE_AS_NUMBER, where, _owner(plan, at), cells[f"c{at}"])
+    values.update(from_cells(cells, plan.lists, complaints, blanks=blanks))
+    return case_frame(values, plan.format, complaints)
+
+
+def _plain(cells: pl.DataFrame, plan: TablePlan, *, blanks: bool) -> pl.DataFrame:
+    """Cells without outer blanks, and null where the format's marks for nothing stand."""
+    text = pl.col(pl.String)
+    if blanks:
+        cells = cells.with_columns(text.str.strip_chars().replace("", None))
+    if plan.format.empty:
+        cells = cells.with_columns(text.replace(list(plan.format.empty), [None] * len(plan.format.empty)))
+    return cells
+
+
+def _owner(plan: TablePlan, position: int) -> Column | None:
+    """The list column that a cell belongs to."""
+    name = next((name for name, part in plan.lists.items() if position in part.positions), "")
+    return columns().get(name)

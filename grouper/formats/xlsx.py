@@ -1,0 +1,166 @@
+"""Workbooks (.xlsx) to case frames. Every cell is read as text, so that 03.0900 stays 03.0900.
+
+A code in a number cell has lost its zeros already; it is told and left as it is. Such cells are found by
+reading the code columns a second time as times: a number can be taken for one, a text cannot.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+import fastexcel
+import polars as pl
+
+from grouper.formats.cells import Complaints
+from grouper.formats.detect import checked_header, find_header
+from grouper.formats.header import TablePlan
+from grouper.formats.parts import Opened, Part, ReadOptions
+from grouper.formats.source import InputFile, IntakeError
+from grouper.formats.tabular import canonical
+from reference_tables.case_formats import format_facts
+from reference_tables.columns import columns
+from reference_tables.problems import Problem
+
+FORMULA_ERROR = "IN39"
+_CELL = re.compile(rb'<c\b[^>]*?\br="([A-Z]+)(\d+)"([^>]*?)(?:/>|>(.*?)</c>)', re.DOTALL)
+_ERROR_TYPE = re.compile(rb'\bt="e"')
+_VALUE = re.compile(rb"<v>(.*?)</v>")
+_RELATIONS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+
+
+def open_xlsx(source: InputFile, options: ReadOptions) -> Opened:
+    """The first visible sheet with a case header. Raises IntakeError."""
+    try:
+        book = fastexcel.read_excel(source.path)
+        heads = {name: _head(book, name) for name in book.sheet_names}
+    except fastexcel.FastExcelError as error:
+        raise source.refused("IN01", reason=str(error).splitlines()[0]) from error
+    found: dict[str, tuple[int, TablePlan]] = {}
+    refusal: IntakeError | None = None
+    for name, rows in heads.items():
+        try:
+            at, plan = find_header(source, rows, options.fmt)
+        except IntakeError as error:
+            refusal = refusal if refusal and refusal.problems[0].code == "IN04" else error
+            continue
+        if at >= 0:
+            found[name] = (at, plan)
+    if not found:
+        raise refusal if refusal and any(heads.values()) else source.refused("IN02")
+    sheet, *others = found
+    at, plan = found[sheet]
+    notes = checked_header(source, plan, at + 1)
+    if others:
+        args = {"sheet": sheet, "others": "、".join(others)}
+        notes = (*notes, Problem("IN09", args, file=source.name))
+    used = plan.reduced() if options.grouping_only else plan
+    parts = _parts(source, _Sheet(book, sheet, at), used, options.block_rows)
+    return Opened(plan.format.name, plan.columns, parts, notes)
+
+
+def _head(book: fastexcel.ExcelReader, sheet: str) -> list[list[str]]:
+    """The first rows of a sheet as text."""
+    rows = format_facts().reading.header_search_rows
+    frame = book.load_sheet(sheet, header_row=None, skip_rows=0, n_rows=rows, dtypes="string").to_polars()
+    return [[cell or "" for cell in row] for row in frame.rows()]
+
+
+def _load(book: fastexcel.ExcelReader, sheet: str, positions: Sequence[int], dtype: fastexcel.DType) -> pl.DataFrame:
+    """The given columns of a sheet from its very first row, named by position."""
+    loaded = book.load_sheet(sheet, header_row=None, skip_rows=0, dtypes=dtype, use_columns=list(positions))
+    frame = loaded.to_polars()
+    return frame.rename(dict(zip(frame.columns, (f"c{at}" for at in positions), strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """A sheet and the position of its header row."""
+
+    book: fastexcel.ExcelReader
+    name: str
+    header_at: int
+
+
+def _parts(source: InputFile, where: _Sheet, plan: TablePlan, block_rows: int) -> Iterator[Part]:
+    """The rows below the header in blocks; rows with nothing in them are skipped and counted."""
+    book, sheet, header_at = where.book, where.name, where.header_at
+    every = tuple(range(len(plan.header)))
+    cells = _load(book, sheet, every, "string").slice(header_at + 1)
+    first_row = header_at + 2
+    rows = pl.int_range(first_row, first_row + cells.height, dtype=pl.UInt32, eager=True)
+    cells = cells.insert_column(0, rows.alias("row"))
+    codes = _code_positions(plan)
+    numeric = _load(book, sheet, codes, "datetime").slice(header_at + 1) if codes else pl.DataFrame()
+    cells = cells.hstack([numeric[f"c{at}"].is_not_null().alias(f"number{at}") for at in codes])
+    errors = _formula_errors(source, sheet)
+    given = pl.any_horizontal(pl.col(f"c{at}").str.contains(r"\S") for at in every)
+    given = given | pl.col("row").is_in(list({row for row, _ in errors}))
+    for block in cells.iter_slices(block_rows):
+        some = block.filter(given)
+        complaints = Complaints(source.name, some["row"])
+        _tell_errors(errors, some["row"], plan, complaints)
+        numbers = {at: some[f"number{at}"] for at in codes}
+        cases = canonical(some, plan, complaints, blanks=True, numbers=numbers)
+        yield Part(cases, complaints.frame(), blank_rows=block.height - some.height)
+
+
+def _code_positions(plan: TablePlan) -> tuple[int, ...]:
+    """Columns whose cells are codes."""
+    positions = {at for name, part in plan.lists.items() if columns()[name].code_book for at in part.positions}
+    return tuple(sorted(positions))
+
+
+def _formula_errors(source: InputFile, sheet: str) -> dict[tuple[int, int], str]:
+    """(row number, column from 0) -> error value such as #N/A; a text reader shows these cells as empty.
+
+    Columns count from the first one that the sheet uses, as the reader counts them.
+    """
+    with zipfile.ZipFile(source.path) as archive:
+        data = archive.read(_sheet_member(archive, sheet))
+    if not _ERROR_TYPE.search(data):
+        return {}
+    errors: dict[tuple[int, int], str] = {}
+    first = 1 << 20
+    for letters, row, attributes, content in _CELL.findall(data):
+        if not content:
+            continue
+        at = _column_number(letters)
+        first = min(first, at)
+        if _ERROR_TYPE.search(attributes):
+            value = _VALUE.search(content)
+            errors[int(row), at] = value[1].decode("utf-8", "replace") if value else "#N/A"
+    return {(row, at - first): value for (row, at), value in errors.items()}
+
+
+def _sheet_member(archive: zipfile.ZipFile, sheet: str) -> str:
+    """The archive member that holds a sheet."""
+    book = ElementTree.fromstring(archive.read("xl/workbook.xml"))  # noqa: S314 (the archive is the user's own)
+    relations = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))  # noqa: S314
+    key = next(
+        node.get(_RELATIONS) for node in book.iter() if node.tag.endswith("}sheet") and node.get("name") == sheet
+    )
+    target = next(node.get("Target", "") for node in relations if node.get("Id") == key)
+    return target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+
+
+def _column_number(letters: bytes) -> int:
+    """A, B, ..., AA as 0, 1, ..., 26."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - 64
+    return number - 1
+
+
+def _tell_errors(errors: dict[tuple[int, int], str], rows: pl.Series, plan: TablePlan, complaints: Complaints) -> None:
+    """One problem for every formula error in a column that the plan reads."""
+    owner = {at: name for name, cells in plan.whole.items() for at in cells}
+    owner |= {at: name for name, part in plan.lists.items() for at in part.positions}
+    place = {row: at for at, row in enumerate(rows)} if errors else {}
+    for (row, at), value in sorted(errors.items()):
+        if row in place and at in owner:
+            where = pl.Series([place[row]], dtype=pl.get_index_type())
+            complaints.among(FORMULA_ERROR, where, columns()[owner[at]], pl.Series([value]))
