@@ -39,10 +39,10 @@ class SingleCase(NamedTuple):
 
 
 class _View(NamedTuple):
-    """What counts and derived conditions are evaluated on: ids by field, numbers, levels of the others and of
-    the principal (bit 0 MCC, bit 1 CC)."""
+    """What counts and derived conditions are evaluated on: folded codes by field, numbers, levels of the others
+    and of the principal (bit 0 MCC, bit 1 CC)."""
 
-    ids: Mapping[str, tuple[int, ...]]
+    codes: Mapping[str, frozenset[str]]
     numbers: Mapping[str, float | None]
     other_levels: int
     principal_levels: int
@@ -162,13 +162,9 @@ class SingleContext:
             "ZYSS": case.procedures[:1], "QTSS": case.procedures[1:],
             "LYFS": (case.record.get("discharge_way") or "",), "KS": (case.record.get("department") or "",),
         }  # fmt: skip
-        indexes = self.scheme.indexes
-        ids = {
-            name: tuple(find_id(indexes[KIND_OF_FIELD[name]].by_fold, code) for code in lists[name])
-            for name in self.whole_fields
-        }
+        codes = {name: frozenset(map(fold, filter(None, lists[name]))) for name in self.whole_fields}
         numbers = {field: case.record.get(column) for field, column in self.columns.items()}
-        return _View(ids, numbers, levels, of_principal)
+        return _View(codes, numbers, levels, of_principal)
 
     def _evaluation(self, condition: Condition) -> _Evaluation:
         return self._function(condition.node if isinstance(condition, Derived) else condition)
@@ -192,21 +188,23 @@ class SingleContext:
         if LEVEL_SETS & set(node.sets):
             return lambda view: _level_true(node, view.other_levels, view.principal_levels)
         insides = [(name, self._inside(name, node.sets)) for name in node.fields]
-        return lambda view: any(not inside.isdisjoint(view.ids[name]) for name, inside in insides)
+        return lambda view: any(not inside.isdisjoint(view.codes[name]) for name, inside in insides)
 
     def _counting(self, count: Count) -> _Evaluation:
         compare = _OPERATIONS[count.operator]
-        insides = [(name, KIND_OF_FIELD[name], self._inside(name, (count.set,))) for name in count.fields]
+        insides = [(name, self._inside(name, (count.set,))) for name in count.fields]
 
         def evaluate(view: _View) -> bool:
-            different = {(kind, at) for name, kind, inside in insides for at in view.ids[name] if at in inside}
+            different = frozenset().union(*(inside & view.codes[name] for name, inside in insides))
             return compare(len(different), count.value)
 
         return evaluate
 
-    def _inside(self, field: str, sets: tuple[str, ...]) -> frozenset[int]:
+    def _inside(self, field: str, sets: tuple[str, ...]) -> frozenset[str]:
+        """The folded codes of some sets, as far as they are codes of the field's kind."""
         inside = self.scheme.membership(KIND_OF_FIELD[field], sets)
-        return frozenset(np.flatnonzero(inside).tolist())
+        by_fold = self.scheme.indexes[KIND_OF_FIELD[field]].by_fold
+        return frozenset(code for code, code_id in by_fold.items() if inside[code_id])
 
 
 def _joined(bits: Iterable[int]) -> int:

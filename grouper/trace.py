@@ -43,6 +43,7 @@ from reference_tables.codes import fold
 from reference_tables.rule_ast import LEVEL_SETS
 
 _ROLES: Mapping[CodeKind, tuple[str, str]] = {"dx": ("ZYZD", "QTZD"), "px": ("ZYSS", "QTSS")}
+Uses = Mapping[tuple[CodeKind, int], Sequence[Use]]  # by kind and place in the case's list
 _LEADING_STEPS = frozenset({RowStep.OPENED, RowStep.TAKEN})
 
 
@@ -170,7 +171,7 @@ class _Explanation:
         walks = tuple(self._walks(barred=barred)) if valid else ()
         taken = next((walk for walk in reversed(walks) if walk.step is WalkStep.ANSWERED), None)
         taken = taken or next((walk for walk in walks if walk.answer), None)
-        uses = self._uses(taken)
+        uses = self._uses(taken, asked=False)
         return Trace(
             scheme=scheme_facts(self.scheme.pack),
             case=self._case_facts(uses),
@@ -181,7 +182,7 @@ class _Explanation:
             complications=tuple(self._complications(facts, uses)),
             ungrouped=self.ungrouped,
             invalid=self.invalid,
-            answer=self._answer(checks, barred, walks, taken, uses),
+            answer=self._answer(checks, barred, walks, taken),
         )
 
     def _checks(self) -> tuple[Check, ...]:
@@ -233,23 +234,26 @@ class _Explanation:
             step = WalkStep.UNGROUPED if _is_ungrouped(answer, self.ungrouped) else WalkStep.ANSWERED
         return Walk(trial, place, procedure, step, tuple(reader.rows), answer)
 
-    def _uses(self, taken: Walk | None) -> dict[tuple[CodeKind, int], list[Use]]:
-        """What each code did for the answer, by kind and place in its list."""
+    @staticmethod
+    def _uses(taken: Walk | None, *, asked: bool) -> Uses:
+        """What each code did for the answer, by kind and place in its list: in the conditions that made the rules
+        true, or with `asked` in all that ask for a code, in whichever alternative."""
         uses: dict[tuple[CodeKind, int], list[Use]] = {}
         for row in leading_rows(taken) if taken else ():
-            for atom in row.atoms:
+            support = judge(row.rule, [atom.result for atom in row.atoms]).support
+            for place, atom in enumerate(row.atoms):
                 if not isinstance(atom, MemberResult | CountResult) or not atom.asked:
                     continue
-                for hit in atom.hits:
+                for hit in atom.hits if asked or place in support else ():
+                    if asked and hit.set in LEVEL_SETS and hit.field != "QTZD":
+                        continue  # MCC and CC are levels of other diagnoses; a principal is used by its sets
                     for kind, roles in _ROLES.items():
-                        if hit.field in roles:
-                            found = uses.setdefault((kind, hit.place), [])
-                            use = Use(row.code, hit.field, hit.set)
-                            if use not in found:
-                                found.append(use)
+                        use = Use(row.code, hit.field, hit.set)
+                        if hit.field in roles and use not in (found := uses.setdefault((kind, hit.place), [])):
+                            found.append(use)
         return uses
 
-    def _case_facts(self, uses: Mapping[tuple[CodeKind, int], Sequence[Use]]) -> CaseFacts:
+    def _case_facts(self, uses: Uses) -> CaseFacts:
         return CaseFacts(
             row=self.record.get("row"),
             case_id=self.record.get("case_id"),
@@ -265,7 +269,7 @@ class _Explanation:
         self,
         kind: CodeKind,
         items: Sequence[PlacedCode],
-        uses: Mapping[tuple[CodeKind, int], Sequence[Use]],
+        uses: Uses,
     ) -> tuple[CodeFact, ...]:
         names, index = code_names()[kind], self.scheme.indexes[kind]
         seen: set[str] = set()
@@ -277,7 +281,7 @@ class _Explanation:
                     place=item.place,
                     role=_ROLES[kind][item.place > 0],
                     code=item.code,
-                    official=index.spelling[code_id],
+                    official=index.spelling[code_id] or "",
                     name=names.get(item.folded, ("", ""))[1],
                     known=code_id != UNKNOWN,
                     gray=item.folded in self.tables.gray.get(kind, frozenset()),
@@ -288,9 +292,7 @@ class _Explanation:
             seen.add(item.folded)
         return tuple(facts)
 
-    def _complications(
-        self, facts: RuleFacts, uses: Mapping[tuple[CodeKind, int], Sequence[Use]]
-    ) -> Iterable[Complication]:
+    def _complications(self, facts: RuleFacts, uses: Uses) -> Iterable[Complication]:
         names = code_names()["dx"]
         for item in facts.codes["QTZD"]:
             for level, table in self.tables.complications.get(item.folded, ()):
@@ -306,7 +308,6 @@ class _Explanation:
         barred: bool,
         walks: Sequence[Walk],
         taken: Walk | None,
-        uses: Mapping[tuple[CodeKind, int], Sequence[Use]],
     ) -> FinalAnswer:
         failed = next((check.code for check in checks if not check.passed), "")
         reason = self.record.get("defect") or failed
@@ -318,6 +319,7 @@ class _Explanation:
         else:
             answer = answer_of_path(self._path(taken.answer))
             reason = answer.reason.value
+        uses = self._uses(taken, asked=True)
         met = {use.set for kept in uses.values() for use in kept if use.role == "QTZD"} & LEVEL_SETS
         return FinalAnswer(
             status=GroupStatus(answer.status).value,
@@ -344,12 +346,13 @@ class _Explanation:
         if self.scheme.indexes["dx"].id_of(principal.code) == UNKNOWN:
             return Reason.PRINCIPAL_UNKNOWN
         asked = (atom for row in walks[0].rows if row.level == "mdc" for atom in row.atoms if atom.asked)
-        if any(hit.field == "ZYZD" for atom in asked if isinstance(atom, MemberResult) for hit in atom.hits):
+        hits = (hit for atom in asked if isinstance(atom, MemberResult) for hit in atom.hits)
+        if any(hit.field == "ZYZD" and hit.set not in LEVEL_SETS for hit in hits):
             return Reason.CONDITION_NOT_MET
         gray = self.tables.gray.get("dx", frozenset())
         return Reason.PRINCIPAL_GRAY if principal.folded in gray else Reason.NO_MDC
 
-    def _used_codes(self, uses: Mapping[tuple[CodeKind, int], Sequence[Use]]) -> Iterable[str]:
+    def _used_codes(self, uses: Uses) -> Iterable[str]:
         for kind, items in (("dx", self.diagnoses), ("px", self.procedures)):
             index = self.scheme.indexes[kind]
             for item in items:

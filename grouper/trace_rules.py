@@ -55,11 +55,13 @@ class RuleFacts:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A rule's truth from the truth of its conditions. `holds`: it came out as wanted; `grounds`: places of the
-    conditions that decided; `alternatives`: size of the first choice where none of several would do, else 0;
-    `met`: how many conditions came out as wanted."""
+    conditions that decided, of several true alternatives only the first; `support`: the same for all true
+    alternatives, empty when it does not hold; `alternatives`: size of the first choice where none of several
+    would do, else 0; `met`: how many conditions came out as wanted."""
 
     holds: bool
     grounds: tuple[int, ...]
+    support: tuple[int, ...]
     alternatives: int
     met: int
 
@@ -73,27 +75,27 @@ def judge(rule: str, truths: Sequence[bool]) -> Verdict:
 
 def _judge(node: Node, truths: Sequence[bool], at: int, *, wanted: bool) -> tuple[Verdict, int]:
     if isinstance(node, Const):
-        return Verdict(node.value is wanted, (), 0, 0), at
+        return Verdict(node.value is wanted, (), (), 0, 0), at
     if isinstance(node, Not):
         return _judge(node.item, truths, at, wanted=not wanted)
     if not isinstance(node, And | Or):
         holds = truths[at] is wanted
-        return Verdict(holds, (at,), 0, int(holds)), at + 1
+        return Verdict(holds, (at,), (at,) if holds else (), 0, int(holds)), at + 1
     parts: list[Verdict] = []
     for item in node.items:
         verdict, at = _judge(item, truths, at, wanted=wanted)
         parts.append(verdict)
     met = sum(part.met for part in parts)
+    held, failed = [part for part in parts if part.holds], [part for part in parts if not part.holds]
+    support = tuple(place for part in held for place in part.support)
     if isinstance(node, And) is wanted:
-        failed = next((part for part in parts if not part.holds), None)
-        if failed is not None:
-            return Verdict(False, failed.grounds, failed.alternatives, met), at
-        return Verdict(True, tuple(place for part in parts for place in part.grounds), 0, met), at
-    held = next((part for part in parts if part.holds), None)
-    if held is not None:
-        return Verdict(True, held.grounds, 0, met), at
+        if failed:
+            return Verdict(False, failed[0].grounds, (), failed[0].alternatives, met), at
+        return Verdict(True, tuple(place for part in parts for place in part.grounds), support, 0, met), at
+    if held:
+        return Verdict(True, held[0].grounds, support, 0, met), at
     nearest = max(parts, key=lambda part: part.met)
-    return Verdict(False, nearest.grounds, len(parts), met), at
+    return Verdict(False, nearest.grounds, (), len(parts), met), at
 
 
 class RuleReader:
