@@ -68,7 +68,7 @@ def _member(atom: MemberResult) -> str:
     if atom.step is AtomStep.IN_SET:
         return _hits(atom.hits)
     if atom.step is AtomStep.NO_CODE:
-        return f"没有{_fields(atom.fields)}，不属于 {_either(atom.sets)}"
+        return f"没有{_fields(atom.fields)}" + (f"，不属于 {_either(sets)}" if sets else "")
     parts: list[str] = []
     if atom.step is AtomStep.EXCLUDED:
         found = dict.fromkeys(
