@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 
 import polars as pl
 
@@ -80,6 +80,7 @@ def _bare(ids: pl.Expr) -> pl.Expr:
 def _nearest(case_id: str, pool: list[str]) -> tuple[str, ...]:
     """The ids most like the one asked for; one that holds it, or that it holds, counts too."""
     lowered = case_id.strip().lower()
-    close = get_close_matches(case_id, pool, NEAR_SHOWN, _LIKE)
+    likeness = {found: SequenceMatcher(None, case_id, found).ratio() for found in pool}
+    close = [found for found in sorted(pool, key=lambda found: -likeness[found]) if likeness[found] >= _LIKE]
     holding = [found for found in pool if lowered in found.lower() or found.lower() in lowered]
     return tuple(dict.fromkeys([*close, *holding]))[:NEAR_SHOWN]
