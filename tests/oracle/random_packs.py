@@ -8,13 +8,25 @@ from __future__ import annotations
 import random
 
 from tests.oracle.pack_folder import PackText
-from tests.oracle.rules import OPERATORS
+from tests.oracle.rules import CODE_FIELDS, OPERATORS
 from tests.oracle.synthetic_packs import codes
 
-DIAGNOSES = [*codes("A01", 1, 9), *codes("B02", 1, 9), "J10.801+G94.8*", "c03.900", "C03.900"]
-PROCEDURES = [*codes("38", 1, 8), *codes("39", 1, 8)]
+# Some codes differ late or only in the case of a letter, and some are of more than one kind.
+DIAGNOSES = [
+    *codes("A01", 1, 8),
+    *codes("B02", 1, 6),
+    "J10.801x001+G94.8*",
+    "J10.801x001+G94.9*",
+    "J10.801x001",
+    "c03.900",
+    "C03.900",
+    "C03.9X0",
+    "38.010",
+    "5",
+]
+PROCEDURES = [*codes("38", 1, 8), *codes("39", 1, 6), "39.7900x00112", "39.7900x00113", "5"]
 DISCHARGE_WAYS = ["1", "2", "5", "9"]
-DEPARTMENTS = ["心内科", "0301", "03X1"]
+DEPARTMENTS = ["心内科", "心内科重症监护室一", "心内科重症监护室二", "0301", "03X1", "5"]
 NUMBERS = {
     "NL": (0, 1, 6, 18, 70),
     "XB": (1, 2),
@@ -98,8 +110,10 @@ class _Writer:
 
     def condition(self) -> str:
         kind = self.rng.random()
-        if kind < 0.05:
+        if kind < 0.03:
             return self.rng.choice(("1", "0", "not 0"))
+        if kind < 0.06:
+            return self.condition_of_all_kinds()
         if kind < 0.2:
             name = self.rng.choice(sorted(NUMBERS))
             return f"{name} {self.rng.choice(sorted(OPERATORS))} {self.rng.choice(NUMBERS[name])}"
@@ -110,12 +124,18 @@ class _Writer:
             return f"length({self.rng.choice(members)} ∩ {fields}) {operator} {self.rng.randint(0, 3)}"
         word = self.rng.choice(("in", "in", "in", "not in"))
         if kind < 0.5:
-            return f"QTZD {word} {self.some(['MCC', 'CC', *self.of_kind('DI')[:2]], 2)}"
+            fields = self.rng.choice(("QTZD", "QTZD", "QTZD", "QTZD", "{ZYZD, QTZD}", "ZYZD"))
+            return f"{fields} {word} {self.some(['MCC', 'CC', *self.of_kind('DI')[:2]], 2)}"
         if kind < 0.6:
             return f"{self.some(['LYFS', 'KS'], 2)} {word} {self.some(self.of_kind('LY') + self.of_kind('KS'), 3)}"
         if kind < 0.8:
             return f"{self.some(['ZYZD', 'QTZD'], 2)} {word} {self.some(self.of_kind('DI'), 3)}"
         return f"{self.some(['ZYSS', 'QTSS'], 2)} {word} {self.some(self.of_kind('OP'), 3)}"
+
+    def condition_of_all_kinds(self) -> str:
+        """A condition whose variables, or whose sets, are of more than one kind."""
+        fields = self.some(list(CODE_FIELDS), 4)
+        return f"{fields} {self.rng.choice(('in', 'not in'))} {self.some(self.sets, 4)}"
 
     def of_kind(self, kind: str) -> list[str]:
         return [name for name in self.sets if name.startswith(kind)]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 CODE_FIELDS = ("ZYZD", "QTZD", "ZYSS", "QTSS", "LYFS", "KS")
+DIAGNOSIS_FIELDS = ("ZYZD", "QTZD")
 NUMBER_FIELDS = ("NL", "XB", "XSRTL", "XSRTZ", "ZYTS", "ICUXS")
 SEVERITY_LEVELS = ("MCC", "CC")
 OPERATORS: dict[str, Callable[[float, int], bool]] = {
@@ -46,15 +47,19 @@ class Facts:
     numbers: Mapping[str, float | None]
     cc_rows: Mapping[str, tuple[CcRow, ...]]
 
-    def has_severity(self, level: str) -> bool:
-        """`QTZD in MCC`: some other diagnosis is listed at the level and not excluded by the principal."""
+    def has_severity(self, level: str, fields: tuple[str, ...]) -> bool:
+        """`QTZD in MCC`: some other diagnosis is listed at the level and not excluded by the principal.
+
+        If a formula asks the principal diagnosis as well, it is looked up in the same way.
+        """
         principal = self.codes["ZYZD"]
-        for code in self.codes["QTZD"]:
-            # Rows of the same code are independent: one may be excluded and another still count.
-            for row in self.cc_rows.get(code, ()):
-                excluded = any(p in row.excluding_principals for p in principal)
-                if row.level == level and not excluded:
-                    return True
+        for field in fields:
+            for code in self.codes[field]:
+                # Rows of the same code are independent: one may be excluded and another still count.
+                for row in self.cc_rows.get(code, ()):
+                    excluded = any(p in row.excluding_principals for p in principal)
+                    if row.level == level and not excluded:
+                        return True
         return False
 
 
@@ -126,7 +131,7 @@ class Member(Rule):
                 for members in self.sets:
                     if code in members:
                         return True
-        return any(facts.has_severity(level) for level in self.levels)
+        return any(facts.has_severity(level, self.fields) for level in self.levels)
 
 
 @dataclass(frozen=True)
@@ -223,8 +228,8 @@ class _Reader:
             raise self.unexpected("in")
         names = self.one_or_braced()
         levels = tuple(name for name in names if name in SEVERITY_LEVELS)
-        if levels and fields != ("QTZD",):
-            raise RuleError(f"MCC and CC are levels of other diagnoses only: {self.text}")
+        if levels and not set(fields) <= set(DIAGNOSIS_FIELDS):
+            raise RuleError(f"MCC and CC are levels of diagnoses only: {self.text}")
         members = tuple(self.set_called(name) for name in names if name not in SEVERITY_LEVELS)
         return Member(fields, members, levels, negated)
 

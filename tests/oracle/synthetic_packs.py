@@ -295,6 +295,31 @@ NAMES = PackText(
     meta={"newborn_weight": "admission"},
 )
 
+# Counts over variables of several kinds: one code is one code wherever it stands.
+MIXED_COUNTS = PackText(
+    mdc=[("MDCW", "length(DI_W ∩ {ZYZD, QTSS}) >= 1"), ("MDCX", "")],
+    adrg=[
+        ("WA1", "MDCW", "length(W ∩ {ZYZD, ZYSS}) = 2"),
+        ("WA2", "MDCW", "length(W ∩ {QTZD, QTSS, LYFS}) > 2"),
+        ("WR1", "MDCW", "length(W ∩ {QTZD, ZYSS}) <= 1"),
+        ("W00", "MDCW", ""),
+        ("XR1", "MDCX", "length(W ∩ {ZYZD, ZYSS, LYFS, KS}) != 1"),
+        ("X00", "MDCX", ""),
+    ],
+    drg=[
+        ("WA19", "WA1", ""),
+        ("WA29", "WA2", ""),
+        ("WR19", "WR1", ""),
+        ("W000", "W00", ""),
+        ("XR19", "XR1", ""),
+        ("X000", "X00", ""),
+    ],
+    sets={
+        "DI_W": [*codes("T20", 1, 4), "5"],
+        "W": [*codes("T20", 3, 6), *codes("86", 1, 3), "5", "2"],
+    },
+)
+
 SYNTHETIC_PACKS: dict[str, PackText] = {
     "negation": NEGATION,
     "counting": COUNTING,

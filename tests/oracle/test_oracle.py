@@ -204,6 +204,14 @@ def test_input_check_asks_for_the_weight_of_the_edition(tmp_path: Path) -> None:
     assert oracle.group(replace(newborn, newborn_admission_weight_g=3000))[2] == "BB19"
 
 
+def test_the_manifest_may_state_the_edition_of_the_weight(tmp_path: Path) -> None:
+    newborn = replace(ADULT, age_years=0, age_days=3, newborn_admission_weight_g=3000)
+    (tmp_path / "manifest.toml").write_text('newborn_weight = "admission"', encoding="utf-8")
+    assert scheme(tmp_path).group(newborn)[2] == "BB19"
+    (tmp_path / "manifest.toml").write_text('newborn_weight = "birth"', encoding="utf-8")
+    assert scheme(tmp_path).group(newborn) == UNGROUPED
+
+
 def test_answer_of_an_invalid_case(tmp_path: Path) -> None:
     nobody = replace(ADULT, sex=0)
     meta = {"invalid_mdc": "", "invalid_adrg": "", "invalid_drg": "", "retry": "each_other_procedure_alone"}
@@ -218,13 +226,13 @@ def test_answer_of_an_invalid_case(tmp_path: Path) -> None:
 def test_case_from_a_flat_row() -> None:
     row = {
         "case_id": "7", "sex": "2", "age": "0", "age_days": "3.9", "weight": "1499.5", "los_days": "",
-        "discharge_way": " 5 ", "diagnoses": "|D1||D2 ", "procedures": "", "icu_hours": "1.5",
+        "discharge_way": " 5 ", "diagnoses": "|D1||D2 ", "procedures": " P1", "icu_hours": "1.5",
         "department": "儿科",
     }  # fmt: skip
     assert Case.from_row(row) == Case(
         sex=2, age_years=0, age_days=3, newborn_birth_weight_g=1499, newborn_admission_weight_g=1499,
         los_days=None, icu_hours=1.5, discharge_way="5", department="儿科",
-        diagnoses=("", "D1", "", "D2"), procedures=("",),
+        diagnoses=("", "D1", "", "D2"), procedures=("P1",),
     )  # fmt: skip
 
 

@@ -206,7 +206,7 @@ def test_a_set_may_have_any_name(truth) -> None:
     "rule",
     [
         "ZYZD in DI_NONE", "ZYZD DI_A", "ZYZD in", "NL in DI_A", "NL >= many", "XX > 3", "(1", "1)", "1 and",
-        "{ZYZD QTZD} in DI_A", "length(DI_A, ZYZD) > 1", "ZYZD in MCC", "NL ! 3", "NL 3", "ZYZD in {DI_A,}",
+        "{ZYZD QTZD} in DI_A", "length(DI_A, ZYZD) > 1", "ZYSS in MCC", "NL ! 3", "NL 3", "ZYZD in {DI_A,}",
     ],
 )  # fmt: skip
 def test_unreadable_formulas_are_refused(tmp_path: Path, rule: str) -> None:
@@ -250,6 +250,10 @@ SEVERITY: dict[str, object] = {
         ("QTZD not in MCC", "D9|M1", False),
         ("QTZD not in MCC", "D1|M1", True),
         ("QTZD not in {MCC, CC}", "", True),
+        ("{ZYZD, QTZD} in MCC", "M2", True),
+        ("{ZYZD, QTZD} in MCC", "M1", False),
+        ("{ZYZD, QTZD} in MCC", "D9|M1", True),
+        ("ZYZD in MCC", "D9|M1", False),
         # The principal is one and the same for all; the exclusion compares folded codes as well.
         ("QTZD in CC", "B20.x00|K10.X00", False),
         ("QTZD in CC", "B20.x01|K10.X00", True),
