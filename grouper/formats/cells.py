@@ -19,11 +19,11 @@ from reference_tables.problems import PROBLEM_SCHEMA, problem_rows
 NOT_A_NUMBER, NOT_WHOLE, OUT_OF_RANGE = "IN30", "IN31", "IN32"
 NOT_A_DATE, NOT_MONEY, PARTS_OF_FEN, NOT_A_DURATION, DATE_SERIAL = "IN33", "IN34", "IN35", "IN36", "IN37"
 
-_DECIMAL = r"^([+-]?)(\d*)\.(\d*)$"
-_DIGITS = r"^[+-]?\d+$"
-_MONEY = r"^([+-]?)(\d{1,15})(?:\.(\d{0,2})0*)?$"
-_MONEY_LONG = r"^[+-]?\d{1,15}\.\d{3,}$"
-_SPAN = r"^(\d{1,5})/(\d{1,5})/(\d{1,5})$"
+_DECIMAL = r"^([+-]?)([0-9]*)\.([0-9]*)$"
+_DIGITS = r"^[+-]?[0-9]+$"
+_MONEY = r"^([+-]?)([0-9]{1,15})(?:\.([0-9]{0,2})0*)?$"
+_MONEY_LONG = r"^[+-]?[0-9]{1,15}\.[0-9]{3,}$"
+_SPAN = r"^([0-9]{1,5})/([0-9]{1,5})/([0-9]{1,5})$"
 _MINUTES = {"days": 1440, "hours": 60, "minutes": 1}
 _YEARS = (1800, 2199)
 _PSEUDONYM_BYTES = 8
@@ -142,7 +142,7 @@ def parse_moments(text: pl.Series) -> tuple[pl.Series, pl.Series]:
                 break
             more = plain.str.strptime(pl.Datetime("us"), date + clock, strict=False, exact=True)
             time = time.zip_with(time.is_not_null(), more)
-    compact = plain.filter(time.is_null() & plain.str.contains(r"^\d{14}$"))
+    compact = plain.filter(time.is_null() & plain.str.contains(r"^[0-9]{14}$"))
     if len(compact):
         more = plain.str.strptime(pl.Datetime("us"), "%Y%m%d%H%M%S", strict=False, exact=True)
         time = time.zip_with(time.is_not_null(), more)

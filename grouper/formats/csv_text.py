@@ -111,8 +111,11 @@ def _read_line(stream: BinaryIO, source: InputFile) -> bytes:
 
 def _is_utf8(data: bytes) -> bool:
     """Valid UTF-8; Polars checks several times faster than decoding does."""
-    text = pl.Series([data], dtype=pl.Binary).cast(pl.String, strict=False)
-    return text.null_count() == 0
+    try:
+        pl.Series([data], dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.ComputeError:
+        return False
+    return True
 
 
 def head_text(source: InputFile, encoding: str) -> str:
