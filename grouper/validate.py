@@ -17,13 +17,16 @@ from grouper.quality.block import Block
 from grouper.quality.registry import CHECKS
 from grouper.quality.report import Finding, Report
 from grouper.quality.scheme_rules import SchemeRules, rules_of_pack
-from grouper.quality.setup import QualitySetup
+from grouper.quality.setup import QualitySetup, missing_label
 from reference_tables.codes import CodeBooks, load_code_books
 from reference_tables.columns import frame_columns
 from reference_tables.problems import PROBLEM_SCHEMA, Level
 from reference_tables.quality_data import ParameterValue, RuleApplication, quality_data
 
-__all__ = ["BatchValidator", "SchemeRules", "Validation", "rules_of_pack", "validate_blocks", "validate_cases"]
+__all__ = [
+    "BatchValidator", "SchemeRules", "Validation", "missing_label", "rules_of_pack", "validate_blocks",
+    "validate_cases",
+]  # fmt: skip
 
 _REFUSING = (Level.REJECT.value, Level.ERROR.value)
 # Every case frame has these, and a case without them cannot be grouped: an empty one is reported case by case.
@@ -114,7 +117,7 @@ class BatchValidator:
         lacking = {rule.rule: tuple(self._lacking(rule, self.seen, self.valued)) for rule in self.rules}
         not_applied = {rule: missing for rule, missing in lacking.items() if missing}
         partly = {
-            rule.rule: tuple(column for column in rule.each if column not in self.seen)
+            rule.rule: tuple(column for column in (*rule.each, *rule.optional) if column not in self.seen)
             for rule in self.rules
             if rule.rule not in not_applied
         }

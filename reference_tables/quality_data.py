@@ -21,7 +21,7 @@ from reference_tables.problems import Level, catalogue
 RULE_ID = re.compile(r"[A-K][0-9]{2}")
 STATES = frozenset({"on", "off", "unavailable"})
 INPUTS = frozenset({"scheme", "grouped", "standards", "as_of"})
-_NAME_LISTS = ("needs", "each", "any", "charges", "inputs", "parameters")
+_NAME_LISTS = ("needs", "each", "optional", "any", "charges", "inputs", "parameters")
 _RULE_KEYS = frozenset({*_NAME_LISTS, "other_level", "state", "reason", "source"})
 _ROLES = frozenset({"registration", "service", "care", "operation", "material", "drug", "other", "part"})
 _UNITS = frozenset({"", "years", "days", "minutes", "g", "fen", "count", "percent", "ratio"})
@@ -36,6 +36,7 @@ class RuleApplication:
     rule: str
     needs: tuple[str, ...]
     each: tuple[str, ...]
+    optional: tuple[str, ...]
     any: tuple[str, ...]
     charges: tuple[str, ...]
     inputs: tuple[str, ...]

@@ -13,7 +13,7 @@ from grouper.quality.scheme_rules import SchemeRules
 from reference_tables.codes import CodeBooks
 from reference_tables.columns import columns
 from reference_tables.problems import Level, catalogue
-from reference_tables.quality_data import ParameterValue, QualityData
+from reference_tables.quality_data import ParameterValue, QualityData, quality_data
 
 OFF = "off"
 OTHER = ":other"
@@ -96,3 +96,16 @@ class QualitySetup:
     def label(self, column: str) -> str:
         """The Chinese name of a canonical column."""
         return columns()[column].label
+
+
+_INPUT_LABELS = {
+    "scheme": "分组方案", "grouped": "分组结果", "standards": "病组标准费用", "as_of": "核对日期", "*_fen": "金额",
+}  # fmt: skip
+
+
+def missing_label(name: str) -> str:
+    """The Chinese name of what a rule was not applied for: a column, an input or a parameter."""
+    if name in columns():
+        return columns()[name].label
+    parameters = quality_data().parameters
+    return f"参数“{parameters[name].label}”" if name in parameters else _INPUT_LABELS[name]
