@@ -201,8 +201,9 @@ def _is_headerless(row: Sequence[str], kind: CaseFormat) -> bool:
 
 
 def checked_header(source: InputFile, plan: TablePlan, row: int) -> tuple[Problem, ...]:
-    """Warnings about a header. Raises IntakeError with all of them when one is an error."""
+    """Warnings about a header. Raises IntakeError with every error there is."""
     problems = plan_problems(plan, source.name, row)
-    if any(problem.level is Level.ERROR for problem in problems):
-        raise IntakeError(problems)
+    errors = [problem for problem in problems if problem.level is Level.ERROR]
+    if errors:
+        raise IntakeError(errors)
     return tuple(problems)

@@ -66,7 +66,8 @@ def _with_age_rule(frame: pl.DataFrame, complaints: Complaints) -> pl.DataFrame:
     if not frame.select(lacking.any()).item():
         return frame
     birth, admission = pl.col("birth_date"), pl.col("admission_time").dt.date()
-    not_yet = (admission.dt.month() * 100 + admission.dt.day()) < (birth.dt.month() * 100 + birth.dt.day())
+    same_month = admission.dt.month() == birth.dt.month()
+    not_yet = (admission.dt.month() < birth.dt.month()) | (same_month & (admission.dt.day() < birth.dt.day()))
     completed = admission.dt.year() - birth.dt.year() - not_yet.cast(pl.Int32)
     lived = (admission - birth).dt.total_days().cast(pl.Int32)
     known = lacking & (lived >= 0)

@@ -181,10 +181,14 @@ def known_cells(cells: Sequence[str], fmt: str) -> int:
 
 
 def best_plan(cells: Sequence[str], fmt: str) -> TablePlan:
-    """The plan of the named format, or with `auto` of the format that knows most cells of the header."""
-    if fmt == "auto":
-        fmt = max(HEADER_FORMATS, key=lambda name: known_cells(cells, name))
-    return _plan(cells, format_facts().formats[fmt])
+    """The plan of the named format, or with `auto` of the one that lacks least and knows most of the header."""
+    names = HEADER_FORMATS if fmt == "auto" else (fmt,)
+    plans = [_plan(cells, format_facts().formats[name]) for name in names]
+    known = {name: known_cells(cells, name) for name in names}
+    most = max(known.values())
+    # a format that knows far fewer cells is not meant, even if it happens to lack nothing
+    near = [plan for plan in plans if known[plan.format.name] * 2 >= most]
+    return max(near, key=lambda plan: (-len(_missing(plan)), known[plan.format.name]))
 
 
 def plan_problems(plan: TablePlan, file: str, row: int) -> list[Problem]:
