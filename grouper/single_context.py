@@ -135,14 +135,14 @@ class SingleContext:
             effective = self.effective[self.level_class[case.principal]]
             others = self.other_diagnoses
             for code in case.diagnoses[1:]:
-                found = others.get(code) or ("X" in code and others.get(fold(code)))
+                found = others.get(code) or (code and "X" in code and others.get(fold(code)))
                 if found:
                     context |= found[0]
                     levels |= effective[found[1]]
         if len(case.procedures) > 1:
             procedures = self.other_procedures
             for code in case.procedures[1:]:
-                context |= procedures.get(code) or ("X" in code and procedures.get(fold(code))) or 0
+                context |= procedures.get(code) or (code and "X" in code and procedures.get(fold(code))) or 0
         for column, by_fold, table in self.single:
             context |= table.get(find_id(by_fold, case.record.get(column) or ""), 0)
         of_principal = 0

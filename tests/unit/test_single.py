@@ -17,9 +17,9 @@ from tests.oracle.pack_folder import PackText
 from tests.unit.explained_pack import RETRYING, record, scheme_in
 
 
-@pytest.fixture
-def scheme(tmp_path: Path) -> CompiledScheme:
-    return scheme_in(tmp_path)
+@pytest.fixture(scope="module")
+def scheme(tmp_path_factory: pytest.TempPathFactory) -> CompiledScheme:
+    return scheme_in(tmp_path_factory.mktemp("pack") / "示例")
 
 
 def test_the_whole_answer(scheme: CompiledScheme) -> None:
@@ -70,6 +70,12 @@ def test_a_tuple_of_codes_and_a_tuple_of_none_will_do(scheme: CompiledScheme) ->
     assert (
         group_one({"sex": 1, "age_years": 40, "diagnoses": ("D1", "M2"), "procedures": ("P1",)}, scheme).drg == "BB11"
     )
+
+
+def test_blank_and_missing_items_are_no_codes(scheme: CompiledScheme) -> None:
+    given = {"sex": 1, "age_years": 40, "diagnoses": ["D2", None, "", "M2"], "procedures": ["P9", None, "P1", "P2X3"]}
+    assert group_one(given, scheme)[2:8:5] == ("BC11", "MCC")
+    assert group_one({**given, "diagnoses": [None, "D2"]}, scheme).reason == "PRINCIPAL_MISSING"
 
 
 def test_a_number_that_is_no_number_is_unknown(tmp_path: Path) -> None:

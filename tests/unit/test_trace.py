@@ -24,9 +24,9 @@ from grouper.trace_model import (
 from tests.unit.explained_pack import RETRYING, case, scheme_in
 
 
-@pytest.fixture
-def scheme(tmp_path: Path) -> CompiledScheme:
-    return scheme_in(tmp_path)
+@pytest.fixture(scope="module")
+def scheme(tmp_path_factory: pytest.TempPathFactory) -> CompiledScheme:
+    return scheme_in(tmp_path_factory.mktemp("pack") / "示例")
 
 
 def steps(walk: Walk) -> list[tuple[str, str]]:

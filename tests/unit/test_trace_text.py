@@ -15,9 +15,9 @@ from tests.oracle.pack_folder import PackText
 from tests.unit.explained_pack import RETRYING, case, scheme_in
 
 
-@pytest.fixture
-def scheme(tmp_path: Path) -> CompiledScheme:
-    return scheme_in(tmp_path / "示例")
+@pytest.fixture(scope="module")
+def scheme(tmp_path_factory: pytest.TempPathFactory) -> CompiledScheme:
+    return scheme_in(tmp_path_factory.mktemp("pack") / "示例")
 
 
 def test_the_short_text_in_full(scheme: CompiledScheme) -> None:

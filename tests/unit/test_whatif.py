@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import orjson
 import polars as pl
 import pytest
@@ -17,9 +15,9 @@ from tests.oracle.difficult import DifficultCases
 from tests.unit.explained_pack import case, scheme_in
 
 
-@pytest.fixture
-def scheme(tmp_path: Path) -> CompiledScheme:
-    return scheme_in(tmp_path / "示例")
+@pytest.fixture(scope="module")
+def scheme(tmp_path_factory: pytest.TempPathFactory) -> CompiledScheme:
+    return scheme_in(tmp_path_factory.mktemp("pack") / "示例")
 
 
 def outcomes(found: WhatIf) -> list[tuple[str, int, str, str, tuple[str, ...]]]:
