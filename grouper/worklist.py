@@ -1,6 +1,6 @@
 """The coder's worklist: problems as a workbook to work through, or as CSV.
 
-Sheet 汇总 counts every rule; sheet 问题清单 has one row a problem, in the order given, codes as text.
+Sheet 汇总 counts every rule; sheet 问题清单 has one row a problem, by file and row, codes as text.
 """
 
 from __future__ import annotations
@@ -52,8 +52,12 @@ def write_worklist(problems: pl.DataFrame, path: Path, *, sheet_rows: int = SHEE
 def worklist_rows(problems: pl.DataFrame) -> pl.DataFrame:
     """Problems in the words of a person: LIST_HEADER, after 文件 where they come from more than one file.
 
-    行号 is a number, null for a problem of the whole batch; all else is text.
+    Files stand in the order given, their rows ascending, problems of the whole batch first. 行号 is a number,
+    null for the whole batch; all else is text.
     """
+    files = problems["file"].unique(maintain_order=True)
+    order = pl.col("file").replace_strict(files, pl.int_range(len(files), eager=True), return_dtype=pl.Int64)
+    problems = problems.sort(order, "row", maintain_order=True)
     labels = {name: column.label for name, column in columns().items()}
     levels = {level.value: text for level, text in LEVEL_ZH.items()}
     shown = {
@@ -66,7 +70,7 @@ def worklist_rows(problems: pl.DataFrame) -> pl.DataFrame:
         "问题": pl.col("message"),
         "处理建议": pl.col("fix"),
     }
-    if problems["file"].n_unique() > 1:
+    if len(files) > 1:
         shown = {_FILE_HEADER: pl.col("file"), **shown}
     return problems.select(expr.alias(name) for name, expr in shown.items()).with_columns(
         pl.col(pl.String).fill_null("")

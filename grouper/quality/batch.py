@@ -104,8 +104,6 @@ class _Stays:
         self.frames: list[pl.DataFrame] = []
 
     def add(self, block: Block) -> None:
-        if not block.has("person_id", "admission_time", "discharge_time"):
-            return
         named = ~is_blank(pl.col("person_id"), [])
         dated = (pl.col("admission_time") <= pl.col("discharge_time")).fill_null(False)
         principal = pl.col("diagnoses").list.first().str.slice(0, 3)

@@ -84,8 +84,10 @@ def personal_payments_differ(report: Report) -> None:
 def negative_amount(report: Report) -> None:
     """D07."""
     block = report.block
-    for column in block.cases.columns:
-        if column.endswith("_fen"):
+    columns = [column for column in block.cases.columns if column.endswith("_fen")]
+    negative = block.cases.select((pl.col(columns) < 0).any())
+    for column in columns:
+        if negative[column][0]:
             report.cases(pl.col(column) < 0, field=column, value=yuan(pl.col(column)))
 
 

@@ -48,9 +48,11 @@ class Report:
 
         `value` and the Chinese name of `field` are arguments of the message too.
         """
+        at = self.block.mask(where) if isinstance(where, pl.Expr) else where
+        if not at.any():
+            return
         wanted = ["row", "case_id", *_roots({"": value, **args})]
-        at = pl.Series(where) if not isinstance(where, pl.Expr) else where
-        frame = self.block.cases.filter(at).select(*dict.fromkeys(wanted))
+        frame = self.block.cases.select(*dict.fromkeys(wanted)).filter(pl.Series(at))
         named: dict[str, Arg] = {"field": self.block.setup.label(field)}
         if value is not None:
             named["value"] = value

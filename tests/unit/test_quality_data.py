@@ -90,6 +90,7 @@ GOOD = {name: module._text(name) for name in ("rules.toml", "parameters.toml", "
     ("name", "old", "new", "says"),
     [
         ("rules.toml", "[A01]\n", "[A00]\n", "catalogue"),
+        ("rules.toml", '[A01]\nneeds = ["diagnoses"]\nsource = "list_form"\n', "", "catalogue differ"),
         ("rules.toml", 'source = "list_form"', 'source = "hearsay"', "source"),
         ("rules.toml", "[A12]\n", '[A12]\nstate = "off"\n', "reason"),
         ("rules.toml", "[A12]\n", "needz = []\n[A12]\n", "unknown key"),

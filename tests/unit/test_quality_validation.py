@@ -102,6 +102,14 @@ def test_records_that_cannot_be_read_are_left_to_intake() -> None:
     assert found.problems.select("row", "code").rows() == [(3, "A03")]
 
 
+def test_results_of_unreadable_records_are_left_out_too() -> None:
+    cases = frame([case(), case(case_id="C2")]).with_columns(defect=pl.Series(["IN20", None]))
+    statuses = pl.Series(["AMBIGUOUS", "UNGROUPED"])
+    grouped = cases.select("row").with_columns(status=statuses, reason=pl.lit("NO_ADRG"), mdc=pl.lit("MDCH"))
+    grouped = grouped.with_columns(adrg=pl.lit("H00"), drg=pl.lit("H000"))
+    assert validate_cases(cases, grouped=grouped).problems.select("row", "code").rows() == [(3, "K04")]
+
+
 def test_no_cases_no_problems() -> None:
     empty = pl.DataFrame(schema=case_schema(base()["full"]))
     assert validate_cases(empty).problems.is_empty()

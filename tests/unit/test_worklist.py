@@ -107,14 +107,17 @@ def test_negative_amounts_are_no_formulas(tmp_path: Path) -> None:
 def test_a_problem_of_the_whole_batch_and_of_several_files(tmp_path: Path) -> None:
     dx = ["K80.199", *["E11.900"] * 19]
     batch = frame([{**PLAIN, "diagnoses": dx}])
-    found = [validate_cases(batch, file=name).problems.filter(pl.col("code") == "E03") for name in ("a.csv", "b.csv")]
+    wanted = pl.col("code").is_in(["E01", "E03"])
+    found = [validate_cases(batch, file=name).problems.filter(wanted).reverse() for name in ("b.csv", "a.csv")]
     write_worklist(pl.concat(found), tmp_path / "w.xlsx")
-    assert [row[:4] for row in cells(tmp_path / "w.xlsx", "问题清单")[1:]] == [
-        ["a.csv", "全批", "", "警告"],
-        ["b.csv", "全批", "", "警告"],
+    assert [row[:5] for row in cells(tmp_path / "w.xlsx", "问题清单")[1:]] == [
+        ["b.csv", "全批", "", "警告", "E03"],
+        ["b.csv", "2", "C1", "拒收", "E01"],
+        ["a.csv", "全批", "", "警告", "E03"],
+        ["a.csv", "2", "C1", "拒收", "E01"],
     ]
     write_worklist(pl.concat(found), tmp_path / "w.csv")
-    assert pl.read_csv(tmp_path / "w.csv", infer_schema=False)["行号"].to_list() == ["全批", "全批"]
+    assert pl.read_csv(tmp_path / "w.csv", infer_schema=False)["行号"].to_list() == ["全批", "2"] * 2
 
 
 def test_no_problem_gives_an_empty_list(tmp_path: Path) -> None:
