@@ -104,8 +104,8 @@ class CodeIndex:
         return self.by_fold.get(fold(code), UNKNOWN)
 
     def ids(self, codes: Iterable[str]) -> NDArray[np.int64]:
-        """Ids of many known codes (an unknown one gives 1), for building tables."""
-        return np.array([self.id_of(code) for code in codes], dtype=np.int64)
+        """Ids of some codes (an unknown one gives 1), for building tables."""
+        return self.encode_column(pl.Series(list(codes), dtype=pl.String)).astype(np.int64)
 
     def _build(self, keys: dict[str, int]) -> None:
         raw = [(key.encode(), value) for key, value in keys.items()]
@@ -175,7 +175,7 @@ class CodeIndex:
 
     def encode_column(self, column: pl.Series) -> Ids:
         """Encode a String column (one code a row), null as 0."""
-        return self.encode_lists(column.fill_null("").reshape((-1, 1)).cast(pl.List(pl.String)))[0]
+        return self.encode_lists(column.fill_null("").implode())[0]
 
 
 _KEEP = np.array([(1 << (8 * count)) - 1 for count in range(9)], np.uint64)

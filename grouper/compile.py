@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from grouper.code_index import CodeIndex
 from grouper.levels import LevelTable, build_levels
+from grouper.set_ids import SetIds
 from grouper.terms import Condition, Term, derived_atoms, plain, to_terms
 from reference_tables.codes import CodeBooks, load_code_books
 from reference_tables.packs import DrgPack
@@ -76,6 +77,7 @@ class CompiledScheme:
     term_path: NDArray[np.int32]
     levels: LevelTable
     members: Mapping[tuple[str, tuple[str, ...]], NDArray[np.bool_]] = field(repr=False)
+    set_ids: SetIds = field(repr=False)
     gray: Mapping[str, frozenset[str]] = field(repr=False)
     listed_principals: NDArray[np.bool_] = field(repr=False)
 
@@ -120,7 +122,8 @@ def compile_scheme(pack: DrgPack, books: CodeBooks | None = None) -> CompiledSch
     ]
     set_codes = dict(pack.sets.group_by("set", maintain_order=True).agg("code").iter_rows())
     indexes = _indexes(pack, books, terms, set_codes)
-    members = _memberships(terms, set_codes, indexes)
+    set_ids = SetIds(pack, indexes)
+    members = _memberships(terms, set_ids)
     dx = _Classes("ZYZD", indexes["dx"], terms, members)
     px = _Classes("ZYSS", indexes["px"], terms, members)
     dx_allows, px_allows = dx.allows(), px.allows()
@@ -148,6 +151,7 @@ def compile_scheme(pack: DrgPack, books: CodeBooks | None = None) -> CompiledSch
         term_path=np.array([at for at, _ in terms], np.int32)[alive],
         levels=build_levels(pack, indexes["dx"]),
         members=members,
+        set_ids=set_ids,
         gray={
             "dx": frozenset(books.diagnosis.frame.filter("gray")["code"]),
             "px": frozenset(books.procedure.frame.filter("gray")["code"]),
@@ -161,13 +165,12 @@ def _listed_principals(
     members: Mapping[tuple[str, tuple[str, ...]], NDArray[np.bool_]],
     size: int,
 ) -> NDArray[np.bool_]:
-    listed = np.zeros(size, np.bool_)
+    listed, nothing = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
     for rule in dict.fromkeys(path.rules[0] for path in paths):
         for term in to_terms(plain(rule)):
             for condition, sign in term:
                 if sign and isinstance(condition, Member) and "ZYZD" in condition.fields:
-                    if ("dx", condition.sets) in members:
-                        listed |= members["dx", condition.sets]
+                    listed |= members.get(("dx", condition.sets), nothing)
     return listed
 
 
@@ -208,9 +211,7 @@ def _indexes(
 
 
 def _memberships(
-    terms: list[tuple[int, Term]],
-    set_codes: Mapping[str, list[str]],
-    indexes: Mapping[str, CodeIndex],
+    terms: list[tuple[int, Term]], set_ids: SetIds
 ) -> dict[tuple[str, tuple[str, ...]], NDArray[np.bool_]]:
     members: dict[tuple[str, tuple[str, ...]], NDArray[np.bool_]] = {}
     for atom in _atoms(terms):
@@ -219,10 +220,7 @@ def _memberships(
             continue
         for kind in {KIND_OF_FIELD[name] for name in atom.fields}:
             if (kind, sets) not in members:
-                table = np.zeros(indexes[kind].size, np.bool_)
-                for name in sets:
-                    table[indexes[kind].ids(set_codes.get(name, ()))] = True
-                members[kind, sets] = table
+                members[kind, sets] = set_ids.members(kind, sets)
     return members
 
 

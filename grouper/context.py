@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from grouper.compile import KIND_OF_FIELD, WORD, CompiledScheme
 from grouper.encode import UNKNOWN_NUMBER, CodeLists, EncodedCases
 from grouper.levels import LEVEL_BIT
 from grouper.terms import Condition, Derived
+from reference_tables.codes import fold
 from reference_tables.rule_ast import LEVEL_SETS, And, Compare, Const, Count, Member, Node, Not, Or
 
 Words = NDArray[np.uint64]
@@ -27,6 +29,7 @@ OPERATIONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq, "!=": operator.ne,
 }  # fmt: skip
 _WIDEST_TABLE = 1 << 16
+_CODE_BITS = 32
 _OF_PRINCIPAL = {"ZYZD": "dx", "ZYSS": "px"}
 _OF_OTHERS = {"QTZD": "dx", "QTSS": "px"}
 _SINGLE = {"LYFS": "way", "KS": "department"}
@@ -171,13 +174,20 @@ class ContextPlan:
 
     def _different(self, cases: EncodedCases, count: Count) -> NDArray[np.int64]:
         """How many different codes of the count's fields are in its set, by case."""
-        total = np.zeros(cases.size, np.int64)
-        for kind in dict.fromkeys(KIND_OF_FIELD[name] for name in count.fields):
+        kinds = dict.fromkeys(KIND_OF_FIELD[name] for name in count.fields)
+        pairs: list[NDArray[np.int64]] = []
+        numbers: dict[str, int] = {}
+        for kind in kinds:
             inside = self.scheme.membership(kind, (count.set,))
             rows, codes = _taking_part(cases, kind, set(count.fields), inside)
-            pairs = np.unique(rows.astype(np.int64) * len(inside) + codes)
-            total += np.bincount(pairs // len(inside), minlength=cases.size)
-        return total
+            number = np.zeros(len(inside), np.int64)
+            members = np.flatnonzero(inside)
+            # One code text is one code, also when it stands among diagnoses and procedures.
+            spelt = self.scheme.indexes[kind].spelling.gather(pl.Series(members)).to_list()
+            number[members] = [numbers.setdefault(fold(code), len(numbers)) for code in spelt]
+            pairs.append(rows << _CODE_BITS | number[codes])
+        different = np.unique(np.concatenate(pairs)) >> _CODE_BITS
+        return np.bincount(different, minlength=cases.size)
 
     def _evaluate(self, node: Node, cases: EncodedCases, other_levels: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """A whole sub-rule over all cases, one column for every part of it."""
@@ -243,7 +253,8 @@ def _runs(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]
 def _taking_part(
     cases: EncodedCases, kind: str, fields: set[str], inside: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(case, code id) of every code of `kind` that stands in one of `fields` and is in the set."""
+    """(case, code id) of every code of `kind` that stands in one of `fields` of that kind and is in the set."""
+    fields = {name for name in fields if KIND_OF_FIELD[name] == kind}
     if kind in _SINGLE.values():
         codes = cases.way if kind == "way" else cases.department
         rows = np.flatnonzero(inside[codes])

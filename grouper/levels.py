@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from grouper.code_index import CodeIndex
@@ -37,30 +36,28 @@ class LevelTable:
 
 def build_levels(pack: DrgPack, index: CodeIndex) -> LevelTable:
     """The level table of a pack over the ids of a diagnosis index."""
-    tables = sorted(set(pack.cc["exclusion"]) - {""})
+    number = {name: at for at, name in enumerate(sorted(set(pack.cc["exclusion"]) - {""}))}
     contains: dict[int, set[int]] = {}
-    number = {name: at for at, name in enumerate(tables)}
-    for name, code in pack.exclusion.select("exclusion", "code").iter_rows():
+    ids = index.encode_column(pack.exclusion["code"]).tolist()
+    for name, code_id in zip(pack.exclusion["exclusion"], ids, strict=True):
         if name in number:
-            contains.setdefault(index.id_of(code), set()).add(number[name])
+            contains.setdefault(code_id, set()).add(number[name])
     principal = np.zeros(index.size, np.uint16)
     principal_classes: dict[frozenset[int], int] = {frozenset(): 0}
     for code_id, held in contains.items():
         principal[code_id] = principal_classes.setdefault(frozenset(held), len(principal_classes))
+    rows: dict[int, set[tuple[str, str]]] = {}
+    ids = index.encode_column(pack.cc["code"]).tolist()
+    for code_id, level, exclusion in zip(ids, pack.cc["level"], pack.cc["exclusion"], strict=True):
+        rows.setdefault(code_id, set()).add((level, exclusion))
     listed = np.zeros(index.size, np.uint16)
     listed_classes: dict[frozenset[tuple[str, str]], int] = {frozenset(): 0}
-    rows = (
-        pack.cc.select("code", pl.struct("level", "exclusion").alias("row"))
-        .group_by("code", maintain_order=True)
-        .agg("row")
-    )
-    for code, entries in rows.iter_rows():
-        key = frozenset((entry["level"], entry["exclusion"]) for entry in entries)
-        listed[index.id_of(code)] = listed_classes.setdefault(key, len(listed_classes))
+    for code_id, entries in rows.items():
+        listed[code_id] = listed_classes.setdefault(frozenset(entries), len(listed_classes))
     effective = np.zeros((len(principal_classes), len(listed_classes)), np.uint8)
     for holding, row in principal_classes.items():
-        for entries, column in listed_classes.items():
-            for level, exclusion in entries:
+        for listing, column in listed_classes.items():
+            for level, exclusion in listing:
                 if exclusion == "" or number[exclusion] not in holding:
                     effective[row, column] |= LEVEL_BIT[level]
     return LevelTable(listed, principal, effective)

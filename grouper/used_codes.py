@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
@@ -40,7 +40,6 @@ class UsedCodes:
         for at, pairs in enumerate(asked):
             for name in LEVEL_SETS & {set_name for field, set_name in pairs if field == "QTZD"}:
                 self.level_mask[at] |= LEVEL_BIT[name]
-        codes: Mapping[str, list[str]] = dict(scheme.pack.sets.group_by("set").agg("code").iter_rows())
         self.union_of: dict[str, NDArray[np.int32]] = {}
         self.tables: dict[str, NDArray[np.uint8]] = {}
         for field in _FIELDS:
@@ -48,20 +47,12 @@ class UsedCodes:
             wanted = [frozenset(name for of, name in pairs if of == field) - LEVEL_SETS for pairs in asked]
             of_path = [unions.setdefault(names, len(unions)) for names in wanted]
             self.union_of[field] = np.array(of_path, np.int32)
-            self.tables[field] = self._table(field, list(unions), codes)
+            self.tables[field] = self._table(KIND_OF_FIELD[field], list(unions))
 
-    def _table(self, field: str, unions: list[frozenset[str]], codes: Mapping[str, list[str]]) -> NDArray[np.uint8]:
+    def _table(self, kind: str, unions: list[frozenset[str]]) -> NDArray[np.uint8]:
         """Bits packed by eight: uint8 [unions, ids / 8]."""
-        index = self.scheme.indexes[KIND_OF_FIELD[field]]
-        ids = {name: index.ids(codes.get(name, ())) for names in unions for name in names}
-        packed = np.zeros((len(unions), -(-index.size // 8)), np.uint8)
-        for at, names in enumerate(unions):
-            inside = np.zeros(index.size, np.bool_)
-            for name in names:
-                inside[ids[name]] = True
-            inside[:2] = False
-            packed[at] = np.packbits(inside, bitorder="little")
-        return packed
+        members = self.scheme.set_ids.members
+        return np.stack([np.packbits(members(kind, names), bitorder="little") for names in unions])
 
     def _in_union(self, field: str, unions: NDArray[np.int32], ids: NDArray[np.integer]) -> NDArray[np.bool_]:
         table = self.tables[field]

@@ -43,6 +43,10 @@ def build_pack(
     `earlier`: problems met while reading the files. Raises TablesRefused with all problems, warnings
     included, when any of them is an error.
     """
+    if "sets" in tables.frames:
+        # A rule's names are read half width, so the sets' own names are too.
+        sets = tables.frames["sets"].with_columns(pl.col("set").str.normalize("NFKC"))
+        tables = replace(tables, frames={**tables.frames, "sets": sets})
     rules = parse_rules(tables)
     problems = [*earlier, *check_structure(tables), *rules.problems]
     problems += check_rule_sets(tables, rules)

@@ -44,7 +44,9 @@ from reference_tables.rule_ast import (
 _ESCAPE = re.compile(r"_x[0-9A-Fa-f]{4}_")  # a spreadsheet export's leftover for a control character
 _BLANK = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")
 _SIGNS = {"≤": "<=", "≥": ">=", "≠": "!=", "==": "=", "<>": "!="}
-_TOKEN = re.compile(r"(?P<blank>\s+)|(?P<sign>==|<>|<=|>=|!=|[<>=≤≥≠])|(?P<mark>[(){},∩])|(?P<word>-?[\w.\-]+)")
+_TOKEN = re.compile(
+    r"(?P<blank>\s+)|(?P<sign>==|<>|<=|>=|!=|[<>=≤≥≠])|(?P<mark>[(){},∩])|(?P<word>[^\s(){},∩<>=!≤≥≠]+)"
+)
 _KEYWORDS = frozenset({"and", "or", "not", "in", "length"})
 _WANT_PRIMARY = "一个条件（括号、1、0、字段名、{字段} 或 length）"
 MAX_DEPTH = 100

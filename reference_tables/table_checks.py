@@ -181,7 +181,7 @@ def _meta(tables: Tables) -> list[Problem]:
     for key, value, line in tables.frames["meta"].select("key", "value", LINE).iter_rows():
         if key not in known:
             problems.append(tables.problem("meta", "TB14", line, "key", key, key=key, known="、".join(known)))
-        elif known[key] and value not in known[key]:
+        elif known[key] and value not in {*known[key], ""}:
             allowed = "、".join(known[key])
             problems.append(tables.problem("meta", "TB15", line, "value", value, key=key, value=value, allowed=allowed))
         if key in seen:

@@ -71,11 +71,6 @@ def test_random_packs_long(tmp_path: Path, seed: int) -> None:
     assert_same_answers(rows, str(folder))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a count over variables of several kinds takes the principal of the other kind, and a shared code twice",
-)
 def test_counting_over_several_kinds(tmp_path: Path) -> None:
     folder = MIXED_COUNTS.write(tmp_path)
     rows = list(DifficultCases(folder).rows(CASES_PER_SMALL_PACK, 14))

@@ -80,6 +80,8 @@ WARNED = {
         "cc.csv": "code,level,exclusion,name\nA41.900,MCC,EX_1,脓毒症\nI10.x00,CC,,高血压\n",
     }),
     "file ignored": ({("TB61", "metas.csv", 0)}, {"metas.csv": "key,value\n"}),
+    "unknown meta key": ({("TB14", "meta.csv", 3)}, {"meta.csv": "key,value\nnewborn_weight,birth\nregion,某市\n"}),
+    "blank meta value": (set(), {"meta.csv": "key,value\nnewborn_weight,birth\nretry,\n"}),
     "outer blanks": ({("TB60", "cc.csv", 3)}, edited("cc.csv", "I10.x00", " I10.x00")),
 }  # fmt: skip
 
@@ -186,6 +188,15 @@ def test_find_pack_prefers_a_folder_given_as_path(tmp_path: Path) -> None:
     assert find_pack(folder).mdc.height == 3
     assert find_pack(str(folder)).mdc.height == 3
     assert find_pack("chs-drg-1.1").mdc.height == 26
+
+
+def test_set_names_are_compared_half_width(tmp_path: Path) -> None:
+    changes = {
+        "sets.csv": FILES["sets.csv"].replace("DI_BR1", "脑出血／１＋Ⅱ"),
+        "adrg.csv": FILES["adrg.csv"].replace("DI_BR1", "脑出血／１＋Ⅱ"),
+    }
+    pack = read_pack(write_small(tmp_path / "p", changes))
+    assert pack.sets.filter(pl.col("code") == "I61.000")["set"].to_list() == ["DI_B00", "脑出血/1+II"]
 
 
 def test_a_pack_whose_rules_need_no_code_may_have_no_set(tmp_path: Path) -> None:

@@ -32,7 +32,6 @@ CASES = {
     "unknown set": ("TB11", "adrg.csv", 3, "OP_BB2", edited("adrg.csv", "OP_BB1", "OP_BB2")),
     "unknown exclusion table": ("TB12", "cc.csv", 3, "EX_2", edited("cc.csv", "I10.x00,CC,", "I10.x00,CC,EX_2")),
     "bad level": ("TB13", "cc.csv", 3, "mcc", edited("cc.csv", "I10.x00,CC,", "I10.x00,mcc,")),
-    "unknown meta key": ("TB14", "meta.csv", 2, "weight", edited("meta.csv", "newborn_weight", "weight")),
     "meta value": ("TB15", "meta.csv", 2, "入院", edited("meta.csv", "birth", "入院")),
     "reserved set": ("TB20", "sets.csv", 8, "MCC", edited("sets.csv", "DI_PS1,P07", "MCC,P07")),
     "quote not closed": ("TB21", "adrg.csv", 6, "", edited("adrg.csv", 'XSRTZ < 1500"', "XSRTZ < 1500")),
