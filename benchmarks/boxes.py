@@ -41,9 +41,57 @@ class Box:
     refused: tuple[ListLiteral, ...]
 
 
-def boxes(formula: Formula, algebra: Algebra) -> Iterator[Box]:
-    """The boxes of a formula, in an order that does not depend on the run."""
-    yield from _by_class(formula, algebra, DECIDED_FIRST, {})
+class BoxSearch:
+    """Finds the boxes of formulas over one algebra; what many classes of codes leave open is searched once."""
+
+    def __init__(self, algebra: Algebra) -> None:
+        self.algebra = algebra
+        self._clauses: dict[Formula, _Replayed] = {}
+
+    def boxes(self, formula: Formula) -> Iterator[Box]:
+        """The boxes of a formula, in an order that does not depend on the run."""
+        yield from self._by_class(formula, DECIDED_FIRST, {})
+
+    def _by_class(self, formula: Formula, variables: tuple[str, ...], inside: dict[str, int]) -> Iterator[Box]:
+        if formula == FALSE:
+            return
+        if not variables:
+            if formula not in self._clauses:
+                self._clauses[formula] = _Replayed(_by_clause(formula, self.algebra))
+            for box in self._clauses[formula]:
+                yield Box({**inside, **box.inside}, box.wanted, box.refused)
+            return
+        variable, later = variables[0], variables[1:]
+        masks, start = _masks(formula, variable, self.algebra.full[variable])
+        if not masks:
+            yield from self._by_class(formula, later, inside)
+            return
+        alike: dict[Formula, int] = {}
+        for block in partition(start, masks):
+            rest = self.algebra.decide(formula, variable, block)
+            if rest != FALSE:
+                alike[rest] = alike.get(rest, 0) | block
+        for rest, block in alike.items():
+            yield from self._by_class(rest, later, {**inside, variable: block})
+
+
+class _Replayed:
+    """An iterator that can be walked again; it is driven no further than somebody walked."""
+
+    def __init__(self, source: Iterator[Box]) -> None:
+        self._source = source
+        self._passed: list[Box] = []
+
+    def __iter__(self) -> Iterator[Box]:
+        at = 0
+        while True:
+            if at == len(self._passed):
+                found = next(self._source, None)
+                if found is None:
+                    return
+                self._passed.append(found)
+            yield self._passed[at]
+            at += 1
 
 
 def partition(start: int, masks: list[int]) -> list[int]:
@@ -52,26 +100,6 @@ def partition(start: int, masks: list[int]) -> list[int]:
     for mask in masks:
         blocks = [part for block in blocks for part in (block & mask, block & ~mask) if part]
     return blocks
-
-
-def _by_class(formula: Formula, algebra: Algebra, variables: tuple[str, ...], inside: dict[str, int]) -> Iterator[Box]:
-    if formula == FALSE:
-        return
-    if not variables:
-        yield from _by_clause(formula, algebra, inside)
-        return
-    variable, later = variables[0], variables[1:]
-    masks, start = _masks(formula, variable, algebra.full[variable])
-    if not masks:
-        yield from _by_class(formula, algebra, later, inside)
-        return
-    alike: dict[Formula, int] = {}
-    for block in partition(start, masks):
-        rest = algebra.decide(formula, variable, block)
-        if rest != FALSE:
-            alike[rest] = alike.get(rest, 0) | block
-    for rest, block in alike.items():
-        yield from _by_class(rest, algebra, later, {**inside, variable: block})
 
 
 def _masks(formula: Formula, variable: str, full: int) -> tuple[list[int], int]:
@@ -93,7 +121,7 @@ def _conjuncts(formula: Formula) -> tuple[Formula, ...]:
     return formula.items if isinstance(formula, All) else (formula,)
 
 
-def _by_clause(formula: Formula, algebra: Algebra, inside: dict[str, int]) -> Iterator[Box]:
+def _by_clause(formula: Formula, algebra: Algebra) -> Iterator[Box]:
     """Settle what stands alone, then take one of the shortest alternatives after the other."""
     formula = _settled(formula, algebra)
     if formula == FALSE:
@@ -104,12 +132,12 @@ def _by_clause(formula: Formula, algebra: Algebra, inside: dict[str, int]) -> It
         facts = _facts(items)
         refused = [item.item for item in items if isinstance(item, Negative)]
         wanted = [item for item in items if isinstance(item, Some | Level)]
-        yield Box({**inside, **facts.inside}, tuple(wanted), tuple(refused))
+        yield Box(facts.inside, tuple(wanted), tuple(refused))
         return
     shortest = min(clauses, key=lambda clause: len(clause.items))
     rest: list[Formula] = [item for item in items if item is not shortest]
     for item in sorted(shortest.items, key=_effort):
-        yield from _by_clause(algebra.all_of([*rest, item]), algebra, inside)
+        yield from _by_clause(algebra.all_of([*rest, item]), algebra)
         if not isinstance(item, All):
             rest.append(algebra.negate(item))
 
@@ -123,6 +151,8 @@ def _effort(item: Formula) -> int:
 def _settled(formula: Formula, algebra: Algebra) -> Formula:
     while True:
         items = _conjuncts(formula)
+        if not any(isinstance(item, AnyOf | Some) for item in items):
+            return formula
         facts = _facts(items)
         alone = [item for item in items if not isinstance(item, All | AnyOf)]
         kept = [_weighed(item, algebra, facts) for item in alone]

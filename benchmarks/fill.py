@@ -50,6 +50,7 @@ class Complications:
     diagnoses: Codes
     listed: dict[str, list[tuple[str, int]]] = field(default_factory=dict)  # level -> (table, mask of codes)
     tables: dict[int, frozenset[str]] = field(default_factory=dict)  # principal -> exclusion tables with it
+    _alike: dict[frozenset[str], int] = field(default_factory=dict)
     _seen: dict[tuple[str, frozenset[str]], int] = field(default_factory=dict)
 
     @classmethod
@@ -73,6 +74,16 @@ class Complications:
                 if not table or table not in tables:
                     self._seen[key] |= mask
         return self._seen[key]
+
+    def alike(self) -> dict[frozenset[str], int]:
+        """Exclusion tables -> mask of the principal diagnoses that stand in just these."""
+        if not self._alike:
+            numbers: dict[frozenset[str], list[int]] = {}
+            for number, tables in self.tables.items():
+                numbers.setdefault(tables, []).append(number)
+            for tables, found in numbers.items():
+                self._alike[tables] = self.diagnoses.mask(self.diagnoses.names[number] for number in found)
+        return self._alike
 
     def everything(self, level: str) -> int:
         """All codes at `level`, excluded or not."""

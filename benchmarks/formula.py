@@ -151,7 +151,7 @@ class Algebra:
             rest[In(variable, mask)] = None
         for slot, mask in refused.items():
             rest[Negative(Some(slot, mask))] = None
-        if any(self.negate(item) in rest for item in rest if isinstance(item, Some | Level)):
+        if _opposed(rest):
             return FALSE
         if not rest:
             return TRUE
@@ -180,7 +180,7 @@ class Algebra:
             rest[In(variable, mask)] = None
         for slot, mask in wanted.items():
             rest[Some(slot, mask)] = None
-        if any(self.negate(item) in rest for item in rest if isinstance(item, Some | Level)):
+        if _opposed(rest):
             return TRUE
         if not rest:
             return FALSE
@@ -224,6 +224,11 @@ class Algebra:
                 return self.any_of(self.given(item, facts) for item in items)
             case _:
                 return formula
+
+
+def _opposed(items: dict[Formula, None]) -> bool:
+    """Some list literal stands beside its own negation."""
+    return any(isinstance(item, Negative) and item.item in items for item in items)
 
 
 def _flat(items: Iterable[Formula], kind: type[All] | type[AnyOf]) -> Iterator[Formula]:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks.boxes import Box, boxes
+from benchmarks.boxes import Box, BoxSearch
 from benchmarks.fill import Complications, Example, fewest_codes, fill_box
 from benchmarks.formula import TRUE, All, Formula, In
 from benchmarks.scheme_formulas import SchemeFormulas, scheme_formulas
@@ -61,11 +61,12 @@ def make_witnesses(pack: DrgPack, plainness: Callable[[str], object] | None = No
     `plainness`: sort key of codes, those to prefer first (default: code order).
     """
     scheme = scheme_formulas(pack, plainness)
+    search = BoxSearch(scheme.algebra)
     complications = Complications.of(pack, scheme.diagnoses)
     best: dict[str, dict[str, tuple[Example, str]]] = {"mdc": {}, "adrg": {}, "drg": {}}
     tried: dict[str, int] = {}
     for drg, formula in scheme.drg.items():
-        example, tried[drg] = _smallest(scheme, complications, formula)
+        example, tried[drg] = _smallest(scheme, search, complications, formula)
         if example is None:
             continue
         adrg = scheme.adrg_of[drg]
@@ -89,11 +90,13 @@ def make_witnesses(pack: DrgPack, plainness: Callable[[str], object] | None = No
     )
 
 
-def _smallest(scheme: SchemeFormulas, complications: Complications, formula: Formula) -> tuple[Example | None, int]:
+def _smallest(
+    scheme: SchemeFormulas, search: BoxSearch, complications: Complications, formula: Formula
+) -> tuple[Example | None, int]:
     """The smallest example and how many boxes were looked at; odd persons only if no likely one will do."""
     tried = 0
     for asked in (scheme.algebra.all_of([formula, scheme.lifelike]), formula):
-        ways = boxes(asked, scheme.algebra)
+        ways = search.boxes(asked)
         while batch := list(islice(ways, BOXES_COMPARED)):
             tried += len(batch)
             best = _best(scheme, complications, sorted(batch, key=lambda box: fewest_codes(scheme, box)))

@@ -1,0 +1,78 @@
+"""The codes that generated cases are made of: those of the pack first, then the rest of the code book."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from benchmarks.draws import Draws, Flags, Ints, rank_weights
+from benchmarks.plausible import case_mix, likely_sex
+from benchmarks.scheme_formulas import Codes
+from reference_tables.codes import CodeBook, fold, load_code_books
+
+_STREAM = {"diagnosis": 1, "procedure": 2}
+
+
+@dataclass(frozen=True)
+class CodeTable:
+    """Codes by number. Numbers below `listed` are those of the scheme's formulas; the rest is in no list.
+
+    `weight`: how often a code is drawn among others (gray codes only if nothing else is there); `sex`: 1, 2,
+    or 0 for both; `ordinary`: numbers outside every list that may be reported; `gray`: gray codes of the book.
+    """
+
+    codes: pl.Series
+    names: pl.Series
+    listed: int
+    weight: Ints
+    sex: Ints
+    ordinary: Ints
+    gray: Ints
+    number: dict[str, int]
+
+    def numbers_of(self, codes: Iterable[str]) -> list[int]:
+        """Numbers of the codes that are here."""
+        return [self.number[fold(code)] for code in codes if fold(code) in self.number]
+
+    def weights_of(self, items: Ints) -> Ints:
+        """Weights of some codes; when all of them are gray, all alike."""
+        weights = self.weight[items]
+        return weights if weights.any() else np.ones(len(items), dtype=np.int64)
+
+
+def code_table(kind: str, codes: Codes) -> CodeTable:
+    """The code table of one kind: "diagnosis" or "procedure"."""
+    books = load_code_books()
+    book = books.diagnosis if kind == "diagnosis" else books.procedure
+    spelled = list(codes.names[:-1])
+    rows = {fold(code): (name, gray) for code, name, gray in book.frame.select("code", "name", "gray").iter_rows()}
+    spelled += [code for code in book.frame["code"] if fold(code) not in codes.number]
+    gray = np.array([rows.get(fold(code), ("", False))[1] for code in spelled], dtype=bool)
+    mix = case_mix()["code"]
+    weight = rank_weights(len(spelled), Draws(_STREAM[kind]), mix["scale"], mix["flattening"])
+    weight[[code.endswith(tuple(mix["plain_endings"])) for code in spelled]] *= mix["plain_factor"]
+    weight[gray] = 0
+    listed = len(codes.names) - 1
+    numbers = np.arange(len(spelled), dtype=np.int64)
+    free = (numbers >= listed) & ~gray & _wanted_outside(book, spelled)
+    return CodeTable(
+        codes=pl.Series(spelled),
+        names=pl.Series([rows.get(fold(code), (code, False))[0] for code in spelled]),
+        listed=listed,
+        weight=weight,
+        sex=np.array([likely_sex(code) if kind == "diagnosis" else 0 for code in spelled], dtype=np.int64),
+        ordinary=numbers[free],
+        gray=numbers[gray],
+        number={fold(code): at for at, code in enumerate(spelled)},
+    )
+
+
+def _wanted_outside(book: CodeBook, spelled: list[str]) -> Flags:
+    """Which codes a record may hold beside the listed ones: of procedures only examinations."""
+    if "category" not in book.frame.columns:
+        return np.ones(len(spelled), dtype=bool)
+    category = dict(book.frame.select("code", "category").iter_rows())
+    return np.array([category.get(code, "") == "诊断性操作" for code in spelled], dtype=bool)
