@@ -14,12 +14,12 @@ import polars as pl
 
 from grouper.compile import CompiledScheme
 from grouper.encode import encode_cases
-from grouper.engine import Grouper, grouper_of
+from grouper.engine import Grouper, group_cases, grouper_of
 from grouper.intake import CaseBlock, IntakeError, SourceInfo, read_cases
 from grouper.normalize import Edition, normalize_codes
 from grouper.result import Reason
 from grouper.unknown_codes import UnknownCodes
-from grouper.validate import BatchValidator
+from grouper.validate import BatchValidator, SchemeRules, rules_of_pack
 from reference_tables.problems import PROBLEM_SCHEMA, Level, problem_frame
 
 BLOCK_ROWS = 1 << 17
@@ -37,12 +37,13 @@ class Sink(Protocol):
 
 @dataclass
 class Summary:
-    """What a run did: counts over all files. `seconds` is wall time, kept out of everything that is hashed."""
+    """What a run did: counts over all files; `problems` and `examples` by code and level. `seconds` is wall time, kept out of everything that is hashed."""
 
     rows: int = 0
     status: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
-    problems: Counter[str] = field(default_factory=Counter)
+    problems: Counter[tuple[str, str]] = field(default_factory=Counter)
+    examples: dict[tuple[str, str], str] = field(default_factory=dict)
     levels: Counter[str] = field(default_factory=Counter)
     sources: list[SourceInfo] = field(default_factory=list)
     refusals: list[IntakeError] = field(default_factory=list)
@@ -55,8 +56,10 @@ class Summary:
         return self.rows / self.seconds if self.seconds else 0.0
 
     def add_problems(self, problems: pl.DataFrame) -> None:
-        for code, level, count in problems.group_by("code", "level").len().iter_rows():
-            self.problems[code] += count
+        counted = problems.group_by("code", "level", maintain_order=True).agg(pl.len(), pl.col("message").first())
+        for code, level, count, message in counted.iter_rows():
+            self.problems[code, level] += count
+            self.examples.setdefault((code, level), message)
             self.levels[level] += count
 
     def add_results(self, results: pl.DataFrame) -> None:
@@ -103,7 +106,7 @@ def group_files(
     for path in paths:
         try:
             blocks = read_cases(path, fmt=fmt, block_rows=BLOCK_ROWS, columns="grouping")
-            rejected = _rejected_rows(path, fmt, edition) if strict else None
+            rejected = _rejected_rows(path, fmt, edition, rules_of_pack(scheme.pack)) if strict else None
             for done in _in_order(stages, blocks, rejected, threads):
                 if not summary.sources or summary.sources[-1] is not done.source:
                     summary.sources.append(done.source)
@@ -171,18 +174,20 @@ def validate_files(
     *,
     fmt: str = "auto",
     edition: Edition = "insurance",
+    scheme: CompiledScheme | None = None,
     progress: Progress | None = None,
 ) -> tuple[Summary, Mapping[str, Sequence[str]]]:
     """Run the quality rules over every case of some files, each file as one batch.
 
-    Returns the summary and, by rule, the columns for lack of which it was not applied anywhere.
+    With a scheme its own rules and those about the group a case comes into apply too. Returns the summary
+    and, by rule, what the files lacked for it to be applied.
     """
     started = time.perf_counter()
     summary = Summary()
     not_applied: dict[str, Sequence[str]] = {}
     for path in paths:
         try:
-            for source, cases, frame, missing in _validated(path, fmt, edition):
+            for source, cases, frame, missing in _validated(path, fmt, edition, scheme):
                 if source is not None and (not summary.sources or summary.sources[-1] is not source):
                     summary.sources.append(source)
                 summary.rows += cases
@@ -203,7 +208,7 @@ def validate_files(
 
 
 def _validated(
-    path: str, fmt: str, edition: Edition
+    path: str, fmt: str, edition: Edition, scheme: CompiledScheme | None, rules: SchemeRules | None = None
 ) -> Iterator[tuple[SourceInfo | None, int, pl.DataFrame, Mapping[str, Sequence[str]]]]:
     """(source, cases, problems, rules not applied) block by block, then what only the whole file shows."""
     validator: BatchValidator | None = None
@@ -211,19 +216,22 @@ def _validated(
     for block in read_cases(path, fmt=fmt, block_rows=BLOCK_ROWS, columns="all"):
         source = block.source
         if validator is None:
-            validator = BatchValidator(file=source.path)
+            if scheme is not None:
+                rules = rules_of_pack(scheme.pack)
+            validator = BatchValidator(file=source.path, scheme_rules=rules)
         cases, refused = normalize_codes(block.cases, edition, file=source.path)
-        found = validator.add(cases)
+        found = validator.add(cases, None if scheme is None else group_cases(cases, scheme))
         yield source, cases.height, pl.concat([block.problems, refused, found]), {}
     if validator is not None:
         last = validator.finish()
         yield source, 0, last.problems, last.not_applied
 
 
-def _rejected_rows(path: str, fmt: str, edition: Edition) -> pl.Series:
+def _rejected_rows(path: str, fmt: str, edition: Edition, rules: SchemeRules) -> pl.Series:
     """Rows of a file that some quality rule rejects."""
     frames = [
-        frame.filter(pl.col("level") == Level.REJECT.value)["row"] for _, _, frame, _ in _validated(path, fmt, edition)
+        frame.filter(pl.col("level") == Level.REJECT.value)["row"]
+        for _, _, frame, _ in _validated(path, fmt, edition, None, rules)
     ]
     return pl.concat([pl.Series("row", [], dtype=pl.UInt32), *frames]).unique().sort()
 
@@ -240,7 +248,9 @@ def summary_dict(summary: Summary, scheme: CompiledScheme | None) -> dict[str, o
         "rows": summary.rows,
         "status": dict(sorted(summary.status.items())),
         "reasons": dict(sorted(summary.reasons.items())),
-        "problems": dict(sorted(summary.problems.items())),
+        "problems": [
+            {"code": code, "level": level, "count": count} for (code, level), count in sorted(summary.problems.items())
+        ],
         "unusable_files": summary.unusable,
         "sources": [
             {"path": Path(source.path).name, "format": source.format, "encoding": source.encoding}

@@ -21,7 +21,7 @@ from grouper.intake import SourceInfo
 from grouper.pipeline import Progress, Summary
 from grouper.result import STATUS_ZH, reason_text
 from grouper.schemes import open_scheme
-from reference_tables.problems import LEVEL_ZH, Level, Problem, TablesRefused, catalogue
+from reference_tables.problems import LEVEL_ZH, Level, Problem, ProblemKind, TablesRefused, catalogue
 
 DATA_LEVEL_ZH = {
     "official": "官方发布",
@@ -91,7 +91,9 @@ def progress_line() -> Iterator[Progress]:
             passed = time.monotonic() - started
             if passed > _PROGRESS_AFTER and console.is_terminal:
                 status.start()
-                status.update(f"{escape(os.path.basename(source.path))}  已处理 {rows:,} 例  {rows / passed:,.0f} 例/秒")
+                status.update(
+                    f"{escape(os.path.basename(source.path))}  已处理 {rows:,} 例  {rows / passed:,.0f} 例/秒"
+                )
 
         yield show
 
@@ -122,16 +124,19 @@ def print_summary(summary: Summary, scheme: CompiledScheme | None) -> None:
         console,
         "主要问题",
         (
-            (f"{LEVEL_ZH[known[code].level]} {code} {known[code].message}", n)
-            for code, n in summary.problems.most_common(SHOWN)
+            (f"{LEVEL_ZH[Level(key[1])]} {key[0]} {_with_example(known[key[0]], summary.examples[key])}", n)
+            for key, n in summary.problems.most_common(SHOWN)
         ),
     )
 
 
+def _with_example(kind: ProblemKind, example: str) -> str:
+    return f"例：{example}" if kind.arguments else example
+
+
 def _top(console: Console, title: str, rows: Iterable[tuple[str, int]]) -> None:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for text, count in rows:
-        table.add_row("  ", f"{count:,}", escape(text))
-    if table.row_count:
+    lines = [f"  {count:>9,}  {escape(text)}" for text, count in rows]
+    if lines:
         console.print(f"[bold]{title}[/]")
-        console.print(table)
+    for line in lines:
+        console.print(line)

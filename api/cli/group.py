@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +19,7 @@ from grouper.intake import IntakeError
 from grouper.output import ResultWriter
 from grouper.pipeline import Summary, group_files, summary_dict, validate_files
 from grouper.proof import proof_of
+from grouper.validate import missing_label
 from grouper.worklist import write_worklist
 from reference_tables.problems import PROBLEM_SCHEMA, Level
 
@@ -126,9 +127,7 @@ def group(
         raise typer.Exit(Exit.PROBLEMS)
 
 
-def _write_proof(
-    summary: Summary, scheme: CompiledScheme, output: Path, options: dict[str, str | bool]
-) -> None:
+def _write_proof(summary: Summary, scheme: CompiledScheme, output: Path, options: dict[str, str | bool]) -> None:
     proof = proof_of(summary.sources, scheme, options, output)
     place = output.with_name(output.name + ".proof.json")
     place.write_bytes(orjson.dumps(proof, option=orjson.OPT_INDENT_2) + b"\n")
@@ -147,6 +146,9 @@ def validate(
     files: Files,
     format_: FormatOption = Format.AUTO,
     edition: EditionOption = Edition.INSURANCE,
+    scheme: Annotated[
+        str | None, typer.Option("--scheme", help="另按该分组方案检查（不作主诊断的编码、歧义组、未入组等）")
+    ] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="问题清单文件 .xlsx（供编码员逐条处理）或 .csv")
     ] = None,
@@ -157,10 +159,11 @@ def validate(
     if output is not None and output.lower().endswith(".parquet"):
         fail("问题清单只写 .xlsx 或 .csv", Exit.USAGE)
     collected = _Collected()
+    compiled = load_scheme(scheme) if scheme is not None else None
     try:
         with progress_line() as progress:
             summary, not_applied = validate_files(
-                files, collected, fmt=format_.value, edition=edition.value, progress=progress
+                files, collected, fmt=format_.value, edition=edition.value, scheme=compiled, progress=progress
             )
         if output is not None:
             write_worklist(collected.frame(), Path(output))
@@ -169,10 +172,19 @@ def validate(
         raise typer.Exit(Exit.PROBLEMS) from None
     except OSError as error:
         fail(f"不能写入 {output}：{error.strerror or error}", Exit.ENVIRONMENT)
-    _report(summary, None, as_json=json)
-    if not_applied and not json:
-        typer.echo("未执行的规则（文件没有所需的列）：", err=True)
-        for rule, columns in sorted(not_applied.items()):
-            typer.echo(f"  {rule}  缺 {'、'.join(columns)}", err=True)
+    _report(summary, compiled, as_json=json)
+    if not json:
+        _say_not_applied(not_applied)
     if summary.levels.get(Level.ERROR, 0) + summary.levels.get(Level.REJECT, 0):
         raise typer.Exit(Exit.PROBLEMS)
+
+
+def _say_not_applied(not_applied: Mapping[str, Sequence[str]]) -> None:
+    """Rules left out for want of a column or a parameter, once, by what was missing."""
+    by_missing: dict[str, list[str]] = {}
+    for rule, missing in sorted(not_applied.items()):
+        by_missing.setdefault("、".join(missing_label(name) for name in missing), []).append(rule)
+    if by_missing:
+        typer.echo("未执行的规则（文件或参数中没有所需内容）：", err=True)
+    for missing, rules in sorted(by_missing.items()):
+        typer.echo(f"  缺 {missing}：{' '.join(rules)}", err=True)
