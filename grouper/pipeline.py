@@ -37,7 +37,10 @@ class Sink(Protocol):
 
 @dataclass
 class Summary:
-    """What a run did: counts over all files; `problems` and `examples` by code and level. `seconds` is wall time, kept out of everything that is hashed."""
+    """What a run did: counts over all files; `problems` and `examples` by code and level.
+
+    `seconds` is wall time, kept out of everything that is hashed.
+    """
 
     rows: int = 0
     status: Counter[str] = field(default_factory=Counter)
