@@ -78,7 +78,7 @@ def telling_case(groups: pl.DataFrame) -> tuple[str, str]:
     """A case worth explaining: an operation whose group a complication decided, in the first file."""
     first = groups.filter(pl.col("file") == groups["file"][0])
     worth = first.filter((pl.col("severity") == "MCC") & pl.col("used_codes").str.contains(r"\|\d\d\."))
-    return worth["file"][0], worth["case_id"][0]
+    return str(FOLDER / worth["file"][0]), worth["case_id"][0]
 
 
 def main() -> None:
@@ -90,13 +90,13 @@ def main() -> None:
     files = sorted(str(FOLDER / path.name) for path in folder.iterdir())
     output, listed = str(FOLDER / "groups.csv"), str(FOLDER / "worklist.xlsx")
     command("group", *files, "--scheme", SCHEME, "-o", output)
-    groups = pl.read_csv(ROOT / output, infer_schema=False, missing_utf8_is_empty_string=True)
+    groups = pl.read_csv(ROOT / output, infer_schema=False).with_columns(pl.all().fill_null(""))
     show_hospitals(groups)
     show_groups(groups)
     file, case = telling_case(groups)
     command("explain", file, "--case", case, "--scheme", SCHEME)
     command("whatif", file, "--case", case, "--scheme", SCHEME)
-    command("validate", *files, "-o", listed)
+    command("validate", *files, "--scheme", SCHEME, "-o", listed)
     console.print(f"\n逐例结果 [bold]{output}[/]（校验 {output}.proof.json），编码员问题清单 [bold]{listed}[/]")
 
 

@@ -179,7 +179,7 @@ def file_lines(scheme: CompiledScheme, source: Path, rate: float, repeats: int, 
     result = (
         pl.read_parquet(target)
         if kind == "parquet"
-        else pl.read_csv(target, infer_schema=False, missing_utf8_is_empty_string=True)
+        else pl.read_csv(target, infer_schema=False).with_columns(pl.all().fill_null(""))
     )
     digest, rows = result_hash(result), result.height
     name = {"parquet": "Parquet", "csv": "CSV"}[kind]

@@ -82,6 +82,14 @@ class GroupedBlock:
     problems: pl.DataFrame
 
 
+@dataclass(frozen=True)
+class NotApplied:
+    """A quality rule left out: what was missing, and in how many files."""
+
+    missing: tuple[str, ...]
+    files: int
+
+
 Progress = Callable[[SourceInfo, int], None]
 
 
@@ -179,15 +187,15 @@ def validate_files(
     edition: Edition = "insurance",
     scheme: CompiledScheme | None = None,
     progress: Progress | None = None,
-) -> tuple[Summary, Mapping[str, Sequence[str]]]:
+) -> tuple[Summary, Mapping[str, NotApplied]]:
     """Run the quality rules over every case of some files, each file as one batch.
 
     With a scheme its own rules and those about the group a case comes into apply too. Returns the summary
-    and, by rule, what the files lacked for it to be applied.
+    and, by rule, what files lacked for it to be applied and how many files that was.
     """
     started = time.perf_counter()
     summary = Summary()
-    not_applied: dict[str, Sequence[str]] = {}
+    not_applied: dict[str, NotApplied] = {}
     for path in paths:
         try:
             for source, cases, frame, missing in _validated(path, fmt, edition, scheme):
@@ -197,7 +205,10 @@ def validate_files(
                 summary.add_problems(frame)
                 if frame.height:
                     problems.write(frame)
-                not_applied.update(missing)
+                for rule, lacking in missing.items():
+                    before = not_applied.get(rule, NotApplied((), 0))
+                    missed = dict.fromkeys((*before.missing, *lacking))
+                    not_applied[rule] = NotApplied(tuple(missed), before.files + 1)
                 if progress is not None and source is not None:
                     progress(source, summary.rows)
         except IntakeError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +17,7 @@ from api.cli.console import Exit, fail, load_scheme, print_json, print_problems,
 from grouper.compile import CompiledScheme
 from grouper.intake import IntakeError
 from grouper.output import ResultWriter
-from grouper.pipeline import Summary, group_files, summary_dict, validate_files
+from grouper.pipeline import NotApplied, Summary, group_files, summary_dict, validate_files
 from grouper.proof import proof_of
 from grouper.validate import missing_label
 from grouper.worklist import write_worklist
@@ -174,16 +174,17 @@ def validate(
         fail(f"不能写入 {output}：{error.strerror or error}", Exit.ENVIRONMENT)
     _report(summary, compiled, as_json=json)
     if not json:
-        _say_not_applied(not_applied)
+        _say_not_applied(not_applied, len(summary.sources))
     if summary.levels.get(Level.ERROR, 0) + summary.levels.get(Level.REJECT, 0):
         raise typer.Exit(Exit.PROBLEMS)
 
 
-def _say_not_applied(not_applied: Mapping[str, Sequence[str]]) -> None:
+def _say_not_applied(not_applied: Mapping[str, NotApplied], files: int) -> None:
     """Rules left out for want of a column or a parameter, once, by what was missing."""
     by_missing: dict[str, list[str]] = {}
-    for rule, missing in sorted(not_applied.items()):
-        by_missing.setdefault("、".join(missing_label(name) for name in missing), []).append(rule)
+    for rule, left_out in sorted(not_applied.items()):
+        part = "" if left_out.files == files else f"（{left_out.files}个文件）"
+        by_missing.setdefault("、".join(missing_label(name) for name in left_out.missing), []).append(rule + part)
     if by_missing:
         typer.echo("未执行的规则（文件或参数中没有所需内容）：", err=True)
     for missing, rules in sorted(by_missing.items()):
