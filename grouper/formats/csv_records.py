@@ -223,7 +223,7 @@ def _quoted(line: str, delimiter: str) -> str:
     """One record written again, each cell quoted that needs it."""
     out = io.StringIO(newline="")
     cells = next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter))
-    csv.writer(out, delimiter=delimiter, lineterminator="").writerow(cells)
+    csv.writer(out, delimiter=delimiter, lineterminator="", quoting=csv.QUOTE_ALL).writerow(cells)
     return out.getvalue()
 
 
@@ -240,6 +240,8 @@ def string_frame(block: RecordBlock, shape: Shape, positions: Iterable[int]) -> 
             schema=dict.fromkeys(names, pl.String()), truncate_ragged_lines=True,
             missing_columns="insert", extra_columns="ignore",
         )  # fmt: skip
+        if b'""' in block.data:
+            frame = frame.with_columns(pl.all().replace("", None))
     else:
         frame = pl.DataFrame(schema=dict.fromkeys((names[at] for at in wanted), pl.String()))
     renamed = {names[at]: f"c{at}" for at in wanted} | {names[shape.width]: "extra"}

@@ -7,6 +7,7 @@ cells are, so that every rule about cells holds here too.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import polars as pl
 
@@ -37,10 +38,8 @@ def open_parquet(source: InputFile, options: ReadOptions) -> Opened:
         for at, name in enumerate(names)
         if name in columns() and name not in plan.columns and schema[name] == columns()[name].dtype and name != "row"
     }
-    known = TablePlan(
-        plan.format, tuple("" if name in ready else name for name in names), plan.whole, plan.lists, plan.durations
-    )  # fmt: skip
-    notes = checked_header(source, known, 0)
+    strange = tuple("" if name in ready or name == "row" else name for name in names)
+    notes = checked_header(source, replace(plan, header=strange), 0)
     used = plan.reduced() if options.grouping_only else plan
     if options.grouping_only:
         ready = {name: alias for name, alias in ready.items() if name == "defect"}

@@ -35,14 +35,14 @@ class Checksum:
     """SHA-256 of a file, computed beside the reading of it: hashing releases the interpreter lock."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         self._text = ""
-        self._thread = threading.Thread(target=self._run, name="checksum", daemon=True)
+        # opened here, not on the thread: the file may be gone or replaced by then
+        self._thread = threading.Thread(target=self._run, args=(path.open("rb"),), name="checksum", daemon=True)
         self._thread.start()
 
-    def _run(self) -> None:
+    def _run(self, stream: BinaryIO) -> None:
         digest = hashlib.sha256()
-        with self._path.open("rb", buffering=0) as stream:
+        with stream:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
         self._text = digest.hexdigest()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -26,9 +26,11 @@ from reference_tables.columns import columns
 from reference_tables.problems import Problem
 
 FORMULA_ERROR = "IN39"
-_CELL = re.compile(rb'<c\b[^>]*?\br="([A-Z]+)(\d+)"([^>]*?)(?:/>|>(.*?)</c>)', re.DOTALL)
+_CELL = re.compile(rb"<c\b([^>]*?)(?:/>|>(.*?)</c>)", re.DOTALL)
+_PLACE = re.compile(rb'\br="([A-Z]+)([0-9]+)"')
 _ERROR_TYPE = re.compile(rb'\bt="e"')
 _VALUE = re.compile(rb"<v>(.*?)</v>")
+_NO_VALUE = "#N/A"
 _RELATIONS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 
@@ -69,13 +71,6 @@ def _head(book: fastexcel.ExcelReader, sheet: str) -> list[list[str]]:
     return [[cell or "" for cell in row] for row in frame.rows()]
 
 
-def _load(book: fastexcel.ExcelReader, sheet: str, positions: Sequence[int], dtype: fastexcel.DType) -> pl.DataFrame:
-    """The given columns of a sheet from its very first row, named by position."""
-    loaded = book.load_sheet(sheet, header_row=None, skip_rows=0, dtypes=dtype, use_columns=list(positions))
-    frame = loaded.to_polars()
-    return frame.rename(dict(zip(frame.columns, (f"c{at}" for at in positions), strict=True)))
-
-
 @dataclass(frozen=True, slots=True)
 class _Sheet:
     """A sheet and the position of its header row."""
@@ -84,19 +79,33 @@ class _Sheet:
     name: str
     header_at: int
 
+    def load(self, dtype: fastexcel.DType, columns: list[int] | None = None) -> tuple[pl.DataFrame, int]:
+        """Cells from the sheet's very first row, and the sheet's first used column.
+
+        Cells are named by their position from that column; `columns` counts from the sheet's own first.
+        """
+        loaded = self.book.load_sheet(self.name, header_row=None, skip_rows=0, dtypes=dtype, use_columns=columns)
+        first = loaded.available_columns()[0].absolute_index
+        frame = loaded.to_polars()
+        chosen = columns if columns is not None else range(first, first + frame.width)
+        names = [f"c{at - first}" for at in chosen]
+        return frame.rename(dict(zip(frame.columns, names, strict=True))), first
+
 
 def _parts(source: InputFile, where: _Sheet, plan: TablePlan, block_rows: int) -> Iterator[Part]:
     """The rows below the header in blocks; rows with nothing in them are skipped and counted."""
-    book, sheet, header_at = where.book, where.name, where.header_at
-    every = tuple(range(len(plan.header)))
-    cells = _load(book, sheet, every, "string").slice(header_at + 1)
+    header_at = where.header_at
+    every = range(len(plan.header))
+    cells, first_column = where.load("string")
+    cells = cells.slice(header_at + 1)
     first_row = header_at + 2
     rows = pl.int_range(first_row, first_row + cells.height, dtype=pl.UInt32, eager=True)
     cells = cells.insert_column(0, rows.alias("row"))
     codes = _code_positions(plan)
-    numeric = _load(book, sheet, codes, "datetime").slice(header_at + 1) if codes else pl.DataFrame()
+    numeric, _ = where.load("datetime", [at + first_column for at in codes])
+    numeric = numeric.slice(header_at + 1)
     cells = cells.hstack([numeric[f"c{at}"].is_not_null().alias(f"number{at}") for at in codes])
-    errors = _formula_errors(source, sheet)
+    errors = _formula_errors(source, where.name, first_column)
     given = pl.any_horizontal(pl.col(f"c{at}").str.contains(r"\S") for at in every)
     given = given | pl.col("row").is_in(list({row for row, _ in errors}))
     for block in cells.iter_slices(block_rows):
@@ -114,26 +123,20 @@ def _code_positions(plan: TablePlan) -> tuple[int, ...]:
     return tuple(sorted(positions))
 
 
-def _formula_errors(source: InputFile, sheet: str) -> dict[tuple[int, int], str]:
-    """(row number, column from 0) -> error value such as #N/A; a text reader shows these cells as empty.
-
-    Columns count from the first one that the sheet uses, as the reader counts them.
-    """
+def _formula_errors(source: InputFile, sheet: str, first_column: int) -> dict[tuple[int, int], str]:
+    """(row number, position) -> error value such as #N/A; a reader of texts shows these cells as empty."""
     with zipfile.ZipFile(source.path) as archive:
         data = archive.read(_sheet_member(archive, sheet))
     if not _ERROR_TYPE.search(data):
         return {}
     errors: dict[tuple[int, int], str] = {}
-    first = 1 << 20
-    for letters, row, attributes, content in _CELL.findall(data):
-        if not content:
-            continue
-        at = _column_number(letters)
-        first = min(first, at)
-        if _ERROR_TYPE.search(attributes):
+    for attributes, content in _CELL.findall(data):
+        where = _PLACE.search(attributes)
+        if where is not None and _ERROR_TYPE.search(attributes):
             value = _VALUE.search(content)
-            errors[int(row), at] = value[1].decode("utf-8", "replace") if value else "#N/A"
-    return {(row, at - first): value for (row, at), value in errors.items()}
+            place = int(where[2]), _column_number(where[1]) - first_column
+            errors[place] = value[1].decode("utf-8", "replace") if value else _NO_VALUE
+    return errors
 
 
 def _sheet_member(archive: zipfile.ZipFile, sheet: str) -> str:

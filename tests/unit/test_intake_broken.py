@@ -76,6 +76,14 @@ def test_a_stray_quote_inside_a_cell_is_content(tmp_path: Path) -> None:
     assert problems.is_empty()
 
 
+def test_stray_quotes_empty_quotes_and_a_line_break_in_one_record(tmp_path: Path) -> None:
+    text = 'case_id,sex,age,diagnoses,department,dx_names\n1,1,"",a"b,"x\ny",""\n"2","1","4","A","",""\n'
+    cases, _ = read(write(tmp_path, text))
+    assert cases["department"].to_list() == ["x\ny", None]
+    assert cases["diagnoses"].to_list() == [['a"b'], ["A"]]
+    assert cases["age_years"].to_list() == [None, 4]
+
+
 def test_lines_that_cannot_be_decoded_are_named(tmp_path: Path) -> None:
     lines = [f"{n},1,45,,,5,1,A,C,内科".encode() for n in range(20)]
     lines[7] = lines[7][:-1]
