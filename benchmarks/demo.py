@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.make_city import make_city_month
+from grouper.result import STATUS_ZH
 from reference_tables.packs import find_pack
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,8 +46,8 @@ def show_hospitals(groups: pl.DataFrame) -> None:
     """How each hospital's file came out."""
     made = table("各医院分组情况", "文件", "病例", "正常入组", "歧义组", "未入组", "数据无效", "分组率")
     counted = groups.group_by("file", maintain_order=True).agg(
-        pl.len(), *((pl.col("status") == name).sum().alias(name) for name in ("GROUPED", "AMBIGUOUS", "UNGROUPED", "INVALID"))
-    )  # fmt: skip
+        pl.len(), *((pl.col("status") == name).sum().alias(name) for name in STATUS_ZH)
+    )
     for file, cases, grouped, ambiguous, ungrouped, invalid in counted.iter_rows():
         share = grouped / cases
         bar = "█" * round(share * BAR)
