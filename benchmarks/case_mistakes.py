@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from benchmarks.case_codebook import CodeTable
-from benchmarks.draws import Draws, Ints
+from benchmarks.draws import Draws, Flags, Ints
 from benchmarks.plausible import case_mix
 from benchmarks.recipes import NONE
 
@@ -26,15 +25,18 @@ class Spoiled:
     kind: Ints
     diagnoses: Ints
     spelled: pl.Series
-    no_sex: NDArray[np.bool_]
-    no_age: NDArray[np.bool_]
+    no_sex: Flags
+    no_age: Flags
 
 
-def spoil(draws: Draws, diagnoses: Ints, table: CodeTable, share: float) -> Spoiled:
-    """Mistakes in about `share` of the records (a fraction). `diagnoses`: numbers, principal first, NONE behind."""
+def spoil(draws: Draws, diagnoses: Ints, table: CodeTable, share: float, spared: Flags) -> Spoiled:
+    """Mistakes in about `share` of the records (a fraction), none in the `spared` ones.
+
+    `diagnoses`: numbers, principal first, NONE behind.
+    """
     kinds = list(case_mix()["mistakes"])
     count = len(diagnoses)
-    chosen = draws.below(PLACES, count) < round(share * PLACES)
+    chosen = (draws.below(PLACES, count) < round(share * PLACES)) & ~spared
     kind = np.where(chosen, 1 + draws.weighted(case_mix()["mistakes"].values(), count), 0)
     several = diagnoses.shape[1] > 1
     alone = diagnoses[:, 1] == NONE if several else np.ones(count, dtype=bool)

@@ -16,7 +16,7 @@ UNKNOWN = -1
 _GRAMS = 10
 _MOTHERS = 400
 """Share of mothers whose record bears the weight of the child."""
-_NUMBERS = {"NL": 121, "XSRTL": 366, "XSRTZ": 6001}
+_NUMBERS = {"NL": 121, "XSRTL": 365, "XSRTZ": 6001}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class PeopleDrawer:
         self.sexes = np.array([self._sexes(item.masks.get("XB")) for item in recipes.items], dtype=bool)
         self.asked = np.array([not item.masks.get("XSRTZ", 1) & 1 for item in recipes.items], dtype=bool)
         self.mother = np.array(
-            [letters[item.drg] == "O" and "XSRTZ" not in item.masks for item in recipes.items], dtype=bool
+            [letters[item.drg] == "O" and self._any_weight(item.masks.get("XSRTZ")) for item in recipes.items],
+            dtype=bool,
         )
 
     def draw(self, draws: Draws, recipe: Ints, principal: Ints) -> People:
@@ -74,6 +75,10 @@ class PeopleDrawer:
         sex = np.where(likely > 0, likely, drawn)
         permitted: Flags = self.sexes[recipe, sex]
         return np.where(permitted, sex, 3 - sex)
+
+    def _any_weight(self, mask: int | None) -> bool:
+        values = np.arange(_GRAMS, _NUMBERS["XSRTZ"], _GRAMS, dtype=np.int64)
+        return mask is None or bool(allowed(self.recipes.scheme, "XSRTZ", mask, values).all())
 
     def _sexes(self, mask: int | None) -> list[bool]:
         sexes = self.recipes.scheme.numbers["XB"]

@@ -13,6 +13,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from benchmarks.case_mistakes import spoil
 from benchmarks.case_money import draw_money, quantiles, weight_x1000
 from benchmarks.case_people import PeopleDrawer
 from benchmarks.case_stay import StayDrawer
-from benchmarks.draws import Draws, Ints, Pools
+from benchmarks.draws import Draws, Flags, Ints, Pools
 from benchmarks.group_mix import UNANSWERED
 from benchmarks.hospitals import Hospital, city_hospitals
 from benchmarks.recipes import NONE, Recipes, recipes_of
@@ -58,8 +59,9 @@ def make_cases(
 ) -> pl.DataFrame:
     """`n` cases of a pack: the canonical case frame with the optional columns.
 
-    `mistakes`: share of records with something wrong; `month`: of all discharges, as 2026-10; `details`:
-    names, operation data and nursing beside codes, stay and money. `row` counts from 1.
+    `mistakes`: share of records with something wrong (the one case a DRG is sure of is always right);
+    `month`: of all discharges, as 2026-10; `details`: names, operation data and nursing beside codes, stay
+    and money. `row` counts from 1.
     """
     blocks = iter_cases(pack, n, seed, mistakes=mistakes, month=month, hospitals=hospitals, details=details)
     return pl.concat([block.frame for block in blocks])
@@ -77,9 +79,16 @@ def iter_cases(
 ) -> Iterator[MadeCases]:
     """The cases of `make_cases` block by block, with what they were made for."""
     maker = _Maker(recipes_of(pack), hospitals or city_hospitals(), month, seed)
-    for first in range(0, max(n, 1), BLOCK_ROWS):
-        count = min(BLOCK_ROWS, n - first)
-        yield maker.block(first, count, mistakes, details=details)
+    for first in range(0, n, BLOCK_ROWS):
+        yield maker.block(first, min(BLOCK_ROWS, n - first), mistakes, details=details)
+    if n == 0:
+        one = maker.block(0, 1, mistakes, details=details)
+        yield MadeCases(one.frame.clear(), one.truth.clear())
+
+
+@lru_cache(maxsize=4)
+def _drawers(recipes: Recipes) -> tuple[CodeDrawer, PeopleDrawer]:
+    return CodeDrawer(recipes), PeopleDrawer(recipes)
 
 
 class _Maker:
@@ -87,8 +96,7 @@ class _Maker:
         self.recipes = recipes
         self.hospitals = hospitals
         self.seed = seed
-        self.codes = CodeDrawer(recipes)
-        self.people = PeopleDrawer(recipes)
+        self.codes, self.people = _drawers(recipes)
         self.weights = self._weights()
         self.stays = StayDrawer(recipes, self.weights, hospitals, month)
         # A scheme that tries the other procedures may yet find a group where the walk finds none.
@@ -106,18 +114,24 @@ class _Maker:
             known.setdefault(item.drg, weight_x1000(self.recipes.drgs[item.drg], operated=cut))
         return np.array([known[item.drg] for item in self.recipes.items], dtype=np.int64)
 
-    def _chosen(self, draws: Draws, first: int, count: int) -> Ints:
-        """The DRG of each case: by frequency, and in the first block each once if there is room."""
+    def _chosen(self, draws: Draws, first: int, count: int) -> tuple[Ints, Flags]:
+        """The DRG of each case: by frequency, and in the first block each once if there is room.
+
+        Also which cases stand for their DRG in this way.
+        """
         drg = draws.weighted(self.recipes.weights, count)
         reserved = len(self.recipes.drgs)
+        stands = np.zeros(count, dtype=bool)
         if first == 0 and count >= _ENOUGH * reserved:
             drg[:reserved] = np.arange(reserved)
-            drg = drg[draws.order(count)]
-        return drg
+            stands[:reserved] = True
+            order = draws.order(count)
+            drg, stands = drg[order], stands[order]
+        return drg, stands
 
     def block(self, first: int, count: int, mistakes: float, *, details: bool) -> MadeCases:
         draws = Draws(self.seed, first // BLOCK_ROWS)
-        drg = self._chosen(draws, first, count)
+        drg, stands = self._chosen(draws, first, count)
         recipe = self.of_drg.draw(draws, drg)
         principal = self.codes.principals(draws, recipe)
         people = self.people.draw(draws, recipe, principal)
@@ -131,7 +145,7 @@ class _Maker:
         money = draw_money(
             draws, weight=self.weights[recipe], operated=operated, level=level, employee=employee, costly=costly
         )
-        spoiled = spoil(draws, diagnoses, self.recipes.diagnoses, mistakes)
+        spoiled = spoil(draws, diagnoses, self.recipes.diagnoses, mistakes, stands)
         frame = case_frame(
             draws,
             self.recipes,

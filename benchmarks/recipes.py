@@ -48,7 +48,7 @@ class Recipe:
     masks: dict[str, int]
 
 
-@dataclass
+@dataclass(eq=False)
 class Recipes:
     """All recipes of a pack. `drgs`: DRG codes that can be made, UNANSWERED last; `weights`: how often."""
 
@@ -227,7 +227,7 @@ class _Maker:
         share = max(1, int(weights.sum()) * self.without)
         return self.found.px_pools.add(key, np.append(items, NONE), np.append(weights, share))
 
-    def put(  # noqa: PLR0917
+    def put(
         self,
         box: Box,
         drg: int,
