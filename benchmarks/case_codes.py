@@ -72,7 +72,9 @@ class CodeDrawer:
         mix = case_mix()["procedures"]
         principal = self.recipes.px_pools.draw(draws, self.procedure_pool[recipe])
         examinations = self.recipes.procedures.ordinary
-        examined = (principal == NONE) & draws.chance(mix["examination_share"], len(recipe))
+        # Where others are wanted beside no listed principal one, an examination stands first.
+        examined = draws.chance(mix["examination_share"], len(recipe)) | (self.wanted_px[recipe] != NONE).any(axis=1)
+        examined &= principal == NONE
         if len(examinations):
             found = examinations[draws.below(len(examinations), len(recipe))]
             principal = np.where(examined, found, principal)

@@ -86,7 +86,7 @@ def iter_cases(
         yield MadeCases(one.frame.clear(), one.truth.clear())
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _drawers(recipes: Recipes) -> tuple[CodeDrawer, PeopleDrawer]:
     return CodeDrawer(recipes), PeopleDrawer(recipes)
 

@@ -80,7 +80,7 @@ class _Same:
     pack: DrgPack = field(compare=False)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _kept(same: _Same) -> Recipes:
     return _build(same.pack)
 
