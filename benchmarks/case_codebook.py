@@ -54,6 +54,8 @@ def code_table(kind: str, codes: Codes) -> CodeTable:
     mix = case_mix()["code"]
     weight = rank_weights(len(spelled), Draws(_STREAM[kind]), mix["scale"], mix["flattening"])
     weight[[code.endswith(tuple(mix["plain_endings"])) for code in spelled]] *= mix["plain_factor"]
+    frequent = {fold(code) for code in case_mix()["other_diagnoses"]["frequent"]}
+    weight[[fold(code) in frequent for code in spelled]] *= case_mix()["other_diagnoses"]["frequent_factor"]
     weight[gray] = 0
     listed = len(codes.names) - 1
     numbers = np.arange(len(spelled), dtype=np.int64)

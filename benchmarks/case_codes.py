@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.draws import Draws, Flags, Ints, Pools
+from benchmarks.draws import PER_MILLE, Draws, Flags, Ints, Pools
 from benchmarks.formula import All, In
 from benchmarks.plausible import along, case_mix
 from benchmarks.recipes import LEVELS, NONE, Recipes
@@ -106,7 +106,9 @@ class CodeDrawer:
 
     def _further(self, draws: Draws, recipe: Ints, pool_of: NDArray[np.int32], shares: list[int]) -> list[Ints]:
         pool = pool_of[recipe]
-        drawn = draws.below(1000, len(recipe))
+        if (pool == NONE).all():
+            return []
+        drawn = draws.below(PER_MILLE, len(recipe))
         upto = np.cumsum(shares[1:])
         count = np.where(drawn >= upto[-1], 0, 1 + np.searchsorted(upto, drawn, side="right"))
         columns = []

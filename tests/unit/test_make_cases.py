@@ -23,6 +23,7 @@ from reference_tables.codes import load_code_books
 from reference_tables.columns import columns
 from reference_tables.packs import find_pack, read_pack
 from tests.oracle.oracle import Case, Oracle
+from tests.oracle.pack_folder import PackText
 from tests.oracle.synthetic_packs import SYNTHETIC_PACKS
 
 ROOT = Path(__file__).parents[2]
@@ -157,6 +158,14 @@ def test_any_pack_gets_cases_that_the_oracle_answers_as_made(name: str, tmp_path
     wrong = [(drg, got) for drg, got in zip(expected, found, strict=True) if drg is not None and drg != got]
     assert wrong == []
     assert len(set(found)) > len(SYNTHETIC_PACKS[name].drg) // 2
+
+
+def test_a_pack_that_asks_nothing_gets_cases_too(tmp_path: Path) -> None:
+    text = PackText(mdc=[("MDCB", "1")], adrg=[("BR1", "MDCB", "")], drg=[("BR19", "BR1", "")])
+    folder = text.write(tmp_path / "nothing")
+    (block,) = iter_cases(read_pack(folder), 50, 1, mistakes=0.0)
+    assert set(block.truth["drg"]) == {"BR19"}
+    assert block.frame["diagnoses"].list.len().min() >= 1
 
 
 def test_the_charges_and_the_payers_add_up_to_the_total(made: MadeCases) -> None:
