@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import NoReturn
 
@@ -17,8 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from grouper.compile import CompiledScheme
-from grouper.intake import SourceInfo
-from grouper.pipeline import Progress, Summary
+from grouper.pipeline import Summary
 from grouper.result import STATUS_ZH, reason_text
 from grouper.schemes import open_scheme
 from reference_tables.problems import LEVEL_ZH, Level, Problem, ProblemKind, TablesRefused, catalogue
@@ -30,7 +26,6 @@ DATA_LEVEL_ZH = {
     "unverified": "未经核验",
 }
 SHOWN = 8
-_PROGRESS_AFTER = 2.0  # seconds a person waits before wanting to see something move
 
 
 class Exit(IntEnum):
@@ -79,25 +74,6 @@ def print_json(value: object) -> None:
     sys.stdout.flush()
 
 
-@contextmanager
-def progress_line() -> Iterator[Progress]:
-    """A line on standard error with cases done, once the work lasts longer than a person likes to wait."""
-    started = time.monotonic()
-    console = err()
-    with console.status("") as status:
-        status.stop()
-
-        def show(source: SourceInfo, rows: int) -> None:
-            passed = time.monotonic() - started
-            if passed > _PROGRESS_AFTER and console.is_terminal:
-                status.start()
-                status.update(
-                    f"{escape(os.path.basename(source.path))}  已处理 {rows:,} 例  {rows / passed:,.0f} 例/秒"
-                )
-
-        yield show
-
-
 def print_summary(summary: Summary, scheme: CompiledScheme | None) -> None:
     """Counts, top reasons and top problems of a run, in Chinese, on standard error."""
     console = err()
@@ -108,7 +84,8 @@ def print_summary(summary: Summary, scheme: CompiledScheme | None) -> None:
             f"分组方案 [bold]{escape(pack.id)}[/] {escape(pack.version)}（{level}）  校验值 {pack.sha256[:12]}"
         )
     for source in summary.sources:
-        console.print(f"文件 {escape(source.path)}  格式 {source.format}  编码 {source.encoding}")
+        encoding = f"  编码 {source.encoding}" if source.encoding else ""
+        console.print(f"文件 {escape(source.path)}  格式 {source.format}{encoding}")
     for path in summary.unusable:
         console.print(f"[red]文件不可用[/] {escape(path)}")
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))

@@ -13,7 +13,8 @@ import orjson
 import polars as pl
 import typer
 
-from api.cli.console import Exit, fail, load_scheme, print_json, print_problems, print_summary, progress_line
+from api.cli.console import Exit, fail, load_scheme, print_json, print_problems, print_summary
+from api.cli.progress import progress_bar
 from grouper.compile import CompiledScheme
 from grouper.intake import IntakeError
 from grouper.output import ResultWriter
@@ -112,7 +113,7 @@ def group(
     """对病例分组（CHS-DRG），逐例给出分组、原因和所用编码。"""
     _check_paths(files, output, problems)
     compiled = load_scheme(scheme)
-    with _writer(output) as results, _writer(problems) as listed, progress_line() as progress:
+    with _writer(output) as results, _writer(problems) as listed, progress_bar(files) as progress:
         summary = group_files(
             files, compiled, results, problems=listed, fmt=format_.value, edition=edition.value,
             strict=strict, threads=threads, progress=progress,
@@ -161,7 +162,7 @@ def validate(
     collected = _Collected()
     compiled = load_scheme(scheme) if scheme is not None else None
     try:
-        with progress_line() as progress:
+        with progress_bar(files) as progress:
             summary, not_applied = validate_files(
                 files, collected, fmt=format_.value, edition=edition.value, scheme=compiled, progress=progress
             )
