@@ -11,9 +11,9 @@ from grouper.formats.csv_records import (
     BROKEN_SCHEMA,
     RecordBlock,
     Shape,
+    cell_frame,
     look_closely,
     record_blocks,
-    string_frame,
 )
 from grouper.formats.csv_text import HEAD_BYTES, TextBlock, text_blocks
 from grouper.formats.detect import Detected, Header
@@ -54,10 +54,11 @@ def _line_bytes(source: InputFile) -> float:
 
 def _part(block: RecordBlock, shape: Shape, plan: TablePlan, file: str) -> Part:
     """One block of records as canonical cases and problems."""
-    cells = string_frame(block, shape, plan.positions)
+    numbers = plan.numbers
+    cells = cell_frame(block, shape, plan.positions, numbers)
     if block.rows is None and _needs_a_closer_look(cells):
         block, _, _ = look_closely(TextBlock(block.data, ()), shape, block.first_row, last=True)
-        cells = string_frame(block, shape, plan.positions)
+        cells = cell_frame(block, shape, plan.positions, numbers)
     blanks = _has_blanks(block.data, shape.delimiter)
     complaints = Complaints(file, cells["row"])
     cases = with_broken(canonical(cells, plan, complaints, blanks=blanks), block.broken)

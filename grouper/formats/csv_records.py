@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -227,26 +227,41 @@ def _quoted(line: str, delimiter: str) -> str:
     return out.getvalue()
 
 
-def string_frame(block: RecordBlock, shape: Shape, positions: Iterable[int]) -> pl.DataFrame:
-    """Cells of the records as strings: `row` UInt32 and a column `c{position}` for every wanted position.
+def cell_frame(
+    block: RecordBlock, shape: Shape, positions: Iterable[int], numbers: Mapping[int, pl.DataType] | None = None
+) -> pl.DataFrame:
+    """Cells of the records: `row` UInt32 and a String column `c{position}` for every wanted position.
 
-    An empty cell is null. A record longer than `shape` shows in the column `extra`.
+    An empty cell is null. A record longer than `shape` shows in the column `extra`. Columns in `numbers` are
+    parsed at once as that integer type where every cell of the block is one, which spares making texts.
     """
     names = [f"column_{at + 1}" for at in range(shape.width + 1)]
     wanted = sorted({*positions, shape.width})
-    if block.data:
-        frame = pl.read_csv(
-            block.data, has_header=False, separator=shape.delimiter, columns=[names[at] for at in wanted],
-            schema=dict.fromkeys(names, pl.String()), truncate_ragged_lines=True,
-            missing_columns="insert", extra_columns="ignore",
-        )  # fmt: skip
-        if b'""' in block.data:
-            frame = frame.with_columns(pl.all().replace("", None))
-    else:
-        frame = pl.DataFrame(schema=dict.fromkeys((names[at] for at in wanted), pl.String()))
     renamed = {names[at]: f"c{at}" for at in wanted} | {names[shape.width]: "extra"}
+    text = dict.fromkeys(names, pl.String())
+    if block.data:
+        typed = {names[at]: dtype for at, dtype in (numbers or {}).items()}
+        chosen = [names[at] for at in wanted]
+        try:
+            frame = _parsed(block.data, shape, chosen, {**text, **typed})
+        except pl.exceptions.ComputeError:
+            if not typed:
+                raise
+            frame = _parsed(block.data, shape, chosen, text)
+        if b'"' in block.data and b'""' in block.data:
+            frame = frame.with_columns(pl.col(pl.String).replace("", None))
+    else:
+        frame = pl.DataFrame(schema={names[at]: pl.String() for at in wanted})
     first = block.first_row
     rows = block.rows
     if rows is None:
         rows = pl.int_range(first, first + frame.height, dtype=pl.UInt32, eager=True)
     return frame.rename(renamed).insert_column(0, rows.alias("row"))
+
+
+def _parsed(data: bytes, shape: Shape, names: list[str], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """The named columns of whole records. Raises ComputeError when a cell is not of its type."""
+    return pl.read_csv(
+        data, has_header=False, separator=shape.delimiter, columns=names, schema=schema,
+        truncate_ragged_lines=True, missing_columns="insert", extra_columns="ignore",
+    )  # fmt: skip

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+import polars as pl
+
 from reference_tables.case_formats import CaseFormat, format_facts
 from reference_tables.columns import HEADER_FORMATS, Column, columns, fold_header
 from reference_tables.problems import Problem
@@ -67,6 +69,19 @@ class TablePlan:
         used |= {at for plan in self.lists.values() for at in plan.positions}
         used |= {at for roles in self.durations.values() for at in roles.values()}
         return tuple(sorted(used))
+
+    @property
+    def numbers(self) -> Mapping[int, pl.DataType]:
+        """Integer type of the cells that are nothing but a whole number, where no mark stands for nothing."""
+        if self.format.empty:
+            return {}
+        types: dict[int, set[pl.DataType]] = {}
+        for name, cells in self.whole.items():
+            for at in cells:
+                types.setdefault(at, set()).add(columns()[name].dtype)
+        whole = {at: next(iter(found)) for at, found in types.items() if len(found) == 1}
+        money = {at for name, cells in self.whole.items() if columns()[name].unit == "fen" for at in cells}
+        return {at: dtype for at, dtype in whole.items() if dtype.is_integer() and at not in money}
 
     def reduced(self) -> TablePlan:
         """The part of the plan that grouping needs, with what the key and a missing age are made from."""

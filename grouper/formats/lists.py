@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from grouper.formats import cells as convert
+from grouper.formats.blanks import blanks_or_nothing
 from grouper.formats.cells import Complaints
 from grouper.formats.header import ListPlan
 from reference_tables.columns import Column, columns
@@ -21,6 +22,7 @@ FLAT_SEPARATOR = "|"
 _SLOT_SEPARATOR = "\x1f"
 NAME_WITHOUT_CODE, GAP, UNEQUAL_LENGTH = "IN40", "IN41", "IN42"
 
+_CODES = "codes"
 _NOTHING = pl.lit([], dtype=pl.List(pl.String))
 
 
@@ -44,47 +46,49 @@ def split(joined: pl.Series, separator: str) -> pl.Series:
     return frame.select(pieces).to_series()
 
 
-def _trimmed(lists: pl.Series) -> pl.Series:
-    return lists.list.eval(pl.element().str.strip_chars())
-
-
-def _has_gaps(lists: pl.Series) -> bool:
-    """Whether some item is empty."""
-    items = lists.explode(empty_as_null=False, keep_nulls=False)
-    return bool((items == "").any())
-
-
 def _without_gaps(frame: pl.DataFrame) -> pl.DataFrame:
-    """Drop items whose code (column `codes`) is empty, but the first, and lists in which nothing is left.
+    """Drop items whose code (column `_CODES`) is empty, but the first, and lists in which nothing is left.
 
-    Every column of `frame` is a list of the same length as `codes` in its row.
+    Every column of `frame` is a list of the same length as its code list.
     """
     names = frame.columns
-    long = frame.with_row_index("record").filter(pl.col("codes").list.len() > 0).explode(names)
+    long = frame.with_row_index("record").filter(pl.col(_CODES).list.len() > 0).explode(names)
     place = pl.int_range(pl.len()).over("record")
-    filled = (pl.col("codes") != "").any().over("record")
-    kept = long.filter(filled & ((place == 0) | (pl.col("codes") != "")))
+    filled = (pl.col(_CODES) != "").any().over("record")
+    kept = long.filter(filled & ((place == 0) | (pl.col(_CODES) != "")))
     lists = kept.group_by("record", maintain_order=True).agg(names)
     every = pl.DataFrame({"record": pl.int_range(frame.height, dtype=pl.get_index_type(), eager=True)})
     whole = every.join(lists, on="record", how="left", maintain_order="left").select(names)
     return whole.with_columns(pl.col(name).fill_null(_NOTHING) for name in names)
 
 
+def _has_gaps(lists: pl.Series) -> bool:
+    """Whether some item is empty."""
+    return bool((lists.explode(empty_as_null=False, keep_nulls=False) == "").any())
+
+
 def clean(
-    codes: pl.Series, parallel: Mapping[str, pl.Series], *, blanks: bool
+    codes: pl.Series, parallel: Mapping[str, pl.Series], *, blanks: bool | None
 ) -> tuple[pl.Series, dict[str, pl.Series]]:
-    """A code list and its parallels (same lengths) with blanks trimmed off and empty items dropped."""
-    if blanks:
-        codes = _trimmed(codes)
-        parallel = {name: _trimmed(lists) for name, lists in parallel.items()}
-    if not _has_gaps(codes):
-        return codes, dict(parallel)
-    frame = _without_gaps(pl.DataFrame({"codes": codes, **parallel}))
-    return frame["codes"], {name: frame[name] for name in parallel}
+    """A code list and its parallels (same lengths) with blanks trimmed off and empty items dropped.
+
+    `blanks` says whether there may be any, None that it is to be looked for in every list.
+    """
+    lists = {_CODES: codes, **parallel}
+    found = {name: blanks_or_nothing(items) for name, items in lists.items()} if blanks is None else {}
+    for name, items in lists.items():
+        if blanks or (blanks is None and found[name][0]):
+            lists[name] = items.list.eval(pl.element().str.strip_chars())
+    trimmed = lists[_CODES] is not codes
+    gaps = found[_CODES][1] if blanks is None and not trimmed else _has_gaps(lists[_CODES])
+    if gaps:
+        frame = _without_gaps(pl.DataFrame(lists))
+        lists = {name: frame[name] for name in lists}
+    return lists.pop(_CODES), lists
 
 
 def from_cells(
-    cells: pl.DataFrame, plans: Mapping[str, ListPlan], complaints: Complaints, *, blanks: bool
+    cells: pl.DataFrame, plans: Mapping[str, ListPlan], complaints: Complaints, *, blanks: bool | None
 ) -> dict[str, pl.Series]:
     """Every list column that `plans` names, typed, from the String columns `c{position}` of `cells`."""
     result: dict[str, pl.Series] = {}
@@ -95,7 +99,7 @@ def from_cells(
         joined = plans[name].joined is not None or plans[name].others is not None
         build = _from_joined if joined else _from_slots
         codes, parallel = build(cells, name, plans[name], mates, complaints)
-        if blanks or joined:
+        if joined or blanks is not False:
             codes, parallel = clean(codes, parallel, blanks=blanks)
         result[name] = typed_items(codes, column, complaints)
         for other, lists in parallel.items():

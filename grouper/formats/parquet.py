@@ -20,9 +20,6 @@ from grouper.formats.source import InputFile
 from grouper.formats.tabular import canonical
 from reference_tables.columns import columns
 
-_WIDE_OR_NARROW_BLANKS = (" ", "\t", "\n", "\r", "\u3000", "\u00a0")
-_FIRST_VISIBLE, _BEYOND_ASCII = "!", "\x7f"
-
 
 def open_parquet(source: InputFile, options: ReadOptions) -> Opened:
     """A Parquet file, to be read in batches of `options.block_rows` rows. Raises IntakeError."""
@@ -43,44 +40,31 @@ def open_parquet(source: InputFile, options: ReadOptions) -> Opened:
     used = plan.reduced() if options.grouping_only else plan
     if options.grouping_only:
         ready = {name: alias for name, alias in ready.items() if name == "defect"}
-    wanted = [pl.col(names[at]).alias(f"c{at}") for at in used.positions]
-    wanted += [pl.col(name).alias(alias) for name, alias in ready.items()]
-    batches = _batches(lazy.select(wanted), source, options.block_rows)
+    wanted = {names[at]: f"c{at}" for at in used.positions} | ready
+    batches = _batches(lazy, wanted, source, options.block_rows)
     have = tuple(name for name in columns() if name in plan.columns or name in ready)
     parts = ordered_map(lambda batch: _part(batch, used, ready, source.name), batches)
     return Opened(plan.format.name, have, parts, notes)
 
 
-def _batches(lazy: pl.LazyFrame, source: InputFile, block_rows: int) -> Iterator[pl.DataFrame]:
-    """Batches of the file with row numbers from 1. Raises IntakeError when the data cannot be decoded."""
+def _batches(lazy: pl.LazyFrame, wanted: dict[str, str], source: InputFile, block_rows: int) -> Iterator[pl.DataFrame]:
+    """Batches of the wanted columns under their new names, with row numbers from 1.
+
+    Renaming and numbering are done here: inside the query they make the reader run far ahead, and memory
+    with it. Raises IntakeError when the data cannot be decoded.
+    """
+    row = 1
     try:
-        yield from lazy.with_row_index("row", offset=1).collect_batches(chunk_size=block_rows, maintain_order=True)
+        for batch in lazy.select(list(wanted)).collect_batches(chunk_size=block_rows, maintain_order=True):
+            rows = pl.int_range(row, row + batch.height, dtype=pl.UInt32, eager=True)
+            row += batch.height
+            yield batch.rename(wanted).insert_column(0, rows.alias("row"))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise source.refused("IN01", reason=str(error).splitlines()[0]) from error
 
 
 def _part(batch: pl.DataFrame, plan: TablePlan, ready: dict[str, str], file: str) -> Part:
     """One batch as canonical cases and problems."""
-    complaints = Complaints(file, batch["row"].cast(pl.UInt32))
-    blanks = any(_has_outer_blanks(series) for series in batch.get_columns())
-    cases = canonical(
-        batch, plan, complaints, blanks=blanks, ready={name: batch[alias] for name, alias in ready.items()}
-    )
+    complaints = Complaints(file, batch["row"])
+    cases = canonical(batch, plan, complaints, ready={name: batch[alias] for name, alias in ready.items()})
     return Part(cases, complaints.frame())
-
-
-def _has_outer_blanks(series: pl.Series) -> bool:
-    """Whether a text, or an item of a list, may begin or end with a blank.
-
-    One comparison finds every text that begins at or below the blank, another every text that begins beyond
-    ASCII: both are several times cheaper than a search, and between them miss no leading blank.
-    """
-    if series.dtype == pl.List(pl.String):
-        series = series.explode(empty_as_null=False, keep_nulls=False)
-    elif series.dtype == pl.String:
-        return bool(series.str.contains(r"\s").any())
-    else:
-        return False
-    if (series < _FIRST_VISIBLE).any() or (series > _BEYOND_ASCII).any():
-        return True
-    return any(series.str.ends_with(blank).any() for blank in _WIDE_OR_NARROW_BLANKS)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from grouper.formats import cells as convert
+from grouper.formats.blanks import blanks_or_nothing
 from grouper.formats.cells import Complaints
 from grouper.formats.frames import case_frame
 from grouper.formats.header import TablePlan
@@ -21,15 +22,16 @@ def canonical(
     plan: TablePlan,
     complaints: Complaints,
     *,
-    blanks: bool,
+    blanks: bool | None = None,
     numbers: Mapping[int, pl.Series] | None = None,
     ready: Mapping[str, pl.Series] | None = None,
 ) -> pl.DataFrame:
     """The canonical frame of a block.
 
     `cells` has a column `c{position}` for every position of the plan, null = nothing given: text, or what a
-    typed file holds; `blanks` says that texts may have blanks around their content; `numbers` tells for
-    code cells by position where a workbook stores a number; `ready` are columns in their canonical type.
+    typed file holds; `blanks` says whether texts may have blanks around their content, None that it is not
+    known; `numbers` tells for code cells by position where a workbook stores a number; `ready` are columns
+    in their canonical type.
     """
     cells = _plain(cells, plan, blanks=blanks)
     values: dict[str, pl.Series] = dict(ready or {})
@@ -47,13 +49,21 @@ def canonical(
     return case_frame(values, plan.format, complaints)
 
 
-def _plain(cells: pl.DataFrame, plan: TablePlan, *, blanks: bool) -> pl.DataFrame:
-    """Cells without outer blanks, and null where the format's marks for nothing stand."""
-    text = pl.col(pl.String)
-    if blanks:
-        cells = cells.with_columns(text.str.strip_chars().replace("", None))
+def _plain(cells: pl.DataFrame, plan: TablePlan, *, blanks: bool | None) -> pl.DataFrame:
+    """Cells without outer blanks, and null where nothing or the format's marks for nothing stand."""
+    text = [name for name, dtype in cells.schema.items() if dtype == pl.String]
+    if blanks is None:
+        # the items of a joined cell are looked at one by one, after the split
+        joined = {f"c{part.joined}" for part in plan.lists.values()}
+        found = {name: blanks_or_nothing(cells[name]) for name in text}
+        unclean = [name for name, (outer, _) in found.items() if outer and name not in joined]
+        nothing = [name for name, (outer, empty) in found.items() if outer or empty]
+        cells = cells.with_columns(pl.col(unclean).str.strip_chars()).with_columns(pl.col(nothing).replace("", None))
+    elif blanks:
+        cells = cells.with_columns(pl.col(text).str.strip_chars().replace("", None))
     if plan.format.empty:
-        cells = cells.with_columns(text.replace(list(plan.format.empty), [None] * len(plan.format.empty)))
+        marks = list(plan.format.empty)
+        cells = cells.with_columns(pl.col(text).replace(marks, [None] * len(marks)))
     return cells
 
 
