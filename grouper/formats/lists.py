@@ -49,8 +49,18 @@ def split(joined: pl.Series, separator: str) -> pl.Series:
 def _without_gaps(frame: pl.DataFrame) -> pl.DataFrame:
     """Drop items whose code (column `_CODES`) is empty, but the first, and lists in which nothing is left.
 
-    Every column of `frame` is a list of the same length as its code list.
+    Every column of `frame` is a list of the same length as its code list. Few records have gaps, so only
+    theirs are taken apart.
     """
+    gaps = frame.select(pl.col(_CODES).list.contains("")).to_series()
+    if gaps.sum() == 0:
+        return frame
+    place = pl.int_range(frame.height, eager=True)
+    repaired = gaps.cum_sum().cast(pl.Int64) + (frame.height - 1)
+    return pl.concat([frame, _closed_up(frame.filter(gaps))])[repaired.zip_with(gaps, place)]
+
+
+def _closed_up(frame: pl.DataFrame) -> pl.DataFrame:
     names = frame.columns
     long = frame.with_row_index("record").filter(pl.col(_CODES).list.len() > 0).explode(names)
     place = pl.int_range(pl.len()).over("record")
