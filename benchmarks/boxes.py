@@ -138,7 +138,8 @@ def _by_clause(formula: Formula, algebra: Algebra) -> Iterator[Box]:
     rest: list[Formula] = [item for item in items if item is not shortest]
     for item in sorted(shortest.items, key=_effort):
         yield from _by_clause(algebra.all_of([*rest, item]), algebra)
-        if not isinstance(item, All):
+        # What is refused in one box need not be wanted in the next: a code for its own sake is never asked.
+        if isinstance(item, In | Some | Level):
             rest.append(algebra.negate(item))
 
 

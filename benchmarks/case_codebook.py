@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from benchmarks.draws import Draws, Flags, Ints, rank_weights
 from benchmarks.plausible import case_mix, likely_sex
 from benchmarks.scheme_formulas import Codes
 from reference_tables.codes import CodeBook, fold, load_code_books
 
+_OUTSIDE = {"diagnosis": ("",), "procedure": ("诊断性操作",)}
+"""What a record may hold beside the listed codes: any diagnosis, of procedures only examinations."""
+_MAJOR = ("手术", "介入治疗")
 _STREAM = {"diagnosis": 1, "procedure": 2}
 
 
@@ -21,7 +25,8 @@ class CodeTable:
     """Codes by number. Numbers below `listed` are those of the scheme's formulas; the rest is in no list.
 
     `weight`: how often a code is drawn among others (gray codes only if nothing else is there); `sex`: 1, 2,
-    or 0 for both; `ordinary`: numbers outside every list that may be reported; `gray`: gray codes of the book.
+    or 0 for both; `ordinary`: numbers outside every list that may be reported; `major`: operations and
+    interventions, as the book classifies them; `gray`: gray codes of the book.
     """
 
     codes: pl.Series
@@ -30,6 +35,7 @@ class CodeTable:
     weight: Ints
     sex: Ints
     ordinary: Ints
+    major: Flags
     gray: Ints
     number: dict[str, int]
 
@@ -59,22 +65,21 @@ def code_table(kind: str, codes: Codes) -> CodeTable:
     weight[gray] = 0
     listed = len(codes.names) - 1
     numbers = np.arange(len(spelled), dtype=np.int64)
-    free = (numbers >= listed) & ~gray & _wanted_outside(book, spelled)
+    categories = _categories(book, spelled)
+    ordinary = (numbers >= listed) & ~gray & np.isin(categories, _OUTSIDE[kind])
     return CodeTable(
         codes=pl.Series(spelled),
         names=pl.Series([rows.get(fold(code), (code, False))[0] for code in spelled]),
         listed=listed,
         weight=weight,
         sex=np.array([likely_sex(code) if kind == "diagnosis" else 0 for code in spelled], dtype=np.int64),
-        ordinary=numbers[free],
+        ordinary=numbers[ordinary],
+        major=np.isin(categories, _MAJOR),
         gray=numbers[gray],
         number={fold(code): at for at, code in enumerate(spelled)},
     )
 
 
-def _wanted_outside(book: CodeBook, spelled: list[str]) -> Flags:
-    """Which codes a record may hold beside the listed ones: of procedures only examinations."""
-    if "category" not in book.frame.columns:
-        return np.ones(len(spelled), dtype=bool)
-    category = dict(book.frame.select("code", "category").iter_rows())
-    return np.array([category.get(code, "") == "诊断性操作" for code in spelled], dtype=bool)
+def _categories(book: CodeBook, spelled: list[str]) -> NDArray[np.str_]:
+    known = dict(book.frame.select("code", "category").iter_rows()) if "category" in book.frame.columns else {}
+    return np.array([known.get(code, "") for code in spelled])

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.case_company import Company
 from benchmarks.draws import PER_MILLE, Draws, Flags, Ints, Pools
 from benchmarks.formula import All, In
-from benchmarks.plausible import along, case_mix
+from benchmarks.plausible import case_mix
 from benchmarks.recipes import LEVELS, NONE, Recipes
 from benchmarks.scheme_formulas import bits
 
-OLDEST = 120
 _REDRAWS = 12
-
-
-@dataclass(frozen=True)
-class _Comorbidities:
-    """`numbers` of the codes, `share[code, age]` per mille, `sex` (0 = both), `allowed[refused list, code]`."""
-
-    numbers: Ints
-    share: Ints
-    sex: Ints
-    allowed: Flags
 
 
 class CodeDrawer:
@@ -38,9 +26,7 @@ class CodeDrawer:
         self.principal_pool = recipes.column("principal")
         self.procedure_pool = recipes.column("procedure")
         mdcs = _mdc_of_recipes(recipes)
-        refused_dx = _places([item.refused[0] for item in recipes.items])
-        self.refused_dx = refused_dx[0]
-        self.comorbidities = _comorbidities(recipes, refused_dx[1])
+        self.company = Company(recipes)
         self.further_pools = Pools()
         self.further_dx = _further_diagnoses(recipes, self.further_pools, mdcs)
         self.further_px = _further_procedures(recipes, self.further_pools, mdcs)
@@ -54,12 +40,7 @@ class CodeDrawer:
         """All diagnoses: one row a case, principal first, NONE behind the last; no code twice."""
         wanted = (self._wanted(draws, recipe, principal, place) for place in range(self.wanted_dx.shape[1]))
         columns = [principal, *wanted]
-        known = self.comorbidities
-        for place, number in enumerate(known.numbers):
-            has = draws.chance(known.share[place, age], len(recipe)) & known.allowed[self.refused_dx[recipe], place]
-            if known.sex[place]:
-                has &= sex == known.sex[place]
-            columns.append(np.where(has, number, NONE))
+        columns += self.company.draw(draws, recipe, principal, age, sex)
         columns += self._further(draws, recipe, self.further_dx, case_mix()["other_diagnoses"]["same_system_share"])
         first_free = 1 + self.wanted_dx.shape[1]
         for column in columns[first_free:]:
@@ -83,7 +64,11 @@ class CodeDrawer:
             pool = self.wanted_px[recipe, place]
             drawn = self.recipes.px_pools.draw(draws, np.maximum(pool, 0))
             columns.append(np.where(pool == NONE, NONE, drawn))
-        columns += self._further(draws, recipe, self.further_px, mix["further_share"])
+        # An operation beside a smaller procedure would be the principal one.
+        major = self.recipes.procedures.major
+        for column in self._further(draws, recipe, self.further_px, mix["further_share"]):
+            fits = major[principal] | ~major[column]
+            columns.append(np.where(fits, column, NONE))
         table = np.column_stack(columns)
         wanted: Flags = np.any(table[:, 1 : 1 + self.wanted_px.shape[1]] >= 0, axis=1)
         table[(principal == NONE) & ~wanted] = NONE
@@ -161,25 +146,6 @@ def _mdc_of_recipes(recipes: Recipes) -> list[str]:
     scheme = recipes.scheme
     mdcs = [scheme.mdc_of.get(scheme.adrg_of.get(drg, ""), "") for drg in recipes.drgs]
     return [mdcs[item.drg] for item in recipes.items]
-
-
-def _places(masks: list[int]) -> tuple[NDArray[np.int32], list[int]]:
-    seen: dict[int, int] = {}
-    places = [seen.setdefault(mask, len(seen)) for mask in masks]
-    return np.array(places, dtype=np.int32), list(seen)
-
-
-def _comorbidities(recipes: Recipes, refused: list[int]) -> _Comorbidities:
-    table = recipes.diagnoses
-    found = [(table.numbers_of([item["code"]]), item) for item in case_mix()["comorbidity"]]
-    present = [(numbers[0], item) for numbers, item in found if numbers]
-    ages = np.arange(OLDEST + 1, dtype=np.int64)
-    return _Comorbidities(
-        numbers=np.array([number for number, _ in present], dtype=np.int64),
-        share=np.array([along(item["points"], ages) for _, item in present], dtype=np.int64).reshape(-1, len(ages)),
-        sex=np.array([item.get("sex", 0) for _, item in present], dtype=np.int64),
-        allowed=np.array([[not mask >> number & 1 for number, _ in present] for mask in refused], dtype=bool),
-    )
 
 
 def _further_diagnoses(recipes: Recipes, pools: Pools, mdcs: list[str]) -> NDArray[np.int32]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.case_codes import OLDEST
+from benchmarks.case_company import OLDEST
 from benchmarks.case_people import UNKNOWN, People
 from benchmarks.draws import Draws, Flags, Ints, Pools
 from benchmarks.hospitals import Hospital

@@ -19,6 +19,7 @@ def group_weights(pack: DrgPack, drgs: Sequence[str]) -> list[int]:
     The order of frequency is drawn once for a scheme, so that two months of it have one case mix.
     """
     mix = case_mix()
+    names = dict(pack.adrg.select("code", "name").iter_rows())
     adrg_of = dict(pack.drg.select("code", "adrg").iter_rows())
     mdc_of = dict(pack.adrg.select("code", "mdc").iter_rows())
     mdc_names = list(pack.mdc["code"])
@@ -27,7 +28,7 @@ def group_weights(pack: DrgPack, drgs: Sequence[str]) -> list[int]:
     shares: dict[str, int] = {}
     for drg in drgs:
         if drg in adrg_of:
-            severity = mix["severity"].get(drg[-1], mix["severity"]["default"])
+            severity = _severity(names[adrg_of[drg]], drg[-1])
             split[drg] = severity
             shares[adrg_of[drg]] = shares.get(adrg_of[drg], 0) + severity
     totals: dict[str, int] = {}
@@ -44,6 +45,12 @@ def group_weights(pack: DrgPack, drgs: Sequence[str]) -> list[int]:
         share = mix["mdc"].get(letter, mix["mdc"]["default"]) * _FINE * _FINE
         weights.append(max(1, share * adrg_weight[adrg] * split[drg] // (totals[mdc] * shares[adrg])))
     return weights
+
+
+def _severity(adrg_name: str, last: str) -> int:
+    mix = case_mix()
+    special: dict[str, int] = next((shares for words, shares in mix["severity_of"].items() if words in adrg_name), {})
+    return int(special.get(last) or mix["severity"].get(last, mix["severity"]["default"]))
 
 
 def _adrg_weights(pack: DrgPack) -> dict[str, int]:

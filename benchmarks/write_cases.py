@@ -14,6 +14,7 @@ import polars as pl
 from benchmarks.write_hqms import front_pages
 from benchmarks.write_settlement import settlement_lists
 
+PART_ROWS = 1 << 14
 Frames = Iterable[pl.DataFrame]
 _CODE_COLUMNS = {"diagnoses": ("principal_dx", "other_dx"), "procedures": ("principal_px", "other_px")}
 _FLAT = (
@@ -65,12 +66,18 @@ def flat_table(cases: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _parts(frames: Frames) -> Iterable[pl.DataFrame]:
+    """Stretches short enough that a wide row costs no memory to speak of."""
+    for cases in frames:
+        yield from cases.iter_slices(PART_ROWS)
+
+
 def _write_csv(
     frames: Frames, path: Path, table: Callable[[pl.DataFrame], pl.DataFrame], encoding: str, null: str
 ) -> int:
     written = 0
     with path.open("wb") as file:
-        for cases in frames:
+        for cases in _parts(frames):
             text = table(cases).write_csv(include_header=written == 0, null_value=null)
             file.write(text.encode(encoding))
             written += cases.height
@@ -91,7 +98,7 @@ def write_settlement(frames: Frames, path: Path) -> int:
     """Settlement lists (4101), one JSON message a line."""
     written = 0
     with path.open("wb") as file:
-        for cases in frames:
+        for cases in _parts(frames):
             settlement_lists(cases).write_ndjson(file)
             written += cases.height
     return written

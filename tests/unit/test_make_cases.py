@@ -259,6 +259,22 @@ def test_lists_run_parallel_and_hold_no_code_twice_beside_a_mistake(made: MadeCa
     assert sound.filter(pl.col("diagnoses").list.n_unique() != pl.col("diagnoses").list.len()).height == 0
 
 
+def test_what_belongs_together_comes_together(made: MadeCases) -> None:
+    sound = made.frame.filter(made.truth["mistake"].is_null())
+    treated = sound.filter(pl.col("diagnoses").list.first().str.starts_with("Z51.1"))
+    assert treated.height > 100
+    cancer = treated["diagnoses"].list.eval(pl.element().str.starts_with("C").any()).list.first()
+    assert cancer.mean() > 0.75
+    book = load_code_books().procedure.frame
+    operations = book.filter(pl.col("category").is_in(["手术", "介入治疗"]))["code"].to_list()
+    several = sound.filter(pl.col("procedures").list.len() > 1)["procedures"]
+    listed = pl.DataFrame({"row": range(len(several)), "codes": several}).explode("codes")
+    listed = listed.with_columns(pl.col("codes").is_in(operations).alias("major"))
+    first, some = (listed.group_by("row").agg(how.alias("major")) for how in (pl.first("major"), pl.any("major")))
+    behind = first.join(some, on="row").filter(pl.col("major_right") & ~pl.col("major"))
+    assert behind.height < 0.02 * len(several)
+
+
 def test_old_people_have_more_diagnoses(made: MadeCases) -> None:
     count = pl.col("diagnoses").list.len().mean()
     old, young = (
