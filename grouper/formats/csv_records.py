@@ -13,16 +13,19 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from grouper.formats.csv_lines import DELIMITERS, NEWLINE, Lines, kept_lines, lines_of, surplus_is_empty
 from grouper.formats.csv_text import TextBlock
 from reference_tables.case_formats import format_facts
 
-TOO_FEW, TOO_MANY, BAD_QUOTE, NUL, UNDECODABLE = "IN20", "IN21", "IN22", "IN23", "IN24"
-DELIMITERS = (",", "\t", ";")
-_NEWLINE = ord("\n")
+TOO_FEW, TOO_MANY, BAD_QUOTE, NUL_BYTE, UNDECODABLE = "IN20", "IN21", "IN22", "IN23", "IN24"
+
+_CODES = (None, TOO_FEW, TOO_MANY, BAD_QUOTE, NUL_BYTE, UNDECODABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +56,12 @@ class RecordBlock:
 BROKEN_SCHEMA = {"row": pl.UInt32(), "defect": pl.String(), "found": pl.Int64()}
 
 
-class _Patterns:
-    """Regular expressions of one delimiter. Loose records may have a stray quote inside an unquoted cell."""
-
-    def __init__(self, delimiter: str) -> None:
-        d = delimiter
-        assert d in DELIMITERS, "none of them means anything to a regular expression"
-        quoted = '"(?:[^"]|"")*"'
-        plain, stray = f'[^"{d}\n]*', f'[^"{d}\n][^{d}\n]*|'
-        self.strict = f"^(?:{quoted}|{plain})(?:{d}(?:{quoted}|{plain}))*$"
-        self.loose = f"^(?:{quoted}|{stray})(?:{d}(?:{quoted}|{stray}))*$"
-        self.filled_cell = f'(^|{d})"(?:[^"]|"")+"'
-        self.empty_cell = f'(^|{d})""'
-        self.nothing = f'^[\\s"{d}]*$'
-        self.surplus = f"{d}+$"
-        self.loose_python = re.compile(self.loose)
+@cache
+def _loose_record(delimiter: str) -> re.Pattern[str]:
+    """One whole record. A cell is quoted from end to end, or does not begin with a quote."""
+    assert delimiter in DELIMITERS, "none of them means anything to a regular expression"
+    cell = f'(?:"(?:[^"]|"")*"|[^"{delimiter}\\n][^{delimiter}\\n]*|)'
+    return re.compile(f"{cell}(?:{delimiter}{cell})*")
 
 
 def record_blocks(texts: Iterable[TextBlock], shape: Shape, first_row: int) -> Iterator[RecordBlock]:
@@ -94,93 +88,115 @@ def _joined(carry: TextBlock, text: TextBlock) -> TextBlock:
 def _next(text: TextBlock, shape: Shape, row: int, *, last: bool) -> tuple[RecordBlock, TextBlock, int]:
     """The records of `text`, what must wait for the next block, and the row number after these records."""
     data = text.data
-    if not text.undecodable and b'"' not in data and b"\0" not in data:
-        codes = np.frombuffer(data, np.uint8)
-        lines = int(np.count_nonzero(codes == _NEWLINE))
-        if int(np.count_nonzero(codes == ord(shape.delimiter))) == lines * (shape.width - 1):
-            broken = pl.DataFrame(schema=BROKEN_SCHEMA)
-            return RecordBlock(row, data, None, broken, 0), TextBlock(b"", ()), row + lines
+    nothing = TextBlock(b"", ())
+    if not text.undecodable and b"\0" not in data:
+        broken = pl.DataFrame(schema=BROKEN_SCHEMA)
+        if b'"' not in data:
+            codes = np.frombuffer(data, np.uint8)
+            count = int(np.count_nonzero(codes == NEWLINE))
+            if int(np.count_nonzero(codes == ord(shape.delimiter))) == count * (shape.width - 1):
+                return RecordBlock(row, data, None, broken, 0), nothing, row + count
+        else:
+            lines = lines_of(data, shape.delimiter)
+            if lines.plain.all() and (lines.cells == shape.width).all():
+                return RecordBlock(row, data, None, broken, 0), nothing, row + len(lines)
     return look_closely(text, shape, row, last=last)
+
+
+class _Verdict:
+    """What was decided about the lines of a block, filled in step by step."""
+
+    def __init__(self, lines: Lines, shape: Shape, undecodable: tuple[int, ...]) -> None:
+        self.lines = lines
+        self.shape = shape
+        self.code = np.zeros(len(lines), np.int8)
+        self.found = lines.cells.astype(np.int64)
+        self.continues = np.zeros(len(lines), np.bool_)
+        self.rewritten: dict[int, str] = {}
+        self.end = len(lines)
+        self.set(lines.with_nul, NUL_BYTE)
+        self.set(np.isin(np.arange(len(lines)), undecodable), UNDECODABLE)
+        self.empty = lines.empty & (self.code == 0)
+
+    def set(self, where: NDArray[np.bool_], code: str) -> None:
+        self.code[where] = _CODES.index(code)
+
+    def record(self, first: int, last: int, text: str) -> None:
+        """Lines `first` to `last` are one record."""
+        cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=self.shape.delimiter))
+        filled = max((at + 1 for at, cell in enumerate(cells) if cell), default=0)
+        self.found[first] = len(cells)
+        self.continues[first + 1 : last + 1] = True
+        self.empty[first : last + 1] = False
+        if filled > self.shape.width:
+            self.code[first] = _CODES.index(TOO_MANY)
+        elif len(cells) < self.shape.width - self.shape.optional_last:
+            self.code[first] = _CODES.index(TOO_FEW)
+        else:
+            out = io.StringIO(newline="")
+            csv.writer(out, delimiter=self.shape.delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(cells)
+            self.rewritten[first] = out.getvalue()
 
 
 def look_closely(text: TextBlock, shape: Shape, row: int, *, last: bool) -> tuple[RecordBlock, TextBlock, int]:
     """Judge a block line by line; see `_next` for what is returned."""
-    patterns = _Patterns(shape.delimiter)
-    lines = pl.Series("line", text.data.decode("utf-8").split("\n")[:-1], dtype=pl.String)
-    lines = lines.str.strip_suffix("\r")
-    frame = pl.DataFrame({"line": lines}).with_columns(
-        code=pl.when(pl.col("line").str.contains("\0", literal=True)).then(pl.lit(NUL)),
-        quotes=pl.col("line").str.count_matches('"', literal=True),
+    lines = lines_of(text.data, shape.delimiter)
+    verdict = _Verdict(lines, shape, text.undecodable)
+    _judge_odd_lines(verdict, last=last)
+    _judge_plain_lines(verdict)
+    end = verdict.end
+    numbers = row - 1 + np.cumsum(~verdict.continues[:end])
+    bad = (verdict.code[:end] != 0) & ~verdict.continues[:end]
+    good = ~bad & ~verdict.empty[:end] & ~verdict.continues[:end]
+    broken = pl.DataFrame(
+        {
+            "row": pl.Series(numbers[bad], dtype=pl.UInt32),
+            "defect": pl.Series([_CODES[code] for code in verdict.code[:end][bad].tolist()], dtype=pl.String),
+            "found": pl.Series(verdict.found[:end][bad], dtype=pl.Int64),
+        }
     )
-    if text.undecodable:
-        at = pl.int_range(pl.len()).is_in(list(text.undecodable))
-        frame = frame.with_columns(code=pl.when(at).then(pl.lit(UNDECODABLE)).otherwise("code"))
-    alone = (pl.col("quotes") == 0) | pl.col("code").is_not_null() | pl.col("line").str.contains(patterns.loose)
-    open_at = frame.select(pl.arg_where(~alone)).to_series().to_numpy()
-    frame, cut = _close_quotes(frame, open_at, patterns, shape, last=last)
-    waiting = lines.slice(cut)
-    frame = _judged(frame, patterns, shape)
-    frame = frame.with_columns(pl.int_range(row, row + frame.height, dtype=pl.UInt32, eager=True).alias("row"))
-    good = frame.filter(pl.col("code").is_null() & ~pl.col("nothing"))
     block = RecordBlock(
-        first_row=row,
-        data=_written(good, patterns, shape),
-        rows=good["row"],
-        broken=frame.filter(pl.col("code").is_not_null()).select("row", pl.col("code").alias("defect"), "found"),
-        blank=int(frame["nothing"].sum()),
-    )
-    carry = TextBlock(
-        "".join(f"{line}\n" for line in waiting).encode("utf-8"),
-        tuple(at - cut for at in text.undecodable if at >= cut),
-    )
-    return block, carry, row + frame.height
+        first_row=row, data=_written(verdict, good), rows=pl.Series(numbers[good], dtype=pl.UInt32), broken=broken,
+        blank=int((verdict.empty[:end] & ~bad).sum()),
+    )  # fmt: skip
+    waiting = text.data[lines.starts[end] :] if end < len(lines) else b""
+    carry = TextBlock(waiting, tuple(at - end for at in text.undecodable if at >= end))
+    return block, carry, row + int((~verdict.continues[:end]).sum())
 
 
-def _close_quotes(
-    frame: pl.DataFrame, open_at: np.ndarray, patterns: _Patterns, shape: Shape, *, last: bool
-) -> tuple[pl.DataFrame, int]:
-    """Join the lines of quoted cells that hold line breaks; mark lines whose quote is never closed.
+def _judge_odd_lines(verdict: _Verdict, *, last: bool) -> None:
+    """Lines with unusual quotes: a record by itself, the begin of one over several lines, or a quote never closed.
 
-    `open_at` are the lines that are no record on their own. Returns the frame, one row a record, and the
-    position of the first line that must wait for the next block.
+    A quoted cell that runs on ends in the next line with an odd number of quotes; where that line is still
+    to come, everything from here on waits for the next block.
     """
-    height = frame.height
-    if not len(open_at):
-        return frame, height
+    lines, shape = verdict.lines, verdict.shape
+    whole = _loose_record(shape.delimiter)
     reach = format_facts().reading.quoted_lines_max
-    odd_at = np.flatnonzero(frame["quotes"].to_numpy() % 2)
-    following = np.searchsorted(odd_at, open_at, side="right")
-    lines, codes = frame["line"], frame["code"]
-    joined: dict[int, str] = {}
-    inside: list[int] = []
-    unclosed: list[int] = []
-    done = cut = -1
-    for start, at in zip(open_at.tolist(), following.tolist(), strict=True):
+    odd_at = np.flatnonzero(lines.quotes % 2)
+    unusual = np.flatnonzero(~lines.plain & (verdict.code == 0))
+    following = (
+        odd_at[np.minimum(np.searchsorted(odd_at, unusual, side="right"), len(odd_at) - 1)] if len(odd_at) else unusual
+    )
+    done = -1
+    for start, end in zip(unusual.tolist(), following.tolist(), strict=True):
         if start <= done:
             continue
-        end = int(odd_at[at]) if at < len(odd_at) else height
-        if end >= height and not last and start + reach >= height:
-            cut = start
-            break
-        count = end - start + 1
-        whole = end <= min(start + reach, height - 1) and codes.slice(start, count).null_count() == count
-        record = "\n".join(lines.slice(start, count)) if whole else ""
-        if whole and patterns.loose_python.match(record) and cells_of(record, shape.delimiter) == shape.width:
-            joined[start] = record
-            inside += range(start + 1, end + 1)
+        text = lines.text(start, start)
+        if whole.fullmatch(text):
+            verdict.record(start, start, text)
+            continue
+        if end <= start and not last and start + reach >= len(lines):
+            verdict.end = start
+            return
+        joined = ""
+        if start < end <= start + reach and not verdict.code[start : end + 1].any():
+            joined = lines.text(start, end)
+        if joined and whole.fullmatch(joined) and cells_of(joined, shape.delimiter) == shape.width:
+            verdict.record(start, end, joined)
             done = end
         else:
-            unclosed.append(start)
-    frame = frame.with_row_index("at")
-    schema = {"at": pl.UInt32(), "record": pl.String()}
-    mended = pl.DataFrame({"at": list(joined), "record": list(joined.values())}, schema=schema)
-    frame = frame.join(mended, on="at", how="left", maintain_order="left").with_columns(
-        line=pl.coalesce("record", "line"),
-        code=pl.when(pl.col("at").is_in(unclosed)).then(pl.lit(BAD_QUOTE)).otherwise("code"),
-    )
-    if cut >= 0:
-        frame = frame.head(cut)
-    return frame.filter(~pl.col("at").is_in(inside)), cut if cut >= 0 else height
+            verdict.code[start] = _CODES.index(BAD_QUOTE)
 
 
 def cells_of(record: str, delimiter: str) -> int:
@@ -188,43 +204,31 @@ def cells_of(record: str, delimiter: str) -> int:
     return len(next(csv.reader(io.StringIO(record, newline=""), delimiter=delimiter)))
 
 
-def _judged(frame: pl.DataFrame, patterns: _Patterns, shape: Shape) -> pl.DataFrame:
-    """Add `found` (number of cells), `nothing` (an empty row) and the code of lines too short or too long."""
-    line, delimiter = pl.col("line"), shape.delimiter
-    unquoted = line.str.replace_all(patterns.filled_cell, "${1}_").str.replace_all(patterns.empty_cell, "$1")
-    frame = frame.with_columns(
-        bare=pl.when(pl.col("quotes") == 0).then(line).otherwise(unquoted),
-        nothing=pl.col("code").is_null() & line.str.contains(patterns.nothing),
-    ).with_columns(
-        found=pl.col("bare").str.count_matches(delimiter, literal=True).cast(pl.Int64) + 1,
-        least=pl.col("bare").str.replace(patterns.surplus, "").str.count_matches(delimiter, literal=True) + 1,
-    )
-    unjudged = pl.col("code").is_null() & ~pl.col("nothing")
-    return frame.with_columns(
-        code=pl.when(unjudged & (pl.col("found") < shape.width - shape.optional_last))
-        .then(pl.lit(TOO_FEW))
-        .when(unjudged & (pl.col("least") > shape.width))
-        .then(pl.lit(TOO_MANY))
-        .otherwise("code")
-    )
+def _judge_plain_lines(verdict: _Verdict) -> None:
+    """Lines with too few or too many cells; a surplus that is empty loses nothing and is let pass."""
+    lines, shape = verdict.lines, verdict.shape
+    open_ = lines.plain & (verdict.code == 0) & ~verdict.empty & ~verdict.continues
+    verdict.set(open_ & (lines.cells < shape.width - shape.optional_last), TOO_FEW)
+    long = np.flatnonzero(open_ & (lines.cells > shape.width))
+    long = long[~surplus_is_empty(lines, long, shape.width, shape.delimiter)]
+    quoted = lines.quotes[long] > 0
+    verdict.code[long[~quoted]] = _CODES.index(TOO_MANY)
+    for at in long[quoted].tolist():
+        verdict.record(at, at, lines.text(at, at))
 
 
-def _written(good: pl.DataFrame, patterns: _Patterns, shape: Shape) -> bytes:
-    """Good records as text that a strict CSV reader understands: a stray quote is put into quotes."""
-    lines = good["line"]
-    loose = good.select(pl.arg_where((pl.col("quotes") > 0) & ~pl.col("line").str.contains(patterns.strict)))
-    stray = loose.to_series()
-    if len(stray):
-        lines = lines.clone().scatter(stray, [_quoted(line, shape.delimiter) for line in lines.gather(stray)])
-    return (str(lines.str.join("\n").item()) + "\n").encode("utf-8") if len(lines) else b""
-
-
-def _quoted(line: str, delimiter: str) -> str:
-    """One record written again, each cell quoted that needs it."""
-    out = io.StringIO(newline="")
-    cells = next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter))
-    csv.writer(out, delimiter=delimiter, lineterminator="", quoting=csv.QUOTE_ALL).writerow(cells)
-    return out.getvalue()
+def _written(verdict: _Verdict, good: NDArray[np.bool_]) -> bytes:
+    """The good records one after the other, those with unusual quotes written again in the usual way."""
+    lines, end = verdict.lines, verdict.end
+    as_is = np.zeros(len(lines), np.bool_)
+    as_is[:end] = good
+    if not verdict.rewritten:
+        return kept_lines(lines, as_is)
+    pieces, start = [], 0
+    for at, text in sorted(verdict.rewritten.items()):
+        pieces += [kept_lines(lines, as_is, start, at), text.encode("utf-8")]
+        start = at + 1
+    return b"".join([*pieces, kept_lines(lines, as_is, start)])
 
 
 def cell_frame(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from grouper.formats.csv_records import DELIMITERS
+from grouper.formats.csv_lines import DELIMITERS
 from grouper.formats.csv_text import detect_encoding, head_text
 from grouper.formats.header import TablePlan, best_plan, known_cells, plan_problems
 from grouper.formats.source import InputFile, IntakeError

@@ -63,7 +63,7 @@ def test_quoted_cells_may_hold_delimiters_quotes_and_line_breaks(tmp_path: Path)
     text = 'case_id,sex,age,diagnoses,dx_names,department\n1,1,45,A|B,"a,""x""\nb|c","0\n3\r\n01"\n2,1,46,A,d,e\n'
     cases, problems = read(write(tmp_path, text))
     assert cases["dx_names"].to_list() == [['a,"x"\nb', "c"], ["d"]]
-    assert cases["department"].to_list() == ["0\n3\n01", "e"]
+    assert cases["department"].to_list() == ["0\n3\r\n01", "e"]
     assert cases["row"].to_list() == [2, 3]
     assert problems.is_empty()
 
