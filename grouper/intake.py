@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,9 +32,13 @@ Columns = Literal["all", "grouping"]
 
 
 def detect(path: Path | str) -> Detected:
-    """What the file at `path` is. Raises IntakeError that names what a foreign file seems to be."""
+    """What the file at `path` is, its format told by the header or the first message.
+
+    Raises IntakeError that names what a foreign file seems to be, or what the header lacks.
+    """
     with InputFile(path) as source:
-        return detect_source(source)
+        detected = detect_source(source)
+        return replace(detected, format=_opened(source, detected, ReadOptions()).format)
 
 
 def read_cases(

@@ -27,6 +27,8 @@ from reference_tables.problems import problem_rows
 
 _WIDE_BLANKS = ("\u3000".encode(), "\u00a0".encode())
 _LEAST_BYTES = 64
+# front pages have hundreds of columns: as many rows of them as of a flat table would take a gigabyte
+_MOST_CELLS = 3_000_000
 
 
 def open_csv(source: InputFile, detected: Detected, options: ReadOptions) -> Opened:
@@ -40,7 +42,8 @@ def open_csv(source: InputFile, detected: Detected, options: ReadOptions) -> Ope
 
 def _parts(source: InputFile, detected: Detected, header: Header, plan: TablePlan, block_rows: int) -> Iterator[Part]:
     shape = Shape(detected.delimiter, len(header.plan.header), header.optional_last)
-    size = max(_LEAST_BYTES, int(block_rows * _line_bytes(source)))
+    rows = min(block_rows, _MOST_CELLS // len(plan.positions))
+    size = max(_LEAST_BYTES, int(rows * _line_bytes(source)))
     texts = text_blocks(source, detected.encoding, skip_lines=header.lines, block_bytes=size)
     blocks = record_blocks(texts, shape, header.row)
     yield from ordered_map(lambda block: _part(block, shape, plan, source.name), blocks)
@@ -54,14 +57,16 @@ def _line_bytes(source: InputFile) -> float:
 
 def _part(block: RecordBlock, shape: Shape, plan: TablePlan, file: str) -> Part:
     """One block of records as canonical cases and problems."""
-    numbers = plan.numbers
-    cells = cell_frame(block, shape, plan.positions, numbers)
+    numbers, marks = plan.numbers, plan.format.empty
+    cells = cell_frame(block, shape, plan.positions, numbers, marks)
     if block.rows is None and _needs_a_closer_look(cells):
         block, _, _ = look_closely(TextBlock(block.data, ()), shape, block.first_row, last=True)
-        cells = cell_frame(block, shape, plan.positions, numbers)
-    blanks = _has_blanks(block.data, shape.delimiter)
+        cells = cell_frame(block, shape, plan.positions, numbers, marks)
+    blanks = None if _has_blanks(block.data, shape.delimiter) else False
+    # a quoted mark, or one with blanks round it, is not seen on parsing
+    marked = blanks is None or b'"' in block.data
     complaints = Complaints(file, cells["row"])
-    cases = with_broken(canonical(cells, plan, complaints, blanks=blanks), block.broken)
+    cases = with_broken(canonical(cells, plan, complaints, blanks=blanks, marked=marked), block.broken)
     problems = complaints.frame()
     if not block.broken.is_empty():
         problems = pl.concat([problems, *_broken_problems(block.broken, shape, file)])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -232,26 +232,27 @@ def _written(verdict: _Verdict, good: NDArray[np.bool_]) -> bytes:
 
 
 def cell_frame(
-    block: RecordBlock, shape: Shape, positions: Iterable[int], numbers: Mapping[int, pl.DataType] | None = None
+    block: RecordBlock, shape: Shape, positions: Iterable[int], numbers: Mapping[int, pl.DataType], marks: Sequence[str]
 ) -> pl.DataFrame:
     """Cells of the records: `row` UInt32 and a String column `c{position}` for every wanted position.
 
-    An empty cell is null. A record longer than `shape` shows in the column `extra`. Columns in `numbers` are
-    parsed at once as that integer type where every cell of the block is one, which spares making texts.
+    An empty cell is null, and so is one with nothing but one of the `marks`. A record longer than `shape`
+    shows in the column `extra`. Columns in `numbers` are parsed at once as that integer type where every
+    cell of the block is one, which spares making texts.
     """
     names = [f"column_{at + 1}" for at in range(shape.width + 1)]
     wanted = sorted({*positions, shape.width})
     renamed = {names[at]: f"c{at}" for at in wanted} | {names[shape.width]: "extra"}
     text = dict.fromkeys(names, pl.String())
     if block.data:
-        typed = {names[at]: dtype for at, dtype in (numbers or {}).items()}
+        typed = {names[at]: dtype for at, dtype in numbers.items()}
         chosen = [names[at] for at in wanted]
         try:
-            frame = _parsed(block.data, shape, chosen, {**text, **typed})
+            frame = _parsed(block.data, shape, chosen, {**text, **typed}, marks)
         except pl.exceptions.ComputeError:
             if not typed:
                 raise
-            frame = _parsed(block.data, shape, chosen, text)
+            frame = _parsed(block.data, shape, chosen, text, marks)
         if b'"' in block.data and b'""' in block.data:
             frame = frame.with_columns(pl.col(pl.String).replace("", None))
     else:
@@ -263,9 +264,12 @@ def cell_frame(
     return frame.rename(renamed).insert_column(0, rows.alias("row"))
 
 
-def _parsed(data: bytes, shape: Shape, names: list[str], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+def _parsed(
+    data: bytes, shape: Shape, names: list[str], schema: Mapping[str, pl.DataType], marks: Sequence[str]
+) -> pl.DataFrame:
     """The named columns of whole records. Raises ComputeError when a cell is not of its type."""
     return pl.read_csv(
         data, has_header=False, separator=shape.delimiter, columns=names, schema=schema,
-        truncate_ragged_lines=True, missing_columns="insert", extra_columns="ignore",
+        null_values=list(marks) or None, truncate_ragged_lines=True, missing_columns="insert",
+        extra_columns="ignore",
     )  # fmt: skip

@@ -44,8 +44,8 @@ class Header:
 class Detected:
     """A case file: `container` csv, xlsx, json, ndjson or parquet; `encoding` and `delimiter` of text files.
 
-    `format` is the name of the input format, "" for a workbook, a Parquet file or messages before they are
-    opened; `header` is set for CSV.
+    `format` is the name of the input format, "" until a workbook, a Parquet file or messages are opened;
+    `header` is set for CSV.
     """
 
     container: str

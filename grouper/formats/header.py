@@ -72,9 +72,7 @@ class TablePlan:
 
     @property
     def numbers(self) -> Mapping[int, pl.DataType]:
-        """Integer type of the cells that are nothing but a whole number, where no mark stands for nothing."""
-        if self.format.empty:
-            return {}
+        """Integer type of the cells that are nothing but a whole number."""
         types: dict[int, set[pl.DataType]] = {}
         for name, cells in self.whole.items():
             for at in cells:

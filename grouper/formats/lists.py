@@ -7,9 +7,11 @@ are dropped, and what runs parallel is dropped with them. Nothing moves up into 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from grouper.formats import cells as convert
 from grouper.formats.blanks import blanks_or_nothing
@@ -209,7 +211,7 @@ def _from_slots(
             shown = wide.select(pl.coalesce(nameless)).to_series()
             complaints.at(NAME_WITHOUT_CODE, shown.is_not_null(), column, shown)
     if column.code_book:
-        where = _gap(codes, given[1:])
+        where = _gap(codes)
         complaints.at(GAP, where, column, pl.Series([""], dtype=pl.String).new_from_index(0, len(where)))
     return split(_joined(codes, items, anything), _SLOT_SEPARATOR), result
 
@@ -220,35 +222,47 @@ def _joined(wide: pl.DataFrame, items: Sequence[pl.Expr], anything: pl.Expr) -> 
     return wide.select(pl.when(anything).then(text).alias("joined")).to_series()
 
 
-def _gap(codes: pl.DataFrame, slots: Sequence[pl.Expr]) -> pl.Series:
-    """Where an empty slot stands before a filled one."""
-    later, gap = pl.lit(value=False), pl.lit(value=False)
-    for slot in reversed(slots):
-        gap = gap | (slot.is_null() & later)
-        later = later | slot.is_not_null()
-    if not slots:
-        return pl.Series([False]).new_from_index(0, codes.height)
-    return codes.select(gap).to_series()
+def _gap(codes: pl.DataFrame) -> pl.Series:
+    """Where an empty slot stands before a filled one; the principal's own place is not asked."""
+    later = np.zeros(codes.height, np.bool_)
+    gap = np.zeros(codes.height, np.bool_)
+    for slot in reversed(codes.get_columns()[1:]):
+        if slot.null_count() < codes.height:
+            filled = slot.is_not_null().to_numpy()
+            gap |= later & ~filled
+            later |= filled
+        else:
+            gap |= later
+    return pl.Series(gap)
 
 
 def typed_items(lists: pl.Series, column: Column, complaints: Complaints) -> pl.Series:
     """Items of the column's type: hashed where they name a person, parsed where they are times or numbers."""
-    plain = column.dtype == pl.List(pl.String)
-    if plain and column.sensitivity != "pseudonym":
+    if column.dtype == pl.List(pl.String) and column.sensitivity != "pseudonym":
         return lists.alias(column.name)
+    items = lists.explode(empty_as_null=False, keep_nulls=False)
+    return typed_lists(items.replace("", None), lists.list.len().to_numpy(), column, complaints)
+
+
+def typed_lists(
+    items: pl.Series, lengths: NDArray[np.integer[Any]], column: Column, complaints: Complaints
+) -> pl.Series:
+    """A list column from its items one after the other (null = nothing given) and the length of each list.
+
+    Nothing given is "" in lists of text and null in lists of times and numbers.
+    """
     assert isinstance(column.dtype, pl.List)
     inner = column.dtype.inner
-    items = lists.explode(empty_as_null=False, keep_nulls=False)
-    owner = pl.Series("record", np.repeat(np.arange(len(lists), dtype=np.uint32), lists.list.len().to_numpy()))
+    owner = pl.Series("record", np.repeat(np.arange(len(lengths), dtype=np.uint32), lengths))
     told = ItemComplaints(complaints, owner)
-    text = items.replace("", None)
-    if plain:
-        typed = convert.pseudonym(text).fill_null("")
+    if inner == pl.String():
+        typed = convert.pseudonym(items) if column.sensitivity == "pseudonym" else items
+        typed = typed.fill_null("")
     elif inner == pl.Datetime("us"):
-        typed = convert.moment(text, column, told, pl.Datetime("us"))
+        typed = convert.moment(items, column, told, pl.Datetime("us"))
     else:
-        typed = convert.whole_number(text, column, told, pl.Int32())
+        typed = convert.whole_number(items, column, told, pl.Int32())
     long = pl.DataFrame({"record": owner, "item": typed}).group_by("record", maintain_order=True).agg("item")
-    every = pl.DataFrame({"record": pl.int_range(len(lists), dtype=pl.UInt32, eager=True)})
+    every = pl.DataFrame({"record": pl.int_range(len(lengths), dtype=pl.UInt32, eager=True)})
     whole = every.join(long, on="record", how="left", maintain_order="left")["item"]
     return whole.to_frame().select(pl.col("item").fill_null(pl.lit([], dtype=column.dtype)))["item"].alias(column.name)

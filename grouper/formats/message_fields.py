@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -149,15 +149,6 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, (dict, list)):
         return orjson.dumps(value).decode("utf-8")
     return str(value)
-
-
-def first_text(row: Row, names: Sequence[str]) -> str | None:
-    """The first of some fields that is filled."""
-    for name in names:
-        text = text_of(row.get(name))
-        if text is not None:
-            return text
-    return None
 
 
 def category_of(row: Row) -> str:

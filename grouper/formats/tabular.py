@@ -23,17 +23,18 @@ def canonical(
     complaints: Complaints,
     *,
     blanks: bool | None = None,
+    marked: bool = True,
     numbers: Mapping[int, pl.Series] | None = None,
     ready: Mapping[str, pl.Series] | None = None,
 ) -> pl.DataFrame:
     """The canonical frame of a block.
 
     `cells` has a column `c{position}` for every position of the plan, null = nothing given: text, or what a
-    typed file holds; `blanks` says whether texts may have blanks around their content, None that it is not
-    known; `numbers` tells for code cells by position where a workbook stores a number; `ready` are columns
-    in their canonical type.
+    typed file holds. `blanks` says whether texts may have blanks around their content, None that it is not
+    known; `marked` that marks for nothing may stand in cells. `numbers` tells for code cells by position
+    where a workbook stores a number; `ready` are columns in their canonical type.
     """
-    cells = _plain(cells, plan, blanks=blanks)
+    cells = _plain(cells, plan, blanks=blanks, marked=marked)
     values: dict[str, pl.Series] = dict(ready or {})
     for name, positions in plan.whole.items():
         text = cells[f"c{positions[0]}"]
@@ -49,19 +50,17 @@ def canonical(
     return case_frame(values, plan.format, complaints)
 
 
-def _plain(cells: pl.DataFrame, plan: TablePlan, *, blanks: bool | None) -> pl.DataFrame:
+def _plain(cells: pl.DataFrame, plan: TablePlan, *, blanks: bool | None, marked: bool) -> pl.DataFrame:
     """Cells without outer blanks, and null where nothing or the format's marks for nothing stand."""
-    text = [name for name, dtype in cells.schema.items() if dtype == pl.String]
-    if blanks is None:
-        # the items of a joined cell are looked at one by one, after the split
-        joined = {f"c{part.joined}" for part in plan.lists.values()}
-        found = {name: blanks_or_nothing(cells[name]) for name in text}
-        unclean = [name for name, (outer, _) in found.items() if outer and name not in joined]
-        nothing = [name for name, (outer, empty) in found.items() if outer or empty]
+    text = [series.name for series in cells if series.dtype == pl.String and series.null_count() < len(series)]
+    # the items of a joined cell are looked at one by one, after the split
+    joined = {f"c{part.joined}" for part in plan.lists.values()}
+    found = {name: blanks_or_nothing(cells[name]) for name in text} if blanks is None else {}
+    unclean = [name for name in text if name not in joined and (blanks or (found and found[name][0]))]
+    nothing = [name for name in text if blanks or (found and any(found[name]))]
+    if unclean or nothing:
         cells = cells.with_columns(pl.col(unclean).str.strip_chars()).with_columns(pl.col(nothing).replace("", None))
-    elif blanks:
-        cells = cells.with_columns(pl.col(text).str.strip_chars().replace("", None))
-    if plan.format.empty:
+    if plan.format.empty and marked:
         marks = list(plan.format.empty)
         cells = cells.with_columns(pl.col(text).replace(marks, [None] * len(marks)))
     return cells

@@ -150,6 +150,8 @@ def test_a_given_format_must_suit_the_file(tmp_path: Path) -> None:
 def test_detect_tells_without_reading_on(tmp_path: Path) -> None:
     found = detect(write(tmp_path, f"{FLAT}\n1,1,45,,,5,1,A,\n".replace(",", ";")))
     assert (found.container, found.format, found.encoding, found.delimiter) == ("csv", "flat", "utf-8", ";")
+    message = write(tmp_path, '{"infno": "4101A", "input": {"setlinfo": {}}}', "list.json")
+    assert (detect(message).container, detect(message).format) == ("json", "4101A")
     with pytest.raises(IntakeError, match="IN02"):
         detect(write(tmp_path, ""))
 
