@@ -142,10 +142,6 @@ def parse_moments(text: pl.Series) -> tuple[pl.Series, pl.Series]:
                 break
             more = plain.str.strptime(pl.Datetime("us"), date + clock, strict=False, exact=True)
             time = time.zip_with(time.is_not_null(), more)
-    compact = plain.filter(time.is_null() & plain.str.contains(r"^[0-9]{14}$"))
-    if len(compact):
-        more = plain.str.strptime(pl.Datetime("us"), "%Y%m%d%H%M%S", strict=False, exact=True)
-        time = time.zip_with(time.is_not_null(), more)
     wrong_year = ~time.dt.year().is_between(*_YEARS)
     time = time.set(wrong_year, None)
     return time, time.is_null() & text.is_not_null()

@@ -26,7 +26,7 @@ from grouper.formats.tabular import canonical
 from reference_tables.problems import problem_rows
 
 _WIDE_BLANKS = ("\u3000".encode(), "\u00a0".encode())
-_LEAST_BYTES = 64
+_LEAST_BYTES, _MOST_BYTES = 64, 1 << 25
 # front pages have hundreds of columns: as many rows of them as of a flat table would take a gigabyte
 _MOST_CELLS = 3_000_000
 
@@ -43,7 +43,7 @@ def open_csv(source: InputFile, detected: Detected, options: ReadOptions) -> Ope
 def _parts(source: InputFile, detected: Detected, header: Header, plan: TablePlan, block_rows: int) -> Iterator[Part]:
     shape = Shape(detected.delimiter, len(header.plan.header), header.optional_last)
     rows = min(block_rows, _MOST_CELLS // len(plan.positions))
-    size = max(_LEAST_BYTES, int(rows * _line_bytes(source)))
+    size = min(_MOST_BYTES, max(_LEAST_BYTES, int(rows * _line_bytes(source))))
     texts = text_blocks(source, detected.encoding, skip_lines=header.lines, block_bytes=size)
     blocks = record_blocks(texts, shape, header.row)
     yield from ordered_map(lambda block: _part(block, shape, plan, source.name), blocks)

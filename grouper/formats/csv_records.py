@@ -8,8 +8,6 @@ depend on where blocks were cut: lines that need a look further ahead are carrie
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,10 +55,16 @@ BROKEN_SCHEMA = {"row": pl.UInt32(), "defect": pl.String(), "found": pl.Int64()}
 
 
 @cache
-def _loose_record(delimiter: str) -> re.Pattern[str]:
-    """One whole record. A cell is quoted from end to end, or does not begin with a quote."""
+def _cell(delimiter: str) -> re.Pattern[str]:
+    """One cell: quoted from end to end, or not beginning with a quote; a stray quote inside is content."""
     assert delimiter in DELIMITERS, "none of them means anything to a regular expression"
-    cell = f'(?:"(?:[^"]|"")*"|[^"{delimiter}\\n][^{delimiter}\\n]*|)'
+    return re.compile(f'"(?:[^"]|"")*"|[^"{delimiter}\\n][^{delimiter}\\n]*|')
+
+
+@cache
+def _record(delimiter: str) -> re.Pattern[str]:
+    """One whole record."""
+    cell = f"(?:{_cell(delimiter).pattern})"
     return re.compile(f"{cell}(?:{delimiter}{cell})*")
 
 
@@ -123,7 +127,7 @@ class _Verdict:
 
     def record(self, first: int, last: int, text: str) -> None:
         """Lines `first` to `last` are one record."""
-        cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=self.shape.delimiter))
+        cells = cells_of(text, self.shape.delimiter)
         filled = max((at + 1 for at, cell in enumerate(cells) if cell), default=0)
         self.found[first] = len(cells)
         self.continues[first + 1 : last + 1] = True
@@ -133,9 +137,8 @@ class _Verdict:
         elif len(cells) < self.shape.width - self.shape.optional_last:
             self.code[first] = _CODES.index(TOO_FEW)
         else:
-            out = io.StringIO(newline="")
-            csv.writer(out, delimiter=self.shape.delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(cells)
-            self.rewritten[first] = out.getvalue()
+            quoted = ('"' + cell.replace('"', '""') + '"' for cell in cells)
+            self.rewritten[first] = self.shape.delimiter.join(quoted) + "\n"
 
 
 def look_closely(text: TextBlock, shape: Shape, row: int, *, last: bool) -> tuple[RecordBlock, TextBlock, int]:
@@ -171,7 +174,7 @@ def _judge_odd_lines(verdict: _Verdict, *, last: bool) -> None:
     to come, everything from here on waits for the next block.
     """
     lines, shape = verdict.lines, verdict.shape
-    whole = _loose_record(shape.delimiter)
+    whole = _record(shape.delimiter)
     reach = format_facts().reading.quoted_lines_max
     odd_at = np.flatnonzero(lines.quotes % 2)
     unusual = np.flatnonzero(~lines.plain & (verdict.code == 0))
@@ -192,16 +195,25 @@ def _judge_odd_lines(verdict: _Verdict, *, last: bool) -> None:
         joined = ""
         if start < end <= start + reach and not verdict.code[start : end + 1].any():
             joined = lines.text(start, end)
-        if joined and whole.fullmatch(joined) and cells_of(joined, shape.delimiter) == shape.width:
+        if joined and whole.fullmatch(joined) and len(cells_of(joined, shape.delimiter)) == shape.width:
             verdict.record(start, end, joined)
             done = end
         else:
             verdict.code[start] = _CODES.index(BAD_QUOTE)
 
 
-def cells_of(record: str, delimiter: str) -> int:
-    """Number of cells of one record."""
-    return len(next(csv.reader(io.StringIO(record, newline=""), delimiter=delimiter)))
+def cells_of(record: str, delimiter: str) -> list[str]:
+    """The cells of one whole record, quotes taken off."""
+    pattern = _cell(delimiter)
+    cells, at = [], 0
+    while True:
+        match = pattern.match(record, at)
+        assert match is not None, "a whole record is made of cells"
+        text = match[0]
+        cells.append(text[1:-1].replace('""', '"') if text.startswith('"') else text)
+        at = match.end() + 1
+        if at > len(record):
+            return cells
 
 
 def _judge_plain_lines(verdict: _Verdict) -> None:
@@ -250,8 +262,6 @@ def cell_frame(
         try:
             frame = _parsed(block.data, shape, chosen, {**text, **typed}, marks)
         except pl.exceptions.ComputeError:
-            if not typed:
-                raise
             frame = _parsed(block.data, shape, chosen, text, marks)
         if b'"' in block.data and b'""' in block.data:
             frame = frame.with_columns(pl.col(pl.String).replace("", None))

@@ -74,7 +74,7 @@ def _sample_beyond_ascii(source: InputFile) -> tuple[bytes, int]:
             line += text.count(b"\n", 0, start)
             text = text[start:] + _read(stream, max(0, _SAMPLE_BYTES - len(text) + start), source)
             end = text.rfind(b"\n", 0, _SAMPLE_BYTES) + 1
-            return (text[:end] if end else text[:_SAMPLE_BYTES]), line
+            return (text[:end] if end else text + _read_line(stream, source)), line
     return b"", line
 
 

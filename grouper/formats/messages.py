@@ -58,6 +58,10 @@ def _whole(source: InputFile, encoding: str) -> Iterator[Item]:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
+        if _is_json(text[: text.index(b"\n")]):
+            # messages one a line, the first of them too long to be told from its head
+            yield from _lines(source, encoding)
+            return
         raise source.refused("IN11", row=error.lineno, reason=str(error)) from error
     if isinstance(value, dict):
         inner = unwrapped(value)
@@ -65,6 +69,14 @@ def _whole(source: InputFile, encoding: str) -> Iterator[Item]:
     if not any(_is_message(item) for item in value):
         raise source.refused("IN12")
     yield from ((row, item, "") for row, item in enumerate(value, start=1))
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def _is_message(value: Any) -> bool:

@@ -37,10 +37,10 @@ def canonical(
     cells = _plain(cells, plan, blanks=blanks, marked=marked)
     values: dict[str, pl.Series] = dict(ready or {})
     for name, positions in plan.whole.items():
-        text = cells[f"c{positions[0]}"]
-        for at in positions[1:]:
-            text = text.zip_with(text.is_not_null(), cells[f"c{at}"])
-        values[name] = convert.scalar(text, columns()[name], complaints)
+        value, *shared = (convert.scalar(cells[f"c{at}"], columns()[name], complaints) for at in positions)
+        for other in shared:
+            value = value.zip_with(value.is_not_null(), other)
+        values[name] = value
     for name, roles in plan.durations.items():
         parts = {role: cells[f"c{at}"] for role, at in roles.items()}
         values[name] = convert.minutes_of_parts(parts, columns()[name], complaints)

@@ -84,6 +84,17 @@ def test_stray_quotes_empty_quotes_and_a_line_break_in_one_record(tmp_path: Path
     assert cases["age_years"].to_list() == [None, 4]
 
 
+def test_a_quoted_cell_may_be_very_long_and_a_quote_may_stay_open_for_long(tmp_path: Path) -> None:
+    text = "三" * 200_000
+    header = "case_id,sex,age,diagnoses,department\n"
+    cases, _ = read(write(tmp_path, f'{header}1,1,4,A,"{text}""{text}"\n2,1,4,A,"x\n{text}"\n'))
+    assert cases["department"].to_list() == [f'{text}"{text}', f"x\n{text}"]
+    opened = f'{header}1,1,4,A,"x\n' + "2,1,4,A,y\n" * 60_000
+    cases, problems = read(write(tmp_path, opened), block_rows=999)
+    assert cases.height == 60_001
+    assert told(problems) == [(2, "IN22", "", "")]
+
+
 def test_lines_that_cannot_be_decoded_are_named(tmp_path: Path) -> None:
     lines = [f"{n},1,45,,,5,1,A,C,内科".encode() for n in range(20)]
     lines[7] = lines[7][:-1]

@@ -62,6 +62,16 @@ def test_optional_columns_and_unused_ones(tmp_path: Path) -> None:
     assert "住院总费" in problems["message"][0]
 
 
+def test_a_weight_of_unsaid_kind_fills_only_what_the_others_leave_open(tmp_path: Path) -> None:
+    text = (
+        "case_id,sex,age,diagnoses,weight,newborn_admission_weight_g\n1,1,0,A,2500,2600\n2,1,0,A,2500,\n3,1,0,A,,2600\n"
+    )
+    cases, problems = read(write(tmp_path, text))
+    assert cases["newborn_birth_weight_g"].to_list() == [2500, 2500, None]
+    assert cases["newborn_admission_weight_g"].to_list() == [2600, 2500, 2600]
+    assert problems.is_empty()
+
+
 def test_chinese_headers_mean_the_same(tmp_path: Path) -> None:
     text = "病例号\t性别\t年龄（岁）\t不足1周岁年龄（天）\t体重\t诊断编码\t手术操作编码\n1\t男\t45\t\t\tA|B\tC\n"
     cases, _ = read(write(tmp_path, text))

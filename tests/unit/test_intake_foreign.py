@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import sqlite3
 import struct
 import zipfile
+from importlib import resources
 from pathlib import Path
 
 import polars as pl
@@ -56,6 +58,7 @@ def sqlite(folder: Path) -> bytes:
         (b"<?xml version='1.0'?><Workbook/>", "XML"),
         (dbf(), "DBF"),
         (bytes(range(256)) * 40, "二进制文件"),
+        (gzip.compress(b"PAR1" + b"x" * 99), "gzip"),
         (f"{FLAT}\n1,1,45,,,5,1,A,\n".encode("utf-16-le"), "UTF-16"),
         (b"set,code\nDI_BB1,A00.000\n", "sets.csv"),
         (b"code,level,exclusion\nA00.000,CC,EX_1\n", "cc.csv"),
@@ -169,3 +172,8 @@ def test_the_facts_about_formats_are_checked_on_loading() -> None:
         load_format_facts(text)
     with pytest.raises(ValueError, match="unknown keys"):
         load_format_facts(text + "colour = 1\n")
+    whole = (resources.files("reference_tables") / "case_formats.toml").read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="no header to leave out"):
+        load_format_facts(whole.replace("[formats.4101]", '[formats.4101]\nheaderless = ["x"]'))
+    with pytest.raises(ValueError, match=r"columns unknown: \['colour'\]"):
+        load_format_facts(whole.replace("required = []", 'required = ["colour"]'))

@@ -188,6 +188,32 @@ def test_lines_of_messages_keep_their_numbers(tmp_path: Path) -> None:
         assert problems["row"].to_list() == [2, 4, 5]
 
 
+def test_a_first_line_longer_than_what_is_sniffed(tmp_path: Path) -> None:
+    long = message({"fixmedins_name": "院" * 200_000})
+    cases, _ = read(write(tmp_path, orjson.dumps(long) + b"\n" + orjson.dumps(message()), "list.ndjson"))
+    assert cases["row"].to_list() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"setlinfo": [{"gend": "1"}, {"gend": "2"}]},
+        {"setlinfo": {}, "diseinfo": "I10"},
+        {"setlinfo": {}, "diseinfo": [1]},
+    ],
+)
+def test_nodes_of_another_shape_make_a_broken_record(tmp_path: Path, body: dict[str, Any]) -> None:
+    cases, problems = read(write(tmp_path, orjson.dumps([message(), {"input": body}]), "list.json"))
+    assert cases["defect"].to_list() == [None, "IN25"]
+    assert problems["row"].to_list() == [2]
+
+
+def test_null_nodes_and_odd_values(tmp_path: Path) -> None:
+    row, problems = case(tmp_path, message({"age": [45], "gend": 1, "medcasno": {"a": 1}}, oprninfo=None, icuinfo=None))
+    assert (row["sex"], row["age_years"], row["procedures"]) == (1, 45, [])
+    assert told(problems) == [(1, "IN30", "age_years", "[45]"), (1, "IN43", "age_years", "45岁")]
+
+
 def test_gb18030_and_a_byte_order_mark(tmp_path: Path) -> None:
     text = orjson.dumps(message({"fixmedins_name": "某某医院"})).decode()
     for encoding in ("gb18030", "utf-8-sig", "utf-16"):
