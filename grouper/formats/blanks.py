@@ -57,4 +57,4 @@ def _outer_blanks(chunk: Views, lengths: NDArray[np.uint32]) -> bool:
         return True
     ends = np.arange(_TEXT_AT - 1, len(text), size)
     ends += np.minimum(lengths, INLINE)
-    return bool(_LAST[text[ends]][lengths <= INLINE].any())
+    return bool((_LAST[text[ends]] & (lengths <= INLINE)).any())
