@@ -83,18 +83,20 @@ class CodeIndex:
     ids fit, else uint32.
     """
 
-    def __init__(self, codes: Iterable[str]) -> None:
+    def __init__(self, codes: Iterable[str], book: Iterable[str] = ()) -> None:
+        """`book` are the official spellings, which win over how a pack spells the same code."""
+        official = {fold(code): code for code in book}
         spelling: dict[str, str] = {}
-        for code in sorted(codes):
+        for code in sorted({*codes, *official.values()}):
             if code:
-                spelling.setdefault(fold(code), code)
+                spelling.setdefault(fold(code), official.get(fold(code), code))
         self.by_fold: dict[str, int] = {key: FIRST + at for at, key in enumerate(spelling)}
         self.spelling = pl.Series("code", [None, None, *spelling.values()], dtype=pl.String)
         self.size = FIRST + len(spelling)
         self.dtype: type[np.uint16] | type[np.uint32] = np.uint16 if self.size <= 1 << 16 else np.uint32
         keys = {"": NONE, **self.by_fold}
-        for key, official in spelling.items():
-            keys.setdefault(official, self.by_fold[key])
+        for key, code in spelling.items():
+            keys.setdefault(code, self.by_fold[key])
         self._build(keys)
 
     def id_of(self, code: str | None) -> int:

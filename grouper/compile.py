@@ -201,13 +201,13 @@ def _indexes(
     set_codes: Mapping[str, list[str]],
 ) -> dict[str, CodeIndex]:
     codes: dict[str, set[str]] = {kind: set() for kind in set(KIND_OF_FIELD.values())}
-    codes["dx"].update(books.diagnosis.frame["code"], pack.cc["code"], pack.exclusion["code"])
-    codes["px"].update(books.procedure.frame["code"])
+    codes["dx"].update(pack.cc["code"], pack.exclusion["code"])
     for atom in _atoms(terms):
         for kind in {KIND_OF_FIELD[name] for name in atom.fields}:
             for name in _sets_of(atom):
                 codes[kind].update(set_codes.get(name, ()))
-    return {kind: CodeIndex(values) for kind, values in codes.items()}
+    book = {"dx": books.diagnosis.frame["code"], "px": books.procedure.frame["code"]}
+    return {kind: CodeIndex(values, book.get(kind, ())) for kind, values in codes.items()}
 
 
 def _memberships(

@@ -178,8 +178,10 @@ class Grouper:
         places = np.where(failed > 0, checks[failed], places)
         pool = [reason.value for reason in known]
         if defects is not None and defects.null_count() < len(defects):
-            rows = np.flatnonzero(defects.is_not_null().to_numpy())
-            codes, which = np.unique(defects.drop_nulls().to_numpy().astype(str), return_inverse=True)
+            # What the input check says is more exact than that some quality rule rejects the case.
+            own = defects.is_not_null() & ((defects != Reason.QUALITY_REJECT.value) | pl.Series(failed == 0))
+            rows = np.flatnonzero(own.to_numpy())
+            codes, which = np.unique(defects.filter(own).to_numpy().astype(str), return_inverse=True)
             places[rows] = len(pool) + which
             pool += codes.tolist()
         taken = pl.Series(places.astype(np.uint32))

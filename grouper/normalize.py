@@ -34,11 +34,8 @@ def normalize_codes(cases: pl.DataFrame, edition: Edition, *, file: str = "") ->
     ):
         if column in cases.columns:
             cases, refused = _convert(cases, column, walk)
-            problems.append(
-                problem_rows(
-                    refused, code, file=file, field=column, value=pl.col("code"), args={"code": pl.col("code")}
-                )
-            )
+            shown = pl.col("code")
+            problems.append(problem_rows(refused, code, file=file, field=column, value=shown, args={"code": shown}))
     return cases, pl.concat(problems).sort("row", maintain_order=True)
 
 

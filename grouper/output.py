@@ -38,7 +38,7 @@ class ResultWriter(ABC):
         Raises ValueError for another ending, OSError when the place cannot be written.
         """
         if path == STDOUT:
-            return _CsvStream(sys.stdout.buffer)
+            return _Stdout()
         kinds: dict[str, Callable[[Path], ResultWriter]] = {
             ".csv": _CsvFile,
             ".parquet": _ParquetFile,
@@ -72,14 +72,27 @@ class _CsvStream(ResultWriter):
     def write(self, frame: pl.DataFrame) -> None:
         if not self.started:
             self.stream.write(BOM)
-        frame.write_csv(self.stream, include_header=not self.started)
+        self._write_rows(frame, header=not self.started)
         self.started = True
+
+    def _write_rows(self, frame: pl.DataFrame, *, header: bool) -> None:
+        frame.write_csv(self.stream, include_header=header)
 
     def close(self) -> None:
         self.stream.flush()
 
     def abort(self) -> None:
-        self.stream.flush()
+        """What a stream has been given cannot be taken back."""
+
+
+class _Stdout(_CsvStream):
+    """Standard output written by Python itself, so that a reader who leaves shows as BrokenPipeError."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stdout.buffer)
+
+    def _write_rows(self, frame: pl.DataFrame, *, header: bool) -> None:
+        self.stream.write(frame.write_csv(include_header=header).encode())
 
 
 class _File(ResultWriter):

@@ -13,6 +13,7 @@ from typing import Protocol
 import polars as pl
 
 from grouper.compile import CompiledScheme
+from grouper.discretion import discreet
 from grouper.encode import encode_cases
 from grouper.engine import Grouper, group_cases, grouper_of
 from grouper.intake import CaseBlock, IntakeError, SourceInfo, read_cases
@@ -20,9 +21,17 @@ from grouper.normalize import Edition, normalize_codes
 from grouper.result import Reason
 from grouper.unknown_codes import UnknownCodes
 from grouper.validate import BatchValidator, SchemeRules, rules_of_pack
-from reference_tables.problems import PROBLEM_SCHEMA, Level, problem_frame
+from reference_tables.problems import PROBLEM_SCHEMA, Level, problem_frame, problem_rows
 
 BLOCK_ROWS = 1 << 17
+_UNFIT = {
+    Reason.SEX_INVALID: "sex",
+    Reason.AGE_UNKNOWN: "age_years",
+    Reason.AGE_DAYS_UNKNOWN: "age_days",
+    Reason.WEIGHT_UNKNOWN: "newborn_birth_weight_g",
+    Reason.PRINCIPAL_MISSING: "diagnoses",
+    Reason.PRINCIPAL_BLOCKED: "diagnoses",
+}
 OUTPUT_COLUMNS = (
     "case_id", "status", "reason", "mdc", "adrg", "drg", "name", "severity", "used_codes", "reason_zh",
     "file", "row",
@@ -117,7 +126,12 @@ def group_files(
     for path in paths:
         try:
             blocks = read_cases(path, fmt=fmt, block_rows=BLOCK_ROWS, columns="grouping")
-            rejected = _rejected_rows(path, fmt, edition, rules_of_pack(scheme.pack)) if strict else None
+            refusals = _rejections(path, fmt, edition, rules_of_pack(scheme.pack)) if strict else None
+            if refusals is not None and refusals.height:
+                summary.add_problems(refusals)
+                if problems is not None:
+                    problems.write(refusals)
+            rejected = refusals["row"].unique().sort() if refusals is not None else None
             for done in _in_order(stages, blocks, rejected, threads):
                 if not summary.sources or summary.sources[-1] is not done.source:
                     summary.sources.append(done.source)
@@ -130,7 +144,7 @@ def group_files(
                 if progress is not None:
                     progress(done.source, summary.rows)
         except IntakeError as error:
-            frame = problem_frame(error.problems)
+            frame = discreet(problem_frame(error.problems))
             summary.unusable.append(path)
             summary.refusals.append(error)
             summary.add_problems(frame)
@@ -156,9 +170,18 @@ class _Stages:
         encoded = encode_cases(cases, scheme.indexes, scheme.pack.newborn_weight)
         found = self.grouper.encoded(encoded, cases)
         results = found.with_columns(pl.lit(file).alias("file")).select(OUTPUT_COLUMNS)
-        listed = [block.problems, refused, self.unknown.problems(cases, encoded, file=file)]
-        problems = pl.concat([frame for frame in listed if frame.height] or [pl.DataFrame(schema=PROBLEM_SCHEMA)])
-        return GroupedBlock(block.source, results, problems.sort("row", maintain_order=True))
+        listed = [block.problems, refused, self.unknown.problems(cases, encoded, file=file), *_unfit(found, file)]
+        return GroupedBlock(block.source, results, discreet(pl.concat(listed).sort("row", maintain_order=True)))
+
+
+def _unfit(found: pl.DataFrame, file: str) -> list[pl.DataFrame]:
+    """Problems of cases that are no case to group: what the input check refused, or no principal diagnosis."""
+    frames: list[pl.DataFrame] = []
+    for reason, column in _UNFIT.items():
+        rows = found.filter(pl.col("reason") == reason.value)
+        if rows.height:
+            frames.append(problem_rows(rows, reason.value, file=file, field=column))
+    return frames
 
 
 def _in_order(
@@ -212,7 +235,7 @@ def validate_files(
                 if progress is not None and source is not None:
                     progress(source, summary.rows)
         except IntakeError as error:
-            frame = problem_frame(error.problems)
+            frame = discreet(problem_frame(error.problems))
             summary.unusable.append(path)
             summary.refusals.append(error)
             summary.add_problems(frame)
@@ -232,22 +255,22 @@ def _validated(
         if validator is None:
             if scheme is not None:
                 rules = rules_of_pack(scheme.pack)
-            validator = BatchValidator(file=source.path, scheme_rules=rules)
+            validator = BatchValidator(file=source.path, scheme_rules=rules, columns=frozenset(source.columns))
         cases, refused = normalize_codes(block.cases, edition, file=source.path)
         found = validator.add(cases, None if scheme is None else group_cases(cases, scheme))
-        yield source, cases.height, pl.concat([block.problems, refused, found]), {}
+        yield source, cases.height, discreet(pl.concat([block.problems, refused, found])), {}
     if validator is not None:
         last = validator.finish()
-        yield source, 0, last.problems, last.not_applied
+        yield source, 0, discreet(last.problems), last.not_applied
 
 
-def _rejected_rows(path: str, fmt: str, edition: Edition, rules: SchemeRules) -> pl.Series:
-    """Rows of a file that some quality rule rejects."""
+def _rejections(path: str, fmt: str, edition: Edition, rules: SchemeRules) -> pl.DataFrame:
+    """The quality problems of a file that reject a case, in the order of rows."""
     frames = [
-        frame.filter(pl.col("level") == Level.REJECT.value)["row"]
+        frame.filter((pl.col("level") == Level.REJECT.value) & (pl.col("row") > 0))
         for _, _, frame, _ in _validated(path, fmt, edition, None, rules)
     ]
-    return pl.concat([pl.Series("row", [], dtype=pl.UInt32), *frames]).unique().sort()
+    return pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), *frames]).sort("row", maintain_order=True)
 
 
 def _mark_rejected(cases: pl.DataFrame, rejected: pl.Series) -> pl.DataFrame:

@@ -117,4 +117,4 @@ def invalid_answer(meta: Mapping[str, str]) -> Answer:
 def reason_text(code: str) -> str:
     """The Chinese text of a reason or of a reading problem; blank for no reason."""
     kind = catalogue().get(code)
-    return "" if kind is None else (kind.message if not kind.arguments else kind.title)
+    return "" if kind is None else kind.message.format_map(dict.fromkeys(kind.arguments, "…"))

@@ -180,6 +180,7 @@ def _leading(walk: Walk) -> Iterator[Line]:
         depth, title = _DEPTH[row.level], row_title(row)
         if row.step in (RowStep.OPENED, RowStep.TAKEN):
             yield Line(LineKind.MET, depth, f"{title}：{row_reason(row)}")
+            yield _rule(row)
         elif row.step is RowStep.PASSED_OVER:
             yield Line(LineKind.PASSED, depth, f"{title}：{passed_over_text(row, _inside(walk.rows, at))}")
 
@@ -200,6 +201,10 @@ def _inside(rows: tuple[TriedRow, ...], at: int) -> int:
     return count
 
 
+def _rule(row: TriedRow) -> Line:
+    return Line(LineKind.NOTE, _DEPTH[row.level] + 1, f"规则 {' '.join(row.rule.split()) or '（空，恒为真）'}")
+
+
 def _every_row(walk: Walk) -> Iterator[Line]:
     yield _section(f"逐行判定：{_trial(walk)}")
     kinds = {RowStep.FAILED: LineKind.FAILED, RowStep.PASSED_OVER: LineKind.PASSED}
@@ -207,7 +212,7 @@ def _every_row(walk: Walk) -> Iterator[Line]:
         depth = _DEPTH[row.level]
         text = step_text(row, _inside(walk.rows, at))
         yield Line(kinds.get(row.step, LineKind.MET), depth, f"{row_title(row)}：{text}")
-        yield Line(LineKind.NOTE, depth + 1, f"规则 {' '.join(row.rule.split()) or '（空，恒为真）'}")
+        yield _rule(row)
     if walk.step in _WALK_END:
         yield Line(LineKind.PASSED, 1, _WALK_END[walk.step])
 

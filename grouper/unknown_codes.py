@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from grouper.code_index import UNKNOWN
+from grouper.code_index import NONE, UNKNOWN
 from grouper.compile import CompiledScheme
 from grouper.encode import CodeLists, EncodedCases
 from grouper.normalize import CLINICAL_MARK
@@ -29,7 +29,7 @@ class UnknownCodes:
             self.gray[kind] = gray
 
     def problems(self, frame: pl.DataFrame, cases: EncodedCases, *, file: str = "") -> pl.DataFrame:
-        """GR01 to GR04, one row a code in its case, in the order of cases (diagnoses before procedures)."""
+        """GR01 to GR04, one row a code, and GR07, in the order of cases (diagnoses before procedures)."""
         found = [pl.DataFrame(schema=PROBLEM_SCHEMA)]
         for kind, column, unknown, gray in _COLUMNS:
             lists = cases.dx if kind == "dx" else cases.px
@@ -37,6 +37,9 @@ class UnknownCodes:
                 places = np.flatnonzero(flags)
                 if places.size:
                     found.append(_rows(frame, column, code, lists, places, file))
+        none = (cases.px.principal == NONE) & (cases.px.lengths > 0)
+        if none.any():
+            found.append(problem_rows(frame.filter(pl.Series(none)), "GR07", file=file, field="procedures"))
         return pl.concat(found).sort("row", maintain_order=True)
 
 

@@ -56,6 +56,8 @@ class BatchValidator:
     `add` returns what can be said of a block at once; `finish` returns what only the whole batch shows. All
     problems together do not depend on where the batch was cut. `books` default to the national code books;
     `scheme_rules` speak for the grouping scheme the cases are meant for. See QualitySetup for the rest.
+    `columns` are those the file itself has; without them a column counts as absent while no case of the batch
+    has a value in it.
     """
 
     def __init__(
@@ -68,8 +70,10 @@ class BatchValidator:
         parameters: Mapping[str, ParameterValue] | None = None,
         standards: pl.DataFrame | None = None,
         as_of: datetime.date | None = None,
+        columns: frozenset[str] | None = None,
     ) -> None:
         self.file = file
+        self.columns = columns
         self.setup = QualitySetup(
             data=quality_data(),
             books=books or load_code_books(),
@@ -130,6 +134,9 @@ class BatchValidator:
         self.seen |= block.available
         always = set(frame_columns()) - _INDISPENSABLE
         self.valued |= self.seen - always
+        if self.columns is not None:
+            self.valued |= self.seen & self.columns
+            return
         open_ = [column for column in always - self.valued if column in block.available]
         counts = block.cases.select(pl.col(open_).count()) if open_ else pl.DataFrame()
         self.valued |= {column for column in counts.columns if counts[column][0]}

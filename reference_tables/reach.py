@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from reference_tables.drg_pack import GROUP_TABLES, PARENT
+from reference_tables.drg_pack import GROUP_TABLES, PARENT, pack_schema
 from reference_tables.problems import Problem
 from reference_tables.rule_ast import FALSE, TRUE, Node
 from reference_tables.table_checks import Tables
@@ -68,7 +69,7 @@ def _one_family(tables: Tables, name: str, siblings: list[_Row], keeping: set[st
             reason = f"规则与前面的 {taken[tree]} 相同"
         if reason:
             problems.append(tables.problem(name, "TB55", line, "rule", code, code=code, reason=reason))
-        if order in orders:
+        if order in orders and re.fullmatch(pack_schema().last[name], code) is None:
             args: dict[str, str | int] = {"code": code, "first": orders[order], "order": order}
             problems.append(tables.problem(name, "TB57", line, "order", str(order), **args))
         orders.setdefault(order, code)

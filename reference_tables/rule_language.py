@@ -257,4 +257,11 @@ def parse_rule(text: str) -> Node:
     Returns the syntax tree; raises RuleError with the position (0-based, in `text`), what was expected
     and what was found.
     """
-    return _Parser(text).rule()
+    try:
+        return _Parser(text).rule()
+    except RuleError:
+        # A zero-width character separates words like any blank, unless it crept into the middle of one.
+        whole = "".join(character for character in text if character not in _BLANK)
+        if whole == text:
+            raise
+        return _Parser(whole).rule()

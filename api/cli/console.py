@@ -101,14 +101,14 @@ def print_summary(summary: Summary, scheme: CompiledScheme | None) -> None:
         console,
         "主要问题",
         (
-            (f"{LEVEL_ZH[Level(key[1])]} {key[0]} {_with_example(known[key[0]], summary.examples[key])}", n)
+            (f"{LEVEL_ZH[Level(key[1])]} {key[0]}  {_with_example(known[key[0]], summary.examples[key])}", n)
             for key, n in summary.problems.most_common(SHOWN)
         ),
     )
 
 
 def _with_example(kind: ProblemKind, example: str) -> str:
-    return f"例：{example}" if kind.arguments else example
+    return f"如：{example}" if kind.arguments else example
 
 
 def _top(console: Console, title: str, rows: Iterable[tuple[str, int]]) -> None:

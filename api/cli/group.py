@@ -75,7 +75,7 @@ def _writer(output: str | None) -> Iterator[ResultWriter | None]:
     try:
         writer = ResultWriter.open(output)
     except OSError as error:
-        fail(f"不能写入 {output}：{error.strerror or error}", Exit.ENVIRONMENT)
+        fail(f"不能写入 {output}（{error.strerror or error}），请换一个存在且可写的文件夹", Exit.ENVIRONMENT)
     try:
         yield writer
     except BaseException:
@@ -85,6 +85,9 @@ def _writer(output: str | None) -> Iterator[ResultWriter | None]:
 
 
 def _check_paths(files: list[str], *outputs: str | None) -> None:
+    folders = [name for name in files if name != "-" and Path(name).is_dir()]
+    if folders:
+        fail("是文件夹，不是病例文件：" + "、".join(folders), Exit.USAGE)
     missing = [name for name in files if name != "-" and not Path(name).is_file()]
     if missing:
         fail("找不到文件：" + "、".join(missing), Exit.USAGE)
@@ -95,6 +98,9 @@ def _check_paths(files: list[str], *outputs: str | None) -> None:
             fail(f"输出文件须以 {'、'.join(ENDINGS)} 结尾：{output}", Exit.USAGE)
         if any(name != "-" and Path(name).resolve() == Path(output).resolve() for name in files):
             fail(f"输出文件不能与输入文件相同：{output}", Exit.USAGE)
+    places = [output if output == "-" else str(Path(output).resolve()) for output in outputs if output is not None]
+    if len(set(places)) < len(places):
+        fail("结果文件与问题清单文件不能相同", Exit.USAGE)
 
 
 def group(
@@ -112,8 +118,12 @@ def group(
 ) -> None:
     """对病例分组（CHS-DRG），逐例给出分组、原因和所用编码。"""
     _check_paths(files, output, problems)
+    if json and "-" in {output, problems}:
+        fail("--json 与写到标准输出（-）不能同时使用", Exit.USAGE)
     compiled = load_scheme(scheme)
     with _writer(output) as results, _writer(problems) as listed, progress_bar(files) as progress:
+        if listed is not None:
+            listed.write(pl.DataFrame(schema=PROBLEM_SCHEMA))  # a list of no problems is a list too
         summary = group_files(
             files, compiled, results, problems=listed, fmt=format_.value, edition=edition.value,
             strict=strict, threads=threads, progress=progress,
@@ -153,12 +163,13 @@ def validate(
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="问题清单文件 .xlsx（供编码员逐条处理）或 .csv")
     ] = None,
+    all_rules: Annotated[bool, typer.Option("--all-rules", help="列出每条未执行的规则及其缺少的内容")] = False,
     json: JsonOption = False,
 ) -> None:
     """按质控规则检查病例，一次列出所有问题。"""
     _check_paths(files, output)
-    if output is not None and output.lower().endswith(".parquet"):
-        fail("问题清单只写 .xlsx 或 .csv", Exit.USAGE)
+    if output is not None and not output.lower().endswith((".xlsx", ".csv")):
+        fail("问题清单只写 .xlsx 或 .csv 文件", Exit.USAGE)
     collected = _Collected()
     compiled = load_scheme(scheme) if scheme is not None else None
     try:
@@ -172,16 +183,19 @@ def validate(
         print_problems(error.problems)
         raise typer.Exit(Exit.PROBLEMS) from None
     except OSError as error:
-        fail(f"不能写入 {output}：{error.strerror or error}", Exit.ENVIRONMENT)
+        fail(f"不能写入 {output}（{error.strerror or error}），请换一个存在且可写的文件夹", Exit.ENVIRONMENT)
     _report(summary, compiled, as_json=json)
     if not json:
-        _say_not_applied(not_applied, len(summary.sources))
+        _say_not_applied(not_applied, len(summary.sources), each=all_rules)
     if summary.levels.get(Level.ERROR, 0) + summary.levels.get(Level.REJECT, 0):
         raise typer.Exit(Exit.PROBLEMS)
 
 
-def _say_not_applied(not_applied: Mapping[str, NotApplied], files: int) -> None:
+def _say_not_applied(not_applied: Mapping[str, NotApplied], files: int, *, each: bool) -> None:
     """Rules left out for want of a column or a parameter, once, by what was missing."""
+    if not_applied and not each:
+        typer.echo(f"另有 {len(not_applied)} 条规则因文件或参数中没有所需内容而未执行，加 --all-rules 查看", err=True)
+        return
     by_missing: dict[str, list[str]] = {}
     for rule, left_out in sorted(not_applied.items()):
         part = "" if left_out.files == files else f"（{left_out.files}个文件）"

@@ -38,10 +38,13 @@ def test_the_short_text_in_full(scheme: CompiledScheme) -> None:
         "判定路径",
         "  MDCA name of MDCA：条件成立（无附加条件），其中 1 个 ADRG 均不符合，继续往下",
         "  MDCB name of MDCB：主要诊断 D1 属于 DI_B",
+        "    规则 ZYZD in DI_B",
         "    BB1 name of BB1：条件成立（主要诊断 D1 属于 DI_B1；主要手术操作 P1 属于 OP_B），"
         "其中 1 个 DRG 均不符合，继续往下",
         "    BC1 name of BC1：主要手术操作或其他手术操作中属于 OP_B 的不同编码有 2 个，符合 >= 2",
+        "      规则 length(OP_B ∩ {ZYSS, QTSS}) >= 2",
         "      BC11 name of BC11：其他诊断 M1 为 CC",
+        "        规则 QTZD in {MCC, CC}",
         "并发症与合并症",
         "  M1：MCC，主要诊断在排除表 EX_1 内，不计",
         "  M1：CC，无排除表，计入，满足了入组条件",

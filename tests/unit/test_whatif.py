@@ -14,6 +14,8 @@ from tests.differential.compare import folder_of, frame_of, scheme_of
 from tests.oracle.difficult import DifficultCases
 from tests.unit.explained_pack import case, scheme_in
 
+NOT_MET = "主要诊断列在某MDC，但该MDC的其他条件（如性别、年龄）或其下各组的规则均不符"
+
 
 @pytest.fixture(scope="module")
 def scheme(tmp_path_factory: pytest.TempPathFactory) -> CompiledScheme:
@@ -110,10 +112,10 @@ def test_the_text(scheme: CompiledScheme) -> None:
         "  D1（主要诊断）：状态、MDC、ADRG、DRG改变",
         "    0000  未入组  （0000 → 00 → 0000）  主要诊断为空，不能进入任何MDC",
         "  M2：状态、MDC、ADRG、DRG改变",
-        "    0000  未入组  （0000 → 00 → 0000）  主要诊断属于某MDC，但性别、年龄等其他条件不符",
+        f"    0000  未入组  （0000 → 00 → 0000）  {NOT_MET}",
         "去掉一个手术操作（去掉主要手术操作时该位置留空）",
         "  P1（主要手术操作）：状态、MDC、ADRG、DRG改变",
-        "    0000  未入组  （0000 → 00 → 0000）  主要诊断属于某MDC，但性别、年龄等其他条件不符",
+        f"    0000  未入组  （0000 → 00 → 0000）  {NOT_MET}",
         RECORD_NOTE,
     ]
 

@@ -215,7 +215,7 @@ def test_the_rules_of_3_0_load_as_the_official_scheme(tmp_path: Path) -> None:
     assert manifest.workbook.file == "配置信息.xlsx"
     counts = [(problem.args["sheet"], problem.args["expected"]) for problem in pack.problems if problem.code == "TB86"]
     assert counts == [("集合", 106950), ("CC", 7918), ("排除表", 21036)]
-    assert codes_of(pack) == {"TB86", "TB57"}
+    assert codes_of(pack) == {"TB86"}
     last = pack.adrg.filter(pl.col("mdc") == "MDCO")["code"].to_list()[-3:]
     assert last == ["OT1", "OZ1", "O00"]
 
