@@ -176,12 +176,12 @@ class _Stages:
 
 def _unfit(found: pl.DataFrame, file: str) -> list[pl.DataFrame]:
     """Problems of cases that are no case to group: what the input check refused, or no principal diagnosis."""
-    frames: list[pl.DataFrame] = []
-    for reason, column in _UNFIT.items():
-        rows = found.filter(pl.col("reason") == reason.value)
-        if rows.height:
-            frames.append(problem_rows(rows, reason.value, file=file, field=column))
-    return frames
+    present = set(found["reason"].unique())
+    return [
+        problem_rows(found.filter(pl.col("reason") == reason.value), reason.value, file=file, field=column)
+        for reason, column in _UNFIT.items()
+        if reason.value in present
+    ]
 
 
 def _in_order(
