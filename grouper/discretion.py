@@ -17,6 +17,10 @@ _NO_NAME = r"^(?:.*(?:岁|天|个月)|[零一二两三四五六七八九十百�
 _HIDDEN_NAME = "【文字已隐去】"
 _NO_NUMBER = "应为数字，实为文字（内容已隐去）"
 _NO_NUMBER_CODES = ("IN30",)
+# A few Chinese characters where a code belongs may be a name as well as a disease; the row is told either way.
+_SHORT_NAME = r"^[\p{Han}·]{2,4}$"
+_NO_CODE = "应为编码，实为文字（内容已隐去）"
+_ABOUT_CODES = r"^(?:GR0[0-9]|[EFGIJ][0-9]{2}|A1[79])$"
 LONGEST = 120  # characters
 
 
@@ -26,9 +30,15 @@ def discreet(problems: pl.DataFrame) -> pl.DataFrame:
         return problems
     value = pl.col("value")
     name = value.str.contains(_NAME) & ~value.str.contains(_NO_NAME) & pl.col("code").is_in(_NO_NUMBER_CODES)
+    no_code = value.str.contains(_SHORT_NAME) & pl.col("code").str.contains(_ABOUT_CODES)
     hidden = problems.with_columns(
-        pl.when(name).then(pl.lit(_NO_NUMBER)).otherwise("message").alias("message"),
-        pl.when(name).then(pl.lit(_HIDDEN_NAME)).otherwise("value").alias("value"),
+        pl.when(name)
+        .then(pl.lit(_NO_NUMBER))
+        .when(no_code)
+        .then(pl.lit(_NO_CODE))
+        .otherwise("message")
+        .alias("message"),
+        pl.when(name | no_code).then(pl.lit(_HIDDEN_NAME)).otherwise("value").alias("value"),
     )
     texts = ("value", "message", "fix")
     hidden = hidden.with_columns(pl.col(texts).str.replace_all(_IDENTITY, _HIDDEN_NUMBER))

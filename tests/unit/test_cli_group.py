@@ -77,13 +77,13 @@ def test_strict_says_why_and_keeps_the_exact_reason(folder: Path) -> None:
 
 def test_a_shifted_column_shows_neither_name_nor_identity_number(folder: Path) -> None:
     bad = "2,张小三,50,,,3,1,110101196606061234,11010119660606123X|130503670401001\n3,1,四十岁,,,3,1,K22.301,\n"
-    (folder / "shifted.csv").write_text(HEADER + bad + f"4,1,50,,,3,1,{'A' * 20000},\n", encoding="utf-8")
+    (folder / "shifted.csv").write_text(HEADER + bad + f"4,1,50,,,3,1,{'A' * 20000}|王小五,\n", encoding="utf-8")
     for command in ("group", "validate"):
         place = "--problems" if command == "group" else "-o"
         done = run(folder, command, "shifted.csv", place, "list.csv")
         text = done.stdout + done.stderr + (folder / "list.csv").read_text(encoding="utf-8-sig")
         assert done.returncode == 1
-        assert not any(secret in text for secret in ("张小三", "19660606", "130503670401001", "A" * 200))
+        assert not any(secret in text for secret in ("张小三", "王小五", "19660606", "130503670401001", "A" * 200))
         assert "四十岁" in text
 
 
