@@ -24,7 +24,7 @@ def zipped(*names: str) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in names:
-            archive.writestr(name, "x")
+            archive.writestr(zipfile.ZipInfo(name), "x")  # without the time of day
     return buffer.getvalue()
 
 
@@ -58,7 +58,7 @@ def sqlite(folder: Path) -> bytes:
         (b"<?xml version='1.0'?><Workbook/>", "XML"),
         (dbf(), "DBF"),
         (bytes(range(256)) * 40, "二进制文件"),
-        (gzip.compress(b"PAR1" + b"x" * 99), "gzip"),
+        (gzip.compress(b"PAR1" + b"x" * 99, mtime=0), "gzip"),
         (f"{FLAT}\n1,1,45,,,5,1,A,\n".encode("utf-16-le"), "UTF-16"),
         (b"set,code\nDI_BB1,A00.000\n", "sets.csv"),
         (b"code,level,exclusion\nA00.000,CC,EX_1\n", "cc.csv"),
