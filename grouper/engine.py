@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from grouper.code_index import NONE, UNKNOWN
 from grouper.compile import CompiledScheme
 from grouper.context import ContextPlan
 from grouper.encode import UNKNOWN_NUMBER, CodeLists, EncodedCases, encode_cases
@@ -29,7 +30,7 @@ from grouper.used_codes import UsedCodes
 BLOCK_ROWS = 1 << 16
 NEWBORN_DAYS = 28  # input check of the pack model, point 5
 _INPUT_REASONS = (Reason.SEX_INVALID, Reason.AGE_UNKNOWN, Reason.AGE_DAYS_UNKNOWN, Reason.WEIGHT_UNKNOWN)
-_PRINCIPAL_REASONS = (
+PRINCIPAL_REASONS = (
     Reason.NO_MDC,
     Reason.PRINCIPAL_MISSING,
     Reason.PRINCIPAL_UNKNOWN,
@@ -54,25 +55,26 @@ class Grouper:
         drg = self.answers[self.ungrouped].drg
         self._ends_ungrouped = np.array([answer.drg == drg for answer in self.answers[:-1]])
         self.retries = meta.get("retry") == "each_other_procedure_alone"
-        self.pools = {
+        pools = {
             "status": [answer.status.value for answer in self.answers],
             "mdc": [answer.mdc for answer in self.answers],
             "adrg": [answer.adrg for answer in self.answers],
             "drg": [answer.drg for answer in self.answers],
             "name": [answer.name for answer in self.answers],
         }
-        self.pool_series = {name: pl.Series(name, values) for name, values in self.pools.items()}
+        self.pool_series = {name: pl.Series(name, values) for name, values in pools.items()}
         self.reason_of_path = [answer.reason for answer in self.answers]
-        self._principal_reason = self._principal_reasons()
+        self.principal_reasons = self._principal_reasons()
 
     def _principal_reasons(self) -> NDArray[np.uint8]:
-        """uint8 [dx ids]: place in _PRINCIPAL_REASONS of why this principal diagnosis opens no MDC."""
+        """uint8 [dx ids]: place in PRINCIPAL_REASONS of why this principal diagnosis opens no MDC."""
         index, scheme = self.scheme.indexes["dx"], self.scheme
         reasons = np.zeros(index.size, np.uint8)
-        reasons[:2] = 1, 2
-        reasons[index.ids(scheme.gray["dx"])] = 3
-        reasons[scheme.listed_principals] = 4
-        reasons[index.ids(scheme.pack.not_principal)] = 5
+        place = PRINCIPAL_REASONS.index
+        reasons[NONE], reasons[UNKNOWN] = place(Reason.PRINCIPAL_MISSING), place(Reason.PRINCIPAL_UNKNOWN)
+        reasons[index.ids(scheme.gray["dx"])] = place(Reason.PRINCIPAL_GRAY)
+        reasons[scheme.listed_principals] = place(Reason.CONDITION_NOT_MET)
+        reasons[index.ids(scheme.pack.not_principal)] = place(Reason.PRINCIPAL_BLOCKED)
         return reasons
 
     def paths(self, cases: EncodedCases) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
@@ -84,7 +86,8 @@ class Grouper:
             scheme.dx_class.take(principal), scheme.px_class.take(cases.px.principal), context.words
         )
         if scheme.pack.not_principal:
-            paths[self._principal_reason[principal] == 5] = NO_PATH
+            blocked = PRINCIPAL_REASONS.index(Reason.PRINCIPAL_BLOCKED)
+            paths[self.principal_reasons[principal] == blocked] = NO_PATH
         return paths, context.other_levels
 
     def _check_input(self, cases: EncodedCases) -> NDArray[np.uint8]:
@@ -172,8 +175,8 @@ class Grouper:
         places = np.array([number[reason] for reason in self.reason_of_path], np.uint32).take(answer)
         nothing = answer == self.ungrouped
         if nothing.any():
-            principal = np.array([number[reason] for reason in _PRINCIPAL_REASONS], np.uint32)
-            places[nothing] = principal[self._principal_reason[cases.dx.principal[nothing]]]
+            principal = np.array([number[reason] for reason in PRINCIPAL_REASONS], np.uint32)
+            places[nothing] = principal[self.principal_reasons[cases.dx.principal[nothing]]]
         checks = np.array([0, *(number[reason] for reason in _INPUT_REASONS)], np.uint32)
         places = np.where(failed > 0, checks[failed], places)
         pool = [reason.value for reason in known]

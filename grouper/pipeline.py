@@ -58,8 +58,7 @@ class Summary:
     examples: dict[tuple[str, str], str] = field(default_factory=dict)
     levels: Counter[str] = field(default_factory=Counter)
     sources: list[SourceInfo] = field(default_factory=list)
-    refusals: list[IntakeError] = field(default_factory=list)
-    unusable: list[str] = field(default_factory=list)
+    unusable: list[tuple[str, IntakeError]] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -73,6 +72,14 @@ class Summary:
             self.problems[code, level] += count
             self.examples.setdefault((code, level), message)
             self.levels[level] += count
+
+    def add_unusable(self, path: str, error: IntakeError, problems: Sink | None) -> None:
+        """Note a file that cannot be read at all, and hand its problems on."""
+        frame = discreet(problem_frame(error.problems))
+        self.unusable.append((path, error))
+        self.add_problems(frame)
+        if problems is not None:
+            problems.write(frame)
 
     def add_results(self, results: pl.DataFrame) -> None:
         self.rows += results.height
@@ -144,12 +151,7 @@ def group_files(
                 if progress is not None:
                     progress(done.source, summary.rows)
         except IntakeError as error:
-            frame = discreet(problem_frame(error.problems))
-            summary.unusable.append(path)
-            summary.refusals.append(error)
-            summary.add_problems(frame)
-            if problems is not None:
-                problems.write(frame)
+            summary.add_unusable(path, error, problems)
     summary.seconds = time.perf_counter() - started
     return summary
 
@@ -235,11 +237,7 @@ def validate_files(
                 if progress is not None and source is not None:
                     progress(source, summary.rows)
         except IntakeError as error:
-            frame = discreet(problem_frame(error.problems))
-            summary.unusable.append(path)
-            summary.refusals.append(error)
-            summary.add_problems(frame)
-            problems.write(frame)
+            summary.add_unusable(path, error, problems)
     summary.seconds = time.perf_counter() - started
     return summary, not_applied
 
@@ -288,7 +286,7 @@ def summary_dict(summary: Summary, scheme: CompiledScheme | None) -> dict[str, o
         "problems": [
             {"code": code, "level": level, "count": count} for (code, level), count in sorted(summary.problems.items())
         ],
-        "unusable_files": summary.unusable,
+        "unusable_files": [path for path, _ in summary.unusable],
         "sources": [
             {"path": Path(source.path).name, "format": source.format, "encoding": source.encoding}
             for source in summary.sources

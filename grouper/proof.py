@@ -13,8 +13,6 @@ from grouper.compile import CompiledScheme
 from grouper.intake import SourceInfo
 from reference_tables.codes import load_code_books
 
-_CHUNK = 1 << 20
-
 
 def program_version() -> str:
     """The installed version of drgdip."""
@@ -23,11 +21,8 @@ def program_version() -> str:
 
 def file_sha256(path: Path) -> str:
     """sha256 (hex) of a file's bytes."""
-    total = hashlib.sha256()
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            total.update(chunk)
-    return total.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def proof_of(

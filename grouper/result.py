@@ -92,26 +92,18 @@ def answer_of_path(path: Path) -> Answer:
 
 def ungrouped_answer(meta: Mapping[str, str]) -> Answer:
     """What nothing matches: 0000, or what `meta.csv` says."""
-    return Answer(
-        meta.get("ungrouped_mdc", "0000"),
-        meta.get("ungrouped_adrg", "00"),
-        meta.get("ungrouped_drg", "0000"),
-        UNGROUPED_NAME,
-        GroupStatus.UNGROUPED,
-        Reason.NO_MDC,
-    )
+    return _stated(meta, "ungrouped", UNGROUPED_NAME, GroupStatus.UNGROUPED, Reason.NO_MDC)
 
 
 def invalid_answer(meta: Mapping[str, str]) -> Answer:
     """What the input check refuses: 0000, or what `meta.csv` says (an empty value is an empty answer)."""
-    return Answer(
-        meta.get("invalid_mdc", "0000"),
-        meta.get("invalid_adrg", "00"),
-        meta.get("invalid_drg", "0000"),
-        INVALID_NAME,
-        GroupStatus.INVALID,
-        Reason.NONE,
-    )
+    return _stated(meta, "invalid", INVALID_NAME, GroupStatus.INVALID, Reason.NONE)
+
+
+def _stated(meta: Mapping[str, str], kind: str, name: str, status: GroupStatus, reason: Reason) -> Answer:
+    default = {"mdc": "0000", "adrg": "00", "drg": "0000"}
+    mdc, adrg, drg = (meta.get(f"{kind}_{level}", code) for level, code in default.items())
+    return Answer(mdc, adrg, drg, name, status, reason)
 
 
 def reason_text(code: str) -> str:

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from grouper.code_index import NONE, UNKNOWN
+from grouper.code_index import NONE
 from grouper.compile import CompiledScheme
 from grouper.encode import WEIGHT_COLUMN
-from grouper.engine import NEWBORN_DAYS, Grouper, grouper_of
+from grouper.engine import NEWBORN_DAYS, PRINCIPAL_REASONS, Grouper, grouper_of
 from grouper.result import Answer, Reason, invalid_answer, reason_text, ungrouped_answer
 from grouper.single_context import SingleCase, SingleContext, find_id
 
@@ -69,17 +69,7 @@ class SingleGrouper:
         self.invalid = {reason: _single(self.refused, reason.value) for reason in Reason}
         self.ends_ungrouped = [answer.drg == nothing.drg for answer in answers]
         self.level_mask: list[int] = grouper.used.level_mask.tolist()
-        self.reason_of_principal = self._reasons_of_principals(scheme)
-
-    @staticmethod
-    def _reasons_of_principals(scheme: CompiledScheme) -> dict[int, Reason]:
-        """Why a principal diagnosis is in no group, by id; NO_MDC where nothing else is known."""
-        index = scheme.indexes["dx"]
-        reasons = {NONE: Reason.PRINCIPAL_MISSING, UNKNOWN: Reason.PRINCIPAL_UNKNOWN}
-        reasons |= dict.fromkeys(index.ids(scheme.gray["dx"]).tolist(), Reason.PRINCIPAL_GRAY)
-        reasons |= dict.fromkeys(np.flatnonzero(scheme.listed_principals).tolist(), Reason.CONDITION_NOT_MET)
-        reasons |= dict.fromkeys(index.ids(scheme.pack.not_principal).tolist(), Reason.PRINCIPAL_BLOCKED)
-        return reasons
+        self.reason_of_principal = [PRINCIPAL_REASONS[place] for place in grouper.principal_reasons.tolist()]
 
     def group(self, record: Mapping[str, Any]) -> SingleAnswer:
         """Group one case; see `group_one`."""
@@ -93,7 +83,7 @@ class SingleGrouper:
         principal = find_id(self.dx_ids, diagnoses[0]) if diagnoses else NONE
         operation = find_id(self.px_ids, procedures[0]) if procedures else NONE
         case = SingleCase(record, diagnoses, procedures, principal, operation)
-        reason = self.reason_of_principal.get(principal, Reason.NO_MDC)
+        reason = self.reason_of_principal[principal]
         if reason is Reason.PRINCIPAL_BLOCKED:
             return self.nothing[reason]
         found = self._first_path(case)

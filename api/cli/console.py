@@ -86,7 +86,7 @@ def print_summary(summary: Summary, scheme: CompiledScheme | None) -> None:
     for source in summary.sources:
         encoding = f"  编码 {source.encoding}" if source.encoding else ""
         console.print(f"文件 {escape(source.path)}  格式 {source.format}{encoding}")
-    for path in summary.unusable:
+    for path, _ in summary.unusable:
         console.print(f"[red]文件不可用[/] {escape(path)}")
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row("病例", f"{summary.rows:,}", "", f"{summary.seconds:.2f} 秒，{summary.rate:,.0f} 例/秒")

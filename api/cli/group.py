@@ -145,7 +145,7 @@ def _write_proof(summary: Summary, scheme: CompiledScheme, output: Path, options
 
 
 def _report(summary: Summary, scheme: CompiledScheme | None, *, as_json: bool) -> None:
-    for error in summary.refusals:
+    for _, error in summary.unusable:
         print_problems(error.problems)
     if as_json:
         print_json(summary_dict(summary, scheme))

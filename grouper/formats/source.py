@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, cast
@@ -40,12 +41,9 @@ class Checksum:
         self._thread = threading.Thread(target=self._run, args=(path.open("rb"),), name="checksum", daemon=True)
         self._thread.start()
 
-    def _run(self, stream: BinaryIO) -> None:
-        digest = hashlib.sha256()
+    def _run(self, stream: BufferedReader) -> None:
         with stream:
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
-        self._text = digest.hexdigest()
+            self._text = hashlib.file_digest(stream, "sha256").hexdigest()
 
     def wait(self) -> None:
         """Return when the whole file is hashed."""
