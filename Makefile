@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SOURCES := reference_tables grouper api benchmarks tests
+SOURCES := reference_tables grouper budget api benchmarks tests
 
 .PHONY: help demo test test-long lint bench lock clean
 
