@@ -16,7 +16,7 @@ from rich.table import Table
 
 from benchmarks.make_city import make_city_month
 from grouper.result import STATUS_ZH
-from reference_tables.packs import find_pack
+from reference_tables.packs import find_drg_pack
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path("out") / "demo"
@@ -87,7 +87,7 @@ def main() -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     console.print(f"[bold]合成城市[/] {MONTH}，{HOSPITALS} 家医院，{CASES:,} 例，三种格式（数据均为合成，种子 {SEED}）")
-    make_city_month(folder, pack=find_pack(SCHEME), hospitals=HOSPITALS, cases=CASES, seed=SEED, month=MONTH)
+    make_city_month(folder, pack=find_drg_pack(SCHEME), hospitals=HOSPITALS, cases=CASES, seed=SEED, month=MONTH)
     files = sorted(str(FOLDER / path.name) for path in folder.iterdir())
     output, listed = str(FOLDER / "groups.csv"), str(FOLDER / "worklist.xlsx")
     command("group", *files, "--scheme", SCHEME, "-o", output)

@@ -30,7 +30,7 @@ from benchmarks.group_mix import UNANSWERED
 from benchmarks.hospitals import Hospital, city_hospitals
 from benchmarks.recipes import NONE, Recipes, recipes_of
 from benchmarks.write_cases import FORMATS, write_cases
-from reference_tables.packs import DrgPack, find_pack
+from reference_tables.packs import DrgPack, find_drg_pack
 
 BLOCK_ROWS = 1 << 17
 MONTH = "2026-10"
@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--format", choices=sorted(FORMATS), default="flat")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
-    made = iter_cases(find_pack(given.scheme), given.cases, given.seed, mistakes=given.mistakes, month=given.month)
+    made = iter_cases(find_drg_pack(given.scheme), given.cases, given.seed, mistakes=given.mistakes, month=given.month)
     written = write_cases((block.frame for block in made), given.format, given.output)
     print(f"{given.output}: {written} cases", file=sys.stderr)
 

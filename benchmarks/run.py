@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.make_cases import make_cases
-from reference_tables.packs import find_pack
+from reference_tables.packs import find_drg_pack
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "out" / "bench"
@@ -34,7 +34,7 @@ console = Console(width=130)
 def prepare(scheme: str, cases: int) -> None:
     """The same cases as canonical frame, list Parquet and joined CSV."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    frame = make_cases(find_pack(scheme), cases, SEED)
+    frame = make_cases(find_drg_pack(scheme), cases, SEED)
     frame.write_parquet(FOLDER / "canonical.parquet")
     plain = frame.select(
         "case_id", "sex", pl.col("age_years").alias("age"), "age_days",

@@ -25,7 +25,7 @@ from benchmarks.fill import Complications, Example, fewest_codes, fill_box
 from benchmarks.formula import TRUE, All, Formula, In
 from benchmarks.scheme_formulas import SchemeFormulas, scheme_formulas
 from reference_tables.codes import load_code_books
-from reference_tables.packs import DrgPack, find_pack
+from reference_tables.packs import DrgPack, find_drg_pack
 
 WITNESS_COLUMNS = (
     "case_id", "sex", "age_years", "age_days", "newborn_birth_weight_g", "newborn_admission_weight_g",
@@ -187,7 +187,7 @@ def main() -> None:
     parser.add_argument("--scheme", default="chs-drg-1.1")
     parser.add_argument("--folder", type=Path, required=True)
     given = parser.parse_args()
-    pack = find_pack(given.scheme)
+    pack = find_drg_pack(given.scheme)
     made = make_witnesses(pack, plain_codes())
     made.reached.write_csv(given.folder / f"witness-{pack.id}.csv")
     made.unreachable.write_csv(given.folder / f"unreachable-{pack.id}.csv")

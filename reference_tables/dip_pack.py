@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from reference_tables.dip_rows import CoreRow, Layer, read_core_row, read_layers
-from reference_tables.drg_pack import UNVERIFIED, TableKind
+from reference_tables.drg_pack import UNVERIFIED, DrgPack, TableKind
 from reference_tables.manifest import Manifest, NewbornWeight
 from reference_tables.problems import Problem
 from reference_tables.table_files import LINE
@@ -85,7 +85,7 @@ class DipPack:
         """A table by its file's name without ending, in the columns of `dip_schema.toml` (all String)."""
         if name == "meta":
             return pl.DataFrame(sorted(self.meta.items()), schema={"key": pl.String, "value": pl.String}, orient="row")
-        return self.tables[name].select(dip_schema().tables[name].columns)
+        return self.tables[name].select(list(dip_schema().tables[name].columns))
 
     def setting(self, key: str) -> str:
         """The value of a key of meta.csv, or its default."""
@@ -103,6 +103,10 @@ class DipPack:
             read_core_row(place, row, self.layers[row["layer"]], row[LINE])
             for place, row in enumerate(self.tables["core"].iter_rows(named=True))
         )
+
+
+Pack = DrgPack | DipPack
+"""A grouping scheme of either kind."""
 
 
 def dip_checksum(tables: Mapping[str, pl.DataFrame], meta: Mapping[str, str]) -> str:

@@ -17,10 +17,11 @@ from typing import Any, Literal
 from reference_tables.problems import Problem
 
 MANIFEST = "manifest.toml"
+DIP = "DIP"
 NEWBORN_WEIGHTS = ("birth", "admission")
-DATA_LEVELS = ("official", "reference", "synthetic")
+DATA_LEVELS = ("official", "reference", "local", "synthetic")
 NewbornWeight = Literal["birth", "admission"]
-DataLevel = Literal["official", "reference", "synthetic"]
+DataLevel = Literal["official", "reference", "local", "synthetic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class Workbook:
 class Manifest:
     """Identity, validity and provenance of a pack.
 
+    `scheme` is DIP for a DIP pack, anything else (CHS-DRG) for a DRG pack. `data_level`: official as published,
+    reference from an implementation that is not official, local as a region computed it, synthetic made up.
     `effective_from` is the first day it applies (None = not known), `effective_until` the first day it no
     longer does (None = open). `newborn_weight` says which weight XSRTZ means: at birth or at admission.
     `statement` tells users how far the content can be trusted.

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from reference_tables.codes import fold, load_code_books, load_crosswalks
+from reference_tables.dip_pack import Pack
 from reference_tables.drg_pack import GROUP_TABLES, PARENT, DrgPack
 from reference_tables.packs import find_pack
 from reference_tables.problems import Problem, TablesRefused
@@ -117,7 +118,7 @@ class SetView:
 View = GroupView | CodeView | SetView
 
 
-def check_pack(name_or_path: str | Path) -> tuple[DrgPack | None, tuple[Problem, ...]]:
+def check_pack(name_or_path: str | Path) -> tuple[Pack | None, tuple[Problem, ...]]:
     """A pack and its warnings, or None and everything that refuses it."""
     try:
         pack = find_pack(name_or_path)

@@ -9,7 +9,8 @@ from datetime import date
 from hashlib import sha256
 from pathlib import Path
 
-from reference_tables.drg_pack import DrgPack, pack_schema
+from reference_tables.dip_pack import DipPack, Pack, dip_schema
+from reference_tables.drg_pack import pack_schema
 from reference_tables.manifest import MANIFEST, FileEntry, Manifest
 from reference_tables.table_files import table_bytes
 
@@ -17,17 +18,18 @@ _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def pack_files(pack: DrgPack) -> dict[str, bytes]:
+def pack_files(pack: Pack) -> dict[str, bytes]:
     """The table files of a pack by name; optional tables only when they hold something."""
     files: dict[str, bytes] = {}
-    for kind in pack_schema().tables.values():
+    schema = dip_schema() if isinstance(pack, DipPack) else pack_schema()
+    for kind in schema.tables.values():
         frame = pack.table(kind.name)
         if kind.required or frame.height:
             files[kind.file] = table_bytes(frame, list(kind.columns))
     return files
 
 
-def file_entries(files: dict[str, bytes], pack: DrgPack) -> dict[str, FileEntry]:
+def file_entries(files: dict[str, bytes], pack: Pack) -> dict[str, FileEntry]:
     """Checksum and row count of each table file, as a manifest declares them."""
     return {
         name: FileEntry(sha256(data).hexdigest(), pack.table(name.removesuffix(".csv")).height)
@@ -35,11 +37,11 @@ def file_entries(files: dict[str, bytes], pack: DrgPack) -> dict[str, FileEntry]
     }
 
 
-def write_pack(pack: DrgPack, folder: Path) -> None:
+def write_pack(pack: Pack, folder: Path) -> None:
     """Write a pack to `folder` (made if absent): its tables and, when it has one, its manifest.
 
-    Groups go in evaluation order, members in the pack's order. Raises FileExistsError when the folder already
-    holds anything: a pack is never mixed with another one's files.
+    Groups go in evaluation order, everything else in the pack's order. Raises FileExistsError when the folder
+    already holds anything: a pack is never mixed with another one's files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):

@@ -7,22 +7,25 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from reference_tables.drg_pack import DrgPack, pack_schema
+from reference_tables.dip_build import build_dip_pack
+from reference_tables.dip_pack import DipPack, Pack, dip_schema
+from reference_tables.drg_pack import DrgPack, TableKind, pack_schema
 from reference_tables.importers.drg_workbook import read_workbook
-from reference_tables.manifest import MANIFEST, FileEntry, Manifest, read_manifest, verify_files
+from reference_tables.manifest import DIP, MANIFEST, FileEntry, Manifest, read_manifest, verify_files
 from reference_tables.pack_build import PackIdentity, build_pack
 from reference_tables.problems import Problem, TablesRefused
 from reference_tables.table_checks import Tables
 from reference_tables.table_files import TableText, read_table
 
-__all__ = ["DrgPack", "built_in_packs", "find_pack", "read_pack"]
+__all__ = ["DipPack", "DrgPack", "Pack", "built_in_packs", "find_drg_pack", "find_pack", "read_pack"]
 
 
-def read_pack(path: Path) -> DrgPack:
+def read_pack(path: Path) -> Pack:
     """Load a pack folder and check all of it.
 
-    With a manifest the files must match it byte for byte; without one the pack is unverified (TB50). Raises
-    TablesRefused with every problem found, warnings included, when the pack cannot be used.
+    The folder holds a DIP pack when its manifest says so or, without a manifest, when it has a table of core
+    groups. With a manifest the files must match it byte for byte; without one the pack is unverified (TB50).
+    Raises TablesRefused with every problem found, warnings included, when the pack cannot be used.
     """
     path = Path(path)
     if not path.is_dir():
@@ -30,24 +33,26 @@ def read_pack(path: Path) -> DrgPack:
     manifest, problems = read_manifest(path)
     if manifest is None and not problems:
         problems = [Problem("TB50", file=MANIFEST)]
+    dip = (path / "core.csv").exists() if manifest is None else manifest.scheme == DIP
+    kinds = dip_schema().tables if dip else pack_schema().tables
     read: dict[str, TableText] = {}
-    for name, kind in pack_schema().tables.items():
+    for name, kind in kinds.items():
         if kind.required or (path / kind.file).exists():
             read[name] = read_table(path / kind.file, kind.columns)
     for table in read.values():
         problems += table.problems
-    problems += _stray(path)
+    problems += _stray(path, kinds)
     if manifest is not None:
-        problems += _verify(manifest, read)
-    tables = Tables(
-        {name: table.frame for name, table in read.items() if table.frame is not None},
-        {name: kind.file for name, kind in pack_schema().tables.items()},
-    )
-    return build_pack(tables, _identity(path, manifest), manifest, problems)
+        problems += _verify(manifest, read, kinds)
+    frames = {name: table.frame for name, table in read.items() if table.frame is not None}
+    identity = _identity(path, manifest)
+    if dip:
+        return build_dip_pack(frames, identity, manifest, problems)
+    tables = Tables(frames, {name: kind.file for name, kind in kinds.items()})
+    return build_pack(tables, identity, manifest, problems)
 
 
-def _verify(manifest: Manifest, read: Mapping[str, TableText]) -> list[Problem]:
-    kinds = pack_schema().tables
+def _verify(manifest: Manifest, read: Mapping[str, TableText], kinds: Mapping[str, TableKind]) -> list[Problem]:
     found = {kinds[name].file: FileEntry(table.sha256, table.records) for name, table in read.items() if table.sha256}
     columns = {kind.file: ",".join(kind.columns) for kind in kinds.values()}
     reported = {kinds[name].file for name, table in read.items() if not table.sha256}
@@ -63,8 +68,8 @@ def _verify(manifest: Manifest, read: Mapping[str, TableText]) -> list[Problem]:
     ]
 
 
-def _stray(path: Path) -> list[Problem]:
-    files = [kind.file for kind in pack_schema().tables.values()]
+def _stray(path: Path, kinds: Mapping[str, TableKind]) -> list[Problem]:
+    files = [kind.file for kind in kinds.values()]
     known = "、".join(files)
     names = sorted(entry.name for entry in path.iterdir() if entry.suffix.lower() == ".csv")
     return [Problem("TB61", {"name": name, "known": known}, file=name) for name in names if name not in files]
@@ -84,11 +89,11 @@ def built_in_packs() -> Mapping[str, Path]:
 
 
 @cache
-def _built_in(name: str) -> DrgPack:
+def _built_in(name: str) -> Pack:
     return read_pack(built_in_packs()[name])
 
 
-def find_pack(name_or_path: str | Path) -> DrgPack:
+def find_pack(name_or_path: str | Path) -> Pack:
     """A pack by the id of a built-in one, by folder, or by official workbook (.xlsx).
 
     Raises TablesRefused: TB01 when there is no such pack, otherwise whatever the pack itself shows.
@@ -102,6 +107,14 @@ def find_pack(name_or_path: str | Path) -> DrgPack:
     if path.is_file():
         return read_workbook(path)
     raise TablesRefused(text, [_not_found(text)])
+
+
+def find_drg_pack(name_or_path: str | Path) -> DrgPack:
+    """A DRG pack as `find_pack` finds it, where nothing else will do. Raises TablesRefused; DP01 for a DIP pack."""
+    pack = find_pack(name_or_path)
+    if isinstance(pack, DipPack):
+        raise TablesRefused(pack.name or pack.id, [Problem("DP01", {"name": str(name_or_path)})])
+    return pack
 
 
 def _not_found(name: str) -> Problem:

@@ -22,6 +22,7 @@ from reference_tables.problems import LEVEL_ZH, Level, Problem, ProblemKind, Tab
 DATA_LEVEL_ZH = {
     "official": "官方发布",
     "reference": "参考实现（非官方）",
+    "local": "本地测算",
     "synthetic": "合成数据",
     "unverified": "未经核验",
 }
