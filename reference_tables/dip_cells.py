@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 ANY = "*"
+_BEGINNING = re.compile(r"[A-Z][0-9]{2}")
 _PREFIX = re.compile(r"([A-Z][0-9]{2})(?:\.([0-9A-Z]))?([+*]?)")
 _FULL = re.compile(r"[A-Z][0-9A-Z.+*]{4,}")
 _PROCEDURE = re.compile(r"[0-9]{2}\.[0-9A-Z]{1,12}")
@@ -58,9 +59,11 @@ class DiagnosisItem:
         return min(len(end.replace(".", "")) for end in (self.low, self.high))
 
     def matches(self, code: str) -> bool:
-        """Does a code, spelt as `spelled` gives it, fall under this item?"""
+        """Does a code, spelt as `spelled` gives it, fall under this item? One without a category falls under none."""
         if self.whole:
             return code == self.low
+        if _BEGINNING.match(code) is None:
+            return False
         if self.mark and not _has_mark(code, self.mark):
             return False
         return self.low <= code[: len(self.low)] and code[: len(self.high)] <= self.high
