@@ -1,0 +1,79 @@
+"""Money in integer fen: exact products rounded once, and splits that lose nothing.
+
+Every amount is an int (fen). Rates, weights and coefficients are exact fractions of decimals; nothing here is a
+float. Source of the rules: money is rounded half up to the fen once, where the policy says (settlement examples,
+conventions); pools are shared by largest remainder, equal remainders to the earlier hospital id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+
+FEN = 100
+
+
+def exact(text: str | int | Fraction) -> Fraction:
+    """A decimal text, an int or a fraction as an exact fraction. Raises ValueError for anything else."""
+    if isinstance(text, int | Fraction):
+        return Fraction(text)
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"not a decimal number: {text!r}") from None
+    if not value.is_finite():
+        raise ValueError(f"not a finite number: {text!r}")
+    return Fraction(value)
+
+
+def round_half_up(value: Fraction) -> int:
+    """The nearest integer, halves away from zero."""
+    numerator, denominator = abs(value.numerator), value.denominator
+    nearest = (2 * numerator + denominator) // (2 * denominator)
+    return nearest if value >= 0 else -nearest
+
+
+def to_fen(yuan: str | int | Fraction) -> int:
+    """Yuan as fen, rounded half up to the fen."""
+    return round_half_up(exact(yuan) * FEN)
+
+
+def yuan_text(fen: int) -> str:
+    """Fen as yuan with two decimals, as statements show them."""
+    sign = "-" if fen < 0 else ""
+    whole, part = divmod(abs(fen), FEN)
+    return f"{sign}{whole}.{part:02d}"
+
+
+def decimal_text(value: Fraction, places: int) -> str:
+    """A fraction with a fixed number of decimals, rounded half up."""
+    scale = 10**places
+    scaled = round_half_up(value * scale)
+    sign = "-" if scaled < 0 else ""
+    whole, part = divmod(abs(scaled), scale)
+    return f"{sign}{whole}.{part:0{places}d}" if places else f"{sign}{whole}"
+
+
+def apportion(total: int, shares: Sequence[Fraction | int]) -> list[int]:
+    """Split `total` fen in proportion to `shares` (none negative) so that the parts add up to it exactly.
+
+    Every part is floored and the missing fen go one each to the largest remainders, equal remainders to the earlier
+    place: give the hospitals in the order of their ids. A negative total is split as its opposite. Raises ValueError
+    when a share is negative or all are zero.
+    """
+    fractions = [Fraction(share) for share in shares]
+    whole = sum(fractions, Fraction(0))
+    if any(share < 0 for share in fractions) or (whole == 0 and total):
+        raise ValueError("shares must not be negative, and not all zero")
+    if total < 0:
+        return [-part for part in apportion(-total, fractions)]
+    if not total:
+        return [0] * len(fractions)
+    exact_parts = [share * total / whole for share in fractions]
+    parts = [part.numerator // part.denominator for part in exact_parts]
+    remainders = [part - floor for part, floor in zip(exact_parts, parts, strict=True)]
+    order = sorted(range(len(parts)), key=lambda at: (-remainders[at], at))
+    for at in order[: total - sum(parts)]:
+        parts[at] += 1
+    return parts
