@@ -59,6 +59,26 @@ class Crosswalks:
     procedure_to: str
 
 
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A chapter of ICD-10: its `number` from 1 and its Chinese `name`; it holds every category (three characters)
+    from `first` to `last`."""
+
+    number: int
+    first: str
+    last: str
+    name: str
+
+    @property
+    def scope(self) -> str:
+        """The chapter as a range of categories: C00-D48."""
+        return f"{self.first}-{self.last}"
+
+    def holds(self, code: str) -> bool:
+        """Does a diagnosis code or category, spelt in upper case, belong to this chapter?"""
+        return self.first <= code[:3] <= self.last
+
+
 @overload
 def fold(code: str) -> str: ...
 @overload
@@ -75,6 +95,7 @@ _COLUMNS = {
     "procedure": {"code": "code", "name": "text", "category": "code", "gray": "code"},
     "diagnosis_crosswalk": {"from": "code", "to": "code"},
     "procedure_crosswalk": {"from": "code", "to": "code"},
+    "icd10_chapters": {"chapter": "order", "first": "code", "last": "code", "name": "text"},
 }
 
 
@@ -179,3 +200,10 @@ def load_crosswalks() -> Crosswalks:
         diagnosis_to=edition["diagnosis"],
         procedure_to=edition["procedure"],
     )
+
+
+@cache
+def load_chapters() -> tuple[Chapter, ...]:
+    """The chapters of ICD-10 in their order, read once and kept; every category is in at most one."""
+    frame = read_code_table(_folder(), "icd10_chapters").with_columns(pl.col("chapter").cast(pl.Int32))
+    return tuple(Chapter(*row) for row in frame.sort("chapter").select("chapter", "first", "last", "name").iter_rows())

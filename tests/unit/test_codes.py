@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from reference_tables.codes import fold, load_code_books, load_crosswalks, read_code_table
+from reference_tables.codes import fold, load_chapters, load_code_books, load_crosswalks, read_code_table
 from reference_tables.packs import find_pack
 from reference_tables.problems import Problem, TablesRefused
 
@@ -50,6 +50,18 @@ def test_every_code_of_the_built_in_pack_is_known() -> None:
     pack = find_pack("chs-drg-1.1")
     for frame in (pack.sets, pack.cc, pack.exclusion):
         assert frame.filter(~pl.col("code").is_in(known)).height == 0
+
+
+def test_every_category_belongs_to_exactly_one_chapter() -> None:
+    chapters = load_chapters()
+    assert [chapter.number for chapter in chapters] == list(range(1, 23))
+    codes = load_code_books().diagnosis.frame["code"].to_list()
+    categories = {code[:3] for code in codes} | {code.split("+")[1][:3] for code in codes if "+" in code}
+    assert len(categories) > 2_000
+    homes = {category: [chapter for chapter in chapters if chapter.holds(category)] for category in categories}
+    assert [category for category, found in homes.items() if len(found) != 1] == []
+    assert (homes["D48"][0].name, homes["D50"][0].number, homes["C00"][0].scope) == ("肿瘤", 3, "C00-D48")
+    assert (homes["H59"][0].number, homes["H60"][0].number, homes["T98"][0].number) == (7, 8, 19)
 
 
 def test_crosswalks_map_every_clinical_code_once_to_a_known_code() -> None:
