@@ -25,6 +25,18 @@ NUMBER_FIELDS: dict[str, str] = {
     "ZYTS": "住院天数",
     "ICUXS": "重症监护小时数",
 }
+# Further fields that only the rules of an auxiliary catalog (辅助目录) of a DIP pack may use.
+AUXILIARY_CODE_FIELDS: dict[str, str] = {
+    **CODE_FIELDS,
+    "QTZDX": "其他诊断（主要诊断所属类目以外）",
+}
+AUXILIARY_NUMBER_FIELDS: dict[str, str] = {
+    **NUMBER_FIELDS,
+    "CCI": "查尔森合并症指数（其他诊断的得分）",
+    "FYBL": "总费用占本病种次均费用的百分比",
+    "ZLZB": "治疗费占总费用的百分比",
+    "YPZB": "药品费占总费用的百分比",
+}
 DIAGNOSIS_FIELDS = frozenset({"ZYZD", "QTZD"})
 PROCEDURE_FIELDS = frozenset({"ZYSS", "QTSS"})
 LEVEL_SETS = frozenset({"MCC", "CC"})

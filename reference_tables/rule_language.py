@@ -13,6 +13,9 @@ Grammar (white space is free, keywords and field names in either case, full-widt
     code_fields = field | "{" field { "," field } "}"          (set_names likewise)
     operator    = "<" | "<=" | ">" | ">=" | "=" | "!="
 
+An auxiliary rule of a DIP pack (`parse_auxiliary_rule`) has the same grammar and the further fields of
+`AUXILIARY_CODE_FIELDS` and `AUXILIARY_NUMBER_FIELDS`; in every other rule these words are unknown.
+
 A rule belongs to the tables that hold it, so its language lives on their floor: a pack is refused with
 all its unreadable rules at once, before any engine sees it.
 Source: CHS-DRG 3.0 configuration workbook (医保发〔2026〕22号); extensions of regional schemes.
@@ -22,11 +25,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NoReturn
 
 from reference_tables.rule_ast import (
+    AUXILIARY_CODE_FIELDS,
+    AUXILIARY_NUMBER_FIELDS,
     CODE_FIELDS,
     FALSE,
     NUMBER_FIELDS,
@@ -101,9 +107,22 @@ def _tokens(text: str) -> list[_Token]:
     return tokens
 
 
+@dataclass(frozen=True, slots=True)
+class _Vocabulary:
+    """The field names a rule may use."""
+
+    codes: Collection[str]
+    numbers: Collection[str]
+
+
+_PLAIN = _Vocabulary(CODE_FIELDS, NUMBER_FIELDS)
+_AUXILIARY = _Vocabulary(AUXILIARY_CODE_FIELDS, AUXILIARY_NUMBER_FIELDS)
+
+
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, fields: _Vocabulary) -> None:
         self.text = text
+        self.fields = fields
         self.tokens = _tokens(text)
         self.at = 0
         self.depth = 0
@@ -178,12 +197,12 @@ class _Parser:
             return TRUE if self.tokens[self.at - 1].text == "1" else FALSE
         if self.is_word("length"):
             return self.cardinality()
-        if self.token.kind == "word" and self.token.text.upper() in NUMBER_FIELDS:
+        if self.token.kind == "word" and self.token.text.upper() in self.fields.numbers:
             field = self.token.text.upper()
             self.at += 1
             operator, value = self.operator_and_value()
             return Compare(field, operator, value)
-        if self.token.kind == "word" and self.token.text.upper() in CODE_FIELDS:
+        if self.token.kind == "word" and self.token.text.upper() in self.fields.codes:
             return self.membership()
         if self.token.kind == "mark" and self.token.text == "{":
             return self.membership()
@@ -217,8 +236,8 @@ class _Parser:
 
     def code_field(self) -> str:
         name = self.token.text.upper()
-        if self.token.kind != "word" or name not in CODE_FIELDS:
-            self.fail("编码字段 " + "、".join(CODE_FIELDS))
+        if self.token.kind != "word" or name not in self.fields.codes:
+            self.fail("编码字段 " + "、".join(self.fields.codes))
         self.at += 1
         return name
 
@@ -257,11 +276,21 @@ def parse_rule(text: str) -> Node:
     Returns the syntax tree; raises RuleError with the position (0-based, in `text`), what was expected
     and what was found.
     """
+    return _parse(text, _PLAIN)
+
+
+@lru_cache(maxsize=4096)
+def parse_auxiliary_rule(text: str) -> Node:
+    """Parse one rule of an auxiliary catalog (辅助目录): `parse_rule` with the further fields."""
+    return _parse(text, _AUXILIARY)
+
+
+def _parse(text: str, fields: _Vocabulary) -> Node:
     try:
-        return _Parser(text).rule()
+        return _Parser(text, fields).rule()
     except RuleError:
         # A zero-width character separates words like any blank, unless it crept into the middle of one.
         whole = "".join(character for character in text if character not in _BLANK)
         if whole == text:
             raise
-        return _Parser(whole).rule()
+        return _Parser(whole, fields).rule()
