@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from grouper.case_facts import ROLES, Described, Uses, case_facts, known_number, placed_codes
 from grouper.code_index import UNKNOWN
 from grouper.compile import CompiledScheme, Path
 from grouper.encode import NUMBER_COLUMNS, WEIGHT_COLUMN
@@ -20,15 +21,12 @@ from grouper.engine import NEWBORN_DAYS
 from grouper.result import Answer, GroupStatus, Reason, answer_of_path, invalid_answer, ungrouped_answer
 from grouper.scheme_tables import GroupRow, SchemeTables, code_names, tables_of
 from grouper.trace_model import (
-    CaseFacts,
     Check,
-    CodeFact,
     CodeKind,
     Complication,
     CountResult,
     FinalAnswer,
     MemberResult,
-    NumberFact,
     RowStep,
     Trace,
     TriedRow,
@@ -39,11 +37,8 @@ from grouper.trace_model import (
     scheme_facts,
 )
 from grouper.trace_rules import PlacedCode, RuleFacts, RuleReader, judge
-from reference_tables.codes import fold
 from reference_tables.rule_ast import LEVEL_SETS
 
-_ROLES: Mapping[CodeKind, tuple[str, str]] = {"dx": ("ZYZD", "QTZD"), "px": ("ZYSS", "QTSS")}
-Uses = Mapping[tuple[CodeKind, int], Sequence[Use]]  # by kind and place in the case's list
 _LEADING_STEPS = frozenset({RowStep.OPENED, RowStep.TAKEN})
 
 
@@ -155,9 +150,9 @@ class _Explanation:
         self.tables = tables_of(scheme)
         columns = {**NUMBER_COLUMNS, "XSRTZ": WEIGHT_COLUMN[scheme.pack.newborn_weight]}
         self.columns = columns
-        self.numbers = {field: _known(record.get(column)) for field, column in columns.items()}
-        self.diagnoses = _placed(record.get("diagnoses"))
-        self.procedures = _placed(record.get("procedures"))
+        self.numbers = {field: known_number(record.get(column)) for field, column in columns.items()}
+        self.diagnoses = placed_codes(record.get("diagnoses"))
+        self.procedures = placed_codes(record.get("procedures"))
         self.ungrouped = _triple(ungrouped_answer(scheme.pack.meta))
         self.invalid = _triple(invalid_answer(scheme.pack.meta))
         self.retries = scheme.pack.meta.get("retry") == "each_other_procedure_alone"
@@ -174,7 +169,9 @@ class _Explanation:
         uses = self._uses(taken, asked=False)
         return Trace(
             scheme=scheme_facts(self.scheme.pack),
-            case=self._case_facts(uses),
+            case=case_facts(
+                self.record, self.columns, {"dx": self.diagnoses, "px": self.procedures}, uses, self._describe
+            ),
             checks=checks,
             retries=self.retries,
             barred=barred,
@@ -204,8 +201,8 @@ class _Explanation:
                 "QTZD": tuple(item for item in self.diagnoses if item.place > 0),
                 "ZYSS": tuple(item for item in procedures if alone or item.place == 0),
                 "QTSS": tuple(item for item in procedures if not alone and item.place > 0),
-                "LYFS": _placed([self.record.get("discharge_way")]),
-                "KS": _placed([self.record.get("department")]),
+                "LYFS": placed_codes([self.record.get("discharge_way")]),
+                "KS": placed_codes([self.record.get("department")]),
             },
             numbers=self.numbers,
         )
@@ -247,50 +244,17 @@ class _Explanation:
                 for hit in atom.hits if asked or place in support else ():
                     if asked and hit.set in LEVEL_SETS and hit.field != "QTZD":
                         continue  # MCC and CC are levels of other diagnoses; a principal is used by its sets
-                    for kind, roles in _ROLES.items():
+                    for kind, roles in ROLES.items():
                         use = Use(row.code, hit.field, hit.set)
                         if hit.field in roles and use not in (found := uses.setdefault((kind, hit.place), [])):
                             found.append(use)
         return uses
 
-    def _case_facts(self, uses: Uses) -> CaseFacts:
-        return CaseFacts(
-            row=self.record.get("row"),
-            case_id=self.record.get("case_id"),
-            defect=self.record.get("defect"),
-            numbers=tuple(NumberFact(field, column, self.numbers[field]) for field, column in self.columns.items()),
-            discharge_way=self.record.get("discharge_way") or "",
-            department=self.record.get("department") or "",
-            diagnoses=self._code_facts("dx", self.diagnoses, uses),
-            procedures=self._code_facts("px", self.procedures, uses),
-        )
-
-    def _code_facts(
-        self,
-        kind: CodeKind,
-        items: Sequence[PlacedCode],
-        uses: Uses,
-    ) -> tuple[CodeFact, ...]:
-        names, index = code_names()[kind], self.scheme.indexes[kind]
-        seen: set[str] = set()
-        facts: list[CodeFact] = []
-        for item in items:
-            code_id = index.id_of(item.code)
-            facts.append(
-                CodeFact(
-                    place=item.place,
-                    role=_ROLES[kind][item.place > 0],
-                    code=item.code,
-                    official=index.spelling[code_id] or "",
-                    name=names.get(item.folded, ("", ""))[1],
-                    known=code_id != UNKNOWN,
-                    gray=item.folded in self.tables.gray.get(kind, frozenset()),
-                    repeated=item.folded in seen,
-                    uses=tuple(uses.get((kind, item.place), ())),
-                )
-            )
-            seen.add(item.folded)
-        return tuple(facts)
+    def _describe(self, kind: CodeKind, item: PlacedCode) -> Described:
+        index = self.scheme.indexes[kind]
+        code_id = index.id_of(item.code)
+        gray = item.folded in self.tables.gray.get(kind, frozenset())
+        return index.spelling[code_id] or "", code_id != UNKNOWN, gray
 
     def _complications(self, facts: RuleFacts, uses: Uses) -> Iterable[Complication]:
         names = code_names()["dx"]
@@ -358,14 +322,6 @@ class _Explanation:
             for item in items:
                 if uses.get(("dx" if kind == "dx" else "px", item.place)):
                     yield index.spelling[index.id_of(item.code)]
-
-
-def _known(value: Any) -> int | float | None:
-    return None if value is None or value != value else value  # noqa: PLR0124 - a number unequal to itself is nan
-
-
-def _placed(codes: Iterable[str | None] | None) -> tuple[PlacedCode, ...]:
-    return tuple(PlacedCode(place, code, fold(code)) for place, code in enumerate(codes or ()) if code)
 
 
 def _triple(answer: Answer) -> Triple:
