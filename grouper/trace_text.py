@@ -5,41 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+from grouper.case_text import fact_lines, heading, reason_lines, section
 from grouper.result import STATUS_ZH, GroupStatus
 from grouper.text_lines import Line, LineKind, text_of
 from grouper.trace import answering_walk
 from grouper.trace_model import (
     AtomStep,
-    CodeFact,
     CompareResult,
     CountResult,
     MemberResult,
     RowStep,
-    SchemeFacts,
     Trace,
     TriedRow,
     Walk,
     WalkStep,
 )
 from grouper.trace_phrases import (
-    code_text,
     complication_text,
-    number_facts_text,
     passed_over_text,
     row_reason,
     row_title,
     step_text,
 )
 from reference_tables.problems import catalogue
-from reference_tables.rule_ast import CODE_FIELDS
 
 NEAREST_SHOWN = 12
 _DEPTH = {"mdc": 1, "adrg": 2, "drg": 3}
-_DATA_LEVEL_NOTE = {
-    "reference": "方案数据为参考级，非官方原件",
-    "synthetic": "方案为合成数据，仅供演示，不作结算依据",
-    "unverified": "方案未经核验",
-}
 _WALK_END = {
     WalkStep.NOTHING_MATCHED: "没有任何一行成立",
     WalkStep.UNGROUPED: "落入未入组",
@@ -65,19 +56,6 @@ def trace_lines(trace: Trace, *, full: bool = False) -> tuple[Line, ...]:
     if walk is not None and not full:
         lines += _nearest(walk)
     return tuple(lines)
-
-
-def _section(text: str) -> Line:
-    return Line(LineKind.SECTION, 0, text)
-
-
-def heading(case_id: str | None, row: int | None, scheme: SchemeFacts) -> Iterator[Line]:
-    """Which case, under which scheme, and how far the scheme's data can be trusted."""
-    place = f"（第 {row} 行）" if row is not None else ""
-    yield Line(LineKind.TITLE, 0, f"病例 {case_id or '（无病例号）'}{place}")
-    yield Line(LineKind.PLAIN, 0, f"方案 {scheme.name}（{scheme.id}）")
-    if scheme.data_level in _DATA_LEVEL_NOTE:
-        yield Line(LineKind.NOTE, 0, _DATA_LEVEL_NOTE[scheme.data_level])
 
 
 class Grouped(Protocol):
@@ -109,15 +87,10 @@ def _head(trace: Trace) -> Iterator[Line]:
     yield Line(LineKind.ANSWER, 0, f"结果 {group_text(answer)}")
     if answer.severity:
         yield Line(LineKind.PLAIN, 1, f"严重程度 {answer.severity}")
-    kind = catalogue().get(answer.reason)
-    if kind is not None:
-        text = kind.title if kind.arguments else kind.message
-        yield Line(LineKind.FAILED, 1, f"原因 {answer.reason}：{text}")
-        yield Line(LineKind.NOTE, 1, f"处理 {kind.fix}")
+    yield from reason_lines(answer.reason)
 
 
 def _facts(trace: Trace) -> Iterator[Line]:
-    yield _section("病例资料")
     missed = frozenset(
         atom.field
         for walk in trace.walks
@@ -125,34 +98,14 @@ def _facts(trace: Trace) -> Iterator[Line]:
         for atom in (row.atoms[place] for place in row.grounds)
         if isinstance(atom, CompareResult) and atom.step is AtomStep.NUMBER_UNKNOWN
     )
-    case = trace.case
-    numbers = number_facts_text(case.numbers, missed)
-    extra = [
-        f"{CODE_FIELDS[field]} {value}"
-        for field, value in (("LYFS", case.discharge_way), ("KS", case.department))
-        if value
-    ]
-    yield Line(LineKind.PLAIN, 1, "，".join([numbers, *extra] if numbers else extra) or "没有可用的数值")
-    for principal, others, facts in (
-        ("主要诊断", "其他诊断", case.diagnoses),
-        ("主要手术操作", "其他手术操作", case.procedures),
-    ):
-        yield from _codes(principal, others, facts)
-
-
-def _codes(principal: str, others: str, facts: tuple[CodeFact, ...]) -> Iterator[Line]:
-    if not facts or facts[0].place > 0:
-        yield Line(LineKind.PLAIN, 1, f"{principal}：无")
-    for fact in facts:
-        label = f"{others} {fact.place}" if fact.place else principal
-        yield Line(LineKind.MET if fact.uses else LineKind.PLAIN, 1, f"{label}：{code_text(fact)}")
+    yield from fact_lines(trace.case, missed)
 
 
 def _checks(trace: Trace, *, full: bool) -> Iterator[Line]:
     failed = [check for check in trace.checks if not check.passed]
     if not failed and not full:
         return
-    yield _section("输入检查")
+    yield section("输入检查")
     for check in failed:
         yield Line(LineKind.FAILED, 1, f"未通过：{catalogue()[check.code].message}")
     if not failed:
@@ -164,7 +117,7 @@ def _checks(trace: Trace, *, full: bool) -> Iterator[Line]:
 def _path(trace: Trace, walk: Walk | None) -> Iterator[Line]:
     if walk is None:
         return
-    yield _section("判定路径")
+    yield section("判定路径")
     for tried in trace.walks:
         if len(trace.walks) > 1:
             yield Line(LineKind.PLAIN, 1, _trial(tried))
@@ -206,7 +159,7 @@ def _rule(row: TriedRow) -> Line:
 
 
 def _every_row(walk: Walk) -> Iterator[Line]:
-    yield _section(f"逐行判定：{_trial(walk)}")
+    yield section(f"逐行判定：{_trial(walk)}")
     kinds = {RowStep.FAILED: LineKind.FAILED, RowStep.PASSED_OVER: LineKind.PASSED}
     for at, row in enumerate(walk.rows):
         depth = _DEPTH[row.level]
@@ -218,7 +171,7 @@ def _every_row(walk: Walk) -> Iterator[Line]:
 
 
 def _complications(trace: Trace) -> Iterator[Line]:
-    yield _section("并发症与合并症")
+    yield section("并发症与合并症")
     for item in trace.complications:
         kind = LineKind.FAILED if item.excluded else LineKind.MET if item.decided else LineKind.PLAIN
         yield Line(kind, 1, complication_text(item))
@@ -240,7 +193,7 @@ def _nearest(walk: Walk) -> Iterator[Line]:
     rows = nearest_rows(walk)
     if not rows:
         return
-    yield _section("邻近的组为何未入")
+    yield section("邻近的组为何未入")
     for row in rows[:NEAREST_SHOWN]:
         yield Line(LineKind.FAILED, 1, f"{row_title(row)}：{row_reason(row)}")
     if len(rows) > NEAREST_SHOWN:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from grouper.case_text import heading
 from grouper.result import reason_text
 from grouper.text_lines import Line, LineKind, text_of
-from grouper.trace_text import group_text, heading
+from grouper.trace_text import group_text
 from grouper.whatif import Change, Variant, WhatIf
 
 _SECTION: Mapping[Change, str] = {
