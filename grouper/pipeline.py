@@ -18,7 +18,7 @@ from grouper.encode import encode_cases
 from grouper.engine import Grouper, group_cases, grouper_of
 from grouper.intake import CaseBlock, IntakeError, SourceInfo, read_cases
 from grouper.normalize import Edition, normalize_codes
-from grouper.result import Reason
+from grouper.result import MDC, Reason
 from grouper.unknown_codes import UnknownCodes
 from grouper.validate import BatchValidator, SchemeRules, rules_of_pack
 from reference_tables.problems import PROBLEM_SCHEMA, Level, problem_frame, problem_rows
@@ -180,7 +180,9 @@ def _unfit(found: pl.DataFrame, file: str) -> list[pl.DataFrame]:
     """Problems of cases that are no case to group: what the input check refused, or no principal diagnosis."""
     present = set(found["reason"].unique())
     return [
-        problem_rows(found.filter(pl.col("reason") == reason.value), reason.value, file=file, field=column)
+        problem_rows(
+            found.filter(pl.col("reason") == reason.value), reason.value, file=file, field=column, args={"entry": MDC}
+        )
         for reason, column in _UNFIT.items()
         if reason.value in present
     ]

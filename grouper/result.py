@@ -46,6 +46,7 @@ class Reason(StrEnum):
     NO_MDC = "NO_MDC"
     NO_ADRG = "NO_ADRG"
     OPERATION_UNRELATED = "OPERATION_UNRELATED"
+    NO_DIP_GROUP = "NO_DIP_GROUP"
 
 
 RESULT_SCHEMA: dict[str, pl.DataType] = {
@@ -64,6 +65,7 @@ RESULT_SCHEMA: dict[str, pl.DataType] = {
 UNGROUPED_NAME = "未入组"
 AMBIGUOUS_NAME = "歧义组"
 INVALID_NAME = "数据无效"
+MDC = "MDC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,8 @@ def _stated(meta: Mapping[str, str], kind: str, name: str, status: GroupStatus, 
     return Answer(mdc, adrg, drg, name, status, reason)
 
 
-def reason_text(code: str) -> str:
-    """The Chinese text of a reason or of a reading problem; blank for no reason."""
+def reason_text(code: str, entry: str = MDC) -> str:
+    """The Chinese text of a reason or of a reading problem; blank for no reason. `entry`: what a case of the scheme
+    comes into by its principal diagnosis, as the text calls it."""
     kind = catalogue().get(code)
-    return "" if kind is None else kind.message.format_map(dict.fromkeys(kind.arguments, "…"))
+    return "" if kind is None else kind.message.format_map({**dict.fromkeys(kind.arguments, "…"), "entry": entry})

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from grouper.result import reason_text
+
+DIP_ENTRY = "病种"
 SCORE = pl.Decimal(14, 4)
 FACTOR = pl.Decimal(10, 4)
 
@@ -30,3 +33,9 @@ mixed one; `dip` the group's code; `base_score` the group's score (null = the pa
 that apply as DIMENSION:LEVEL joined by `|`, `factor` the correction factor (1 = none), `score` = base_score x factor
 rounded half up to four decimals; `primary_care` the mark 基层病种; `rows_fit` how many core groups of the winner's
 layer the case fits (2 and more: the order of precedence decided; 0: no core group)."""
+
+
+def dip_reason_text(code: str) -> str:
+    """The Chinese text of a reason as it reads for DIP."""
+    return reason_text(code, DIP_ENTRY)
+
