@@ -138,7 +138,8 @@ class DipOracle:
         self.natures = {spelled(row["code"]): int(row["nature"]) for row in read_rows(folder, "nature")}
         self.scores = {row["code"]: Decimal(row["score"]) for row in read_rows(folder, "score")}
         self.primary_care = [
-            (items_of(row["principal_dx"]), alternatives_of(row["px"])) for row in read_rows(folder, "primary_care")
+            (None if row["principal_dx"] == "*" else items_of(row["principal_dx"]), alternatives_of(row["px"]))
+            for row in read_rows(folder, "primary_care")
         ]
         self.pack_codes = frozenset(item.first for item in self._items() if item.whole)
 
@@ -151,7 +152,7 @@ class DipOracle:
         for listed in self.flags.values():
             yield from (item for _, item in listed)
         for items, _ in self.primary_care:
-            yield from items
+            yield from items or ()
         for _, items in self.excluded_px.values():
             yield from items
 
@@ -324,8 +325,8 @@ class DipOracle:
             used_codes="|".join(dict.fromkeys(self._as_in_book(code) for code in used)),
         )
 
-    def _is_primary_care(self, items: tuple[Item, ...], px: tuple[frozenset[str], ...], facts: Facts) -> bool:
-        if not _some_item(items, facts.principal):
+    def _is_primary_care(self, items: tuple[Item, ...] | None, px: tuple[frozenset[str], ...], facts: Facts) -> bool:
+        if items is not None and not _some_item(items, facts.principal):
             return False
         if not px:
             return not facts.effective
@@ -381,4 +382,3 @@ def _rank(layer: Layer, fit: Fit) -> tuple[int, ...]:
     if layer.precedence == "number":
         return by_number
     return -fit.width, -fit.procedures_asked, *by_number
-

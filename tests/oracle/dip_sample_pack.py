@@ -123,4 +123,3 @@ def _mixed() -> Iterator[Row]:
                 "code": f"{scope}-{nature}", "name": f"综合病种 {scope}", "level": "category", "scope": scope,
                 "nature": nature,
             }  # fmt: skip
-

@@ -45,7 +45,7 @@ class Item:
             return False
         if self.mark == "+" and "+" not in code:
             return False
-        if self.mark == "*" and not code.split("+")[0].endswith("*"):
+        if self.mark == "*" and not code.split("+", maxsplit=1)[0].endswith("*"):
             return False
         return code[: len(self.first)] >= self.first and code[: len(self.last)] <= self.last
 
