@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from grouper.result import MDC, reason_text
 from grouper.text_lines import Line, LineKind
 from grouper.trace_model import CaseFacts, CodeFact, SchemeFacts
 from grouper.trace_phrases import code_text, number_facts_text
@@ -31,11 +32,12 @@ def heading(case_id: str | None, row: int | None, scheme: SchemeFacts) -> Iterat
         yield Line(LineKind.NOTE, 0, _DATA_LEVEL_NOTE[scheme.data_level])
 
 
-def reason_lines(reason: str) -> Iterator[Line]:
-    """Why a case has no ordinary group and what to do about it; nothing when there is no reason."""
+def reason_lines(reason: str, entry: str = MDC) -> Iterator[Line]:
+    """Why a case has no ordinary group and what to do about it; nothing when there is no reason. `entry` as in
+    `reason_text`."""
     kind = catalogue().get(reason)
     if kind is not None:
-        text = kind.title if kind.arguments else kind.message
+        text = kind.title if set(kind.arguments) - {"entry"} else reason_text(reason, entry)
         yield Line(LineKind.FAILED, 1, f"原因 {reason}：{text}")
         yield Line(LineKind.NOTE, 1, f"处理 {kind.fix}")
 
