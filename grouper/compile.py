@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from grouper.code_index import CodeIndex
 from grouper.levels import LevelTable, build_levels
 from grouper.set_ids import SetIds
+from grouper.term_tables import context_masks, pack_bits
 from grouper.terms import Condition, Term, derived_atoms, plain, to_terms
 from reference_tables.codes import CodeBooks, load_code_books
 from reference_tables.packs import DrgPack
@@ -32,7 +33,6 @@ from reference_tables.rule_ast import (
 )
 from reference_tables.rule_language import parse_rule
 
-WORD = 64
 KIND_OF_FIELD = {
     **dict.fromkeys(DIAGNOSIS_FIELDS, "dx"),
     **dict.fromkeys(PROCEDURE_FIELDS, "px"),
@@ -132,7 +132,7 @@ def compile_scheme(pack: DrgPack, books: CodeBooks | None = None) -> CompiledSch
             condition for _, term in terms for condition, _ in sorted(term, key=repr) if _alone(condition) is None
         )
     )
-    required, forbidden = _context_masks(terms, conditions)
+    required, forbidden = context_masks([term for _, term in terms], conditions)
     alive: NDArray[np.bool_] = np.logical_and(dx_allows.any(axis=1), px_allows.any(axis=1))
     alive &= ~np.any(required & forbidden, axis=1)
     required, forbidden = required[alive], forbidden[alive]
@@ -143,11 +143,11 @@ def compile_scheme(pack: DrgPack, books: CodeBooks | None = None) -> CompiledSch
         conditions=conditions,
         dx_class=dx.of_id,
         px_class=px.of_id,
-        dx_terms=_pack_bits(dx_allows[alive].T),
-        px_terms=_pack_bits(px_allows[alive].T),
+        dx_terms=pack_bits(dx_allows[alive].T),
+        px_terms=pack_bits(px_allows[alive].T),
         required=required,
         forbidden=forbidden,
-        free=_pack_bits(np.all((required | forbidden) == 0, axis=1)[None, :])[0],
+        free=pack_bits(np.all((required | forbidden) == 0, axis=1)[None, :])[0],
         term_path=np.array([at for at, _ in terms], np.int32)[alive],
         levels=build_levels(pack, indexes["dx"]),
         members=members,
@@ -260,26 +260,3 @@ class _Classes:
                     bits = self.bits[:, self.column[condition]]
                     allowed[at] &= bits if sign else ~bits
         return allowed
-
-
-def _context_masks(
-    terms: list[tuple[int, Term]], conditions: tuple[Condition, ...]
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    bit_of = {condition: at for at, condition in enumerate(conditions)}
-    words = max(1, -(-len(conditions) // WORD))
-    masks = np.zeros((2, len(terms), words), np.uint64)
-    for at, (_, term) in enumerate(terms):
-        for condition, sign in term:
-            bit = bit_of.get(condition)
-            if bit is not None:
-                masks[0 if sign else 1, at, bit // WORD] |= np.uint64(1 << (bit % WORD))
-    return masks[0], masks[1]
-
-
-def _pack_bits(table: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """bool [rows, bits] -> uint64 [rows, words], bit b of a row in word b // 64 at place b % 64."""
-    rows, bits = table.shape
-    padded = np.zeros((rows, -(-max(1, bits) // WORD) * WORD), np.bool_)
-    padded[:, :bits] = table
-    packed = np.packbits(padded, axis=1, bitorder="little")
-    return np.ascontiguousarray(packed).view("<u8").reshape(rows, -1).astype(np.uint64, copy=False)

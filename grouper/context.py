@@ -16,14 +16,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from grouper.compile import KIND_OF_FIELD, WORD, CompiledScheme
+from grouper.compile import KIND_OF_FIELD, CompiledScheme
+from grouper.context_words import or_others, or_table, other_places, runs, set_bit
 from grouper.encode import UNKNOWN_NUMBER, CodeLists, EncodedCases
 from grouper.levels import LEVEL_BIT
+from grouper.term_tables import WORD, Words, bit_mask
 from grouper.terms import Condition, Derived
 from reference_tables.codes import fold
 from reference_tables.rule_ast import LEVEL_SETS, And, Compare, Const, Count, Member, Node, Not, Or
 
-Words = NDArray[np.uint64]
 OPERATIONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
     "=": operator.eq, "!=": operator.ne,
@@ -63,7 +64,7 @@ class _NumberTable:
         self.table = np.zeros((words, len(values) + 1), np.uint64)
         for bit, compare in compares:
             true = OPERATIONS[compare.operator](values, compare.value)
-            self.table[bit // WORD, 1:][true] |= np.uint64(1 << (bit % WORD))
+            self.table[bit // WORD, 1:][true] |= bit_mask(bit)
 
     def places(self, numbers: NDArray[Any]) -> NDArray[np.int64]:
         """The table's column for each number."""
@@ -118,7 +119,7 @@ class ContextPlan:
                 kind = fields[name]
                 inside = self.scheme.membership(kind, member.sets)
                 table = tables.setdefault(kind, np.zeros((self.words, len(inside)), np.uint64))
-                table[bit // WORD, inside] |= np.uint64(1 << (bit % WORD))
+                table[bit // WORD, inside] |= bit_mask(bit)
         return tables
 
     def _level_words(self, bits: list[tuple[int, Condition]]) -> Words:
@@ -128,47 +129,41 @@ class ContextPlan:
         for bit, condition in bits:
             if isinstance(condition, Member) and LEVEL_SETS & set(condition.sets):
                 true = _level_true(condition, place & 3, place >> 2)
-                table[bit // WORD, true] |= np.uint64(1 << (bit % WORD))
+                table[bit // WORD, true] |= bit_mask(bit)
         return table
 
     def of(self, cases: EncodedCases) -> Context:
         """The context of every case of a block."""
         words = np.zeros((self.words, cases.size), np.uint64)
         for name, number_table in self.numbers.items():
-            _or_table(words, number_table.table, number_table.places(cases.numbers[name]))
+            or_table(words, number_table.table, number_table.places(cases.numbers[name]))
         for kind, table in self.principal.items():
-            _or_table(words, table, _lists(cases, kind).principal)
+            or_table(words, table, _lists(cases, kind).principal)
         for kind, table in self.single.items():
-            _or_table(words, table, cases.way if kind == "way" else cases.department)
+            or_table(words, table, cases.way if kind == "way" else cases.department)
         other_levels = self._others(cases, words)
         level_places: NDArray[Any] = other_levels
         if self.principal_levels:
             first = cases.dx.principal
             level_places = other_levels | (self.scheme.levels.of(first, first) << 2)
-        _or_table(words, self.level_words, level_places)
+        or_table(words, self.level_words, level_places)
         for bit, count in self.counts:
             true = OPERATIONS[count.operator](self._different(cases, count), count.value)
-            words[bit // WORD] |= true.astype(np.uint64) << np.uint64(bit % WORD)
+            set_bit(words, bit, true)
         for bit, condition in self.derived:
             true = self._evaluate(condition.node, cases, other_levels)
-            words[bit // WORD] |= true.astype(np.uint64) << np.uint64(bit % WORD)
+            set_bit(words, bit, true)
         return Context(words, other_levels)
 
     def _others(self, cases: EncodedCases, words: Words) -> NDArray[np.uint8]:
         for kind, table in self.others.items():
-            lists = _lists(cases, kind)
-            places = _other_places(lists, self.other_flags[kind])
-            if places.size:
-                rows, starts = _runs(lists.row_of(places))
-                codes = lists.flat[places]
-                for at in range(self.words):
-                    words[at, rows] |= np.bitwise_or.reduceat(table[at].take(codes), starts)
+            or_others(words, table, self.other_flags[kind], _lists(cases, kind))
         levels = np.zeros(cases.size, np.uint8)
-        places = _other_places(cases.dx, self.scheme.levels.listed != 0)
+        places = other_places(cases.dx, self.scheme.levels.listed != 0)
         if places.size:
             row_of = cases.dx.row_of(places)
             found = self.scheme.levels.of(cases.dx.principal[row_of], cases.dx.flat[places])
-            rows, starts = _runs(row_of)
+            rows, starts = runs(row_of)
             levels[rows] = np.bitwise_or.reduceat(found, starts)
         return levels
 
@@ -229,25 +224,6 @@ def _level_true(member: Member, of_others: NDArray[Any], of_principal: NDArray[A
 
 def _lists(cases: EncodedCases, kind: str) -> CodeLists:
     return cases.dx if kind == "dx" else cases.px
-
-
-def _or_table(words: Words, table: Words, places: NDArray[Any]) -> None:
-    for at in range(len(words)):
-        if table[at].any():
-            words[at] |= table[at].take(places)
-
-
-def _other_places(lists: CodeLists, flags: Any) -> NDArray[np.int64]:
-    """Places in `lists.flat` of other codes that carry a flag, ascending."""
-    flagged = flags.take(lists.flat)
-    flagged[lists.principal_positions] = False
-    return np.flatnonzero(flagged)
-
-
-def _runs(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ascending rows with repeats -> the different rows and where each run starts."""
-    starts = np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1]]))
-    return rows[starts], starts
 
 
 def _taking_part(

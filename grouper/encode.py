@@ -77,15 +77,16 @@ def encode_cases(cases: pl.DataFrame, indexes: Mapping[str, CodeIndex], newborn_
     columns = {**NUMBER_COLUMNS, "XSRTZ": WEIGHT_COLUMN[newborn_weight]}
     return EncodedCases(
         size=cases.height,
-        dx=CodeLists(*indexes["dx"].encode_lists(_lists(cases, "diagnoses"))),
-        px=CodeLists(*indexes["px"].encode_lists(_lists(cases, "procedures"))),
+        dx=CodeLists(*indexes["dx"].encode_lists(listed_codes(cases, "diagnoses"))),
+        px=CodeLists(*indexes["px"].encode_lists(listed_codes(cases, "procedures"))),
         way=_single(cases, "discharge_way", indexes["way"]),
         department=_single(cases, "department", indexes["department"]),
-        numbers={name: _number(cases, column, name) for name, column in columns.items()},
+        numbers={name: number_column(cases, column, name) for name, column in columns.items()},
     )
 
 
-def _lists(cases: pl.DataFrame, name: str) -> pl.Series:
+def listed_codes(cases: pl.DataFrame, name: str) -> pl.Series:
+    """The column of code lists, List(String); empty lists when the frame lacks it."""
     if name not in cases.columns:
         return pl.Series(name, [[]] * cases.height, dtype=pl.List(pl.String))
     return cases[name]
@@ -97,7 +98,8 @@ def _single(cases: pl.DataFrame, name: str, index: CodeIndex) -> Ids:
     return index.encode_column(cases[name])
 
 
-def _number(cases: pl.DataFrame, column: str, field: str) -> NDArray[np.int32] | NDArray[np.float64]:
+def number_column(cases: pl.DataFrame, column: str, field: str) -> NDArray[np.int32] | NDArray[np.float64]:
+    """One number column as EncodedCases holds it; unknown for every case when the frame lacks it."""
     if field == "ICUXS":
         if column not in cases.columns:
             return np.full(cases.height, np.nan)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from grouper.compile import CompiledScheme
+from grouper.term_tables import TermTables
 
 NO_PATH = -1
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -114,18 +114,92 @@ class _Answers:
         return True
 
 
-class Kernel:
+class Evaluator:
+    """Answers programs of terms and keeps what it has seen. Safe to share between threads."""
+
+    def __init__(self, terms: TermTables) -> None:
+        self.terms = terms
+        words = terms.words
+        self.programs = _Programs(np.zeros((words, 0), np.uint64), np.zeros(1, np.int64), np.zeros(0, np.int32))
+        self.answers = _Answers(words, 12)
+        self._lock = threading.Lock()
+
+    def answer(self, program: NDArray[np.int32], words: NDArray[np.uint64]) -> NDArray[np.int32]:
+        """The path that each case's program leads to, NO_PATH when none of its terms is true: int32 [cases].
+
+        `program` int32 [cases]; `words`: context, uint64 [W, cases].
+        """
+        reads = self.programs.reads
+        keys = np.empty_like(words)
+        for at in range(len(words)):
+            np.bitwise_and(reads[at].take(program), words[at], out=keys[at])
+        paths, missing = self.answers.find(program, keys)
+        if missing.size:
+            paths[missing] = self._add_answers(program[missing], keys[:, missing])
+        return paths
+
+    def add_programs(self, lengths: NDArray[np.int64], steps: NDArray[np.int32]) -> None:
+        """Append programs: `lengths` int64 [programs] how many terms each has, `steps` int32 their terms in order."""
+        old, terms = self.programs, self.terms
+        owner = np.repeat(np.arange(len(lengths)), lengths)
+        reads = np.zeros((len(lengths), terms.words), np.uint64)
+        np.bitwise_or.at(reads, owner, terms.required[steps] | terms.forbidden[steps])
+        self.programs = _Programs(
+            reads=np.concatenate([old.reads, reads.T], axis=1),
+            start=np.concatenate([old.start, old.start[-1] + np.cumsum(lengths)]),
+            steps=np.concatenate([old.steps, steps]),
+        )
+
+    def _add_answers(self, program: NDArray[np.int32], keys: NDArray[np.uint64]) -> NDArray[np.int32]:
+        """Evaluate combinations not seen before and keep them; returns the path of each row."""
+        rows = np.concatenate([program[None, :].astype(np.uint64), keys]).T
+        flat = np.ascontiguousarray(rows).view([("", np.void, rows.shape[1] * 8)]).ravel()
+        _, first, inverse = np.unique(flat, return_index=True, return_inverse=True)
+        programs, different = program[first], np.ascontiguousarray(keys[:, first])
+        paths = self._evaluate(programs, different)
+        with self._lock:
+            _, missing = self.answers.find(programs, different)  # another thread may have come first
+            if missing.size:
+                self.answers = self.answers.grown(programs[missing], different[:, missing], paths[missing])
+        return paths[inverse.ravel()]
+
+    def _evaluate(self, program: NDArray[np.int32], keys: NDArray[np.uint64]) -> NDArray[np.int32]:
+        """The first term of each program that its context meets, step by step over all rows at once."""
+        table = self.programs
+        paths = np.full(len(program), NO_PATH, np.int32)
+        at, end = table.start[program], table.start[program + 1]
+        rows = np.flatnonzero(at < end)
+        at, end = at[rows], end[rows]
+        while rows.size:
+            term = table.steps[at]
+            met = self.meets(term, keys, rows)
+            paths[rows[met]] = self.terms.term_path[term[met]]
+            going = ~met
+            going[going] = at[going] + 1 < end[going]
+            rows, at, end = rows[going], at[going] + 1, end[going]
+        return paths
+
+    def meets(self, term: NDArray[np.int32], keys: NDArray[np.uint64], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether the context of each row meets its term: bool [rows]."""
+        terms = self.terms
+        met = np.ones(len(rows), np.bool_)
+        for word in range(terms.words):
+            context = keys[word, rows]
+            required = terms.required[term, word]
+            met &= (context & required) == required
+            met &= (context & terms.forbidden[term, word]) == 0
+        return met
+
+
+class Kernel(Evaluator):
     """Finds the path of each case for one compiled scheme; safe to share between threads."""
 
-    def __init__(self, scheme: CompiledScheme) -> None:
-        self.scheme = scheme
-        self.dx_classes, self.px_classes = len(scheme.dx_terms), len(scheme.px_terms)
+    def __init__(self, terms: TermTables) -> None:
+        super().__init__(terms)
+        self.dx_classes, self.px_classes = len(terms.dx_terms), len(terms.px_terms)
         # program + 1 of every pair of classes, 0 = not seen yet; untouched pages cost no memory.
         self.pairs = np.zeros(self.dx_classes * self.px_classes, np.int32)
-        self.programs = _Programs(np.zeros((scheme.words, 0), np.uint64), np.zeros(1, np.int64), np.zeros(0, np.int32))
-        self.answers = _Answers(scheme.words, 12)
         self._known: dict[bytes, int] = {}
-        self._lock = threading.Lock()
 
     def paths(
         self,
@@ -145,27 +219,24 @@ class Kernel:
         program -= 1
         new = np.flatnonzero(program < 0)
         if new.size:
-            self._add_programs(np.unique(pair[new]))
+            self._add_pairs(np.unique(pair[new]))
             program[new] = self.pairs[pair[new]] - 1
-        reads = self.programs.reads
-        keys = np.empty_like(words)
-        for at in range(len(words)):
-            np.bitwise_and(reads[at].take(program), words[at], out=keys[at])
-        paths, missing = self.answers.find(program, keys)
-        if missing.size:
-            paths[missing] = self._add_answers(program[missing], keys[:, missing])
-        return paths
+        return self.answer(program, words)
 
-    def _add_programs(self, pairs: NDArray[np.int64]) -> None:
-        scheme = self.scheme
+    def _add_pairs(self, pairs: NDArray[np.int64]) -> None:
+        terms = self.terms
         for block in np.array_split(pairs, -(-len(pairs) // 16384)):
-            allowed = scheme.dx_terms[block // self.px_classes] & scheme.px_terms[block % self.px_classes]
-            _cut_after_first(allowed, scheme.free)
+            allowed = terms.dx_terms[block // self.px_classes] & terms.px_terms[block % self.px_classes]
+            self._cut(allowed)
             rows = np.ascontiguousarray(allowed).view([("", np.void, allowed.shape[1] * 8)]).ravel()
             _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
             with self._lock:
                 numbers = np.array(self._intern(allowed[first]), np.int32)
                 self.pairs[block] = numbers[inverse.ravel()] + 1
+
+    def _cut(self, allowed: NDArray[np.uint64]) -> None:
+        """Clear, in each row of term bits, the terms that no case can come to. In place."""
+        _cut_after_first(allowed, self.terms.free)
 
     def _intern(self, rows: NDArray[np.uint64]) -> list[int]:
         """Numbers of these programs, adding those not known; one row of term bits each."""
@@ -178,52 +249,10 @@ class Kernel:
                 fresh.append(row)
             numbers.append(self._known[key])
         if fresh:
-            old, scheme = self.programs, self.scheme
             bits = np.unpackbits(np.array(fresh).view(np.uint8), axis=1, bitorder="little")
             owner, term = np.nonzero(bits)
-            lengths = np.bincount(owner, minlength=len(fresh))
-            reads = np.zeros((len(fresh), scheme.words), np.uint64)
-            np.bitwise_or.at(reads, owner, scheme.required[term] | scheme.forbidden[term])
-            self.programs = _Programs(
-                reads=np.concatenate([old.reads, reads.T], axis=1),
-                start=np.concatenate([old.start, old.start[-1] + np.cumsum(lengths)]),
-                steps=np.concatenate([old.steps, term.astype(np.int32)]),
-            )
+            self.add_programs(np.bincount(owner, minlength=len(fresh)), term.astype(np.int32))
         return numbers
-
-    def _add_answers(self, program: NDArray[np.int32], keys: NDArray[np.uint64]) -> NDArray[np.int32]:
-        """Evaluate combinations not seen before and keep them; returns the path of each row."""
-        rows = np.concatenate([program[None, :].astype(np.uint64), keys]).T
-        flat = np.ascontiguousarray(rows).view([("", np.void, rows.shape[1] * 8)]).ravel()
-        _, first, inverse = np.unique(flat, return_index=True, return_inverse=True)
-        programs, different = program[first], np.ascontiguousarray(keys[:, first])
-        paths = self._evaluate(programs, different)
-        with self._lock:
-            _, missing = self.answers.find(programs, different)  # another thread may have come first
-            if missing.size:
-                self.answers = self.answers.grown(programs[missing], different[:, missing], paths[missing])
-        return paths[inverse.ravel()]
-
-    def _evaluate(self, program: NDArray[np.int32], keys: NDArray[np.uint64]) -> NDArray[np.int32]:
-        """The first term of each program that its context meets, step by step over all rows at once."""
-        scheme, table = self.scheme, self.programs
-        paths = np.full(len(program), NO_PATH, np.int32)
-        at, end = table.start[program], table.start[program + 1]
-        rows = np.flatnonzero(at < end)
-        at, end = at[rows], end[rows]
-        while rows.size:
-            term = table.steps[at]
-            met = np.ones(len(rows), np.bool_)
-            for word in range(scheme.words):
-                context = keys[word, rows]
-                required = scheme.required[term, word]
-                met &= (context & required) == required
-                met &= (context & scheme.forbidden[term, word]) == 0
-            paths[rows[met]] = scheme.term_path[term[met]]
-            going = ~met
-            going[going] = at[going] + 1 < end[going]
-            rows, at, end = rows[going], at[going] + 1, end[going]
-        return paths
 
 
 def _cut_after_first(allowed: NDArray[np.uint64], free: NDArray[np.uint64]) -> None:

@@ -70,8 +70,7 @@ class UsedCodes:
             self._principal("ZYSS", cases.px, safe, grouped),
             self._others("QTSS", cases, safe, grouped),
         ]
-        frame = pl.DataFrame({str(at): part for at, part in enumerate(parts)})
-        return frame.select(pl.concat_str(pl.all(), separator="|", ignore_nulls=True).alias("used_codes")).to_series()
+        return joined_parts(parts)
 
     def _spelling(self, field: str) -> pl.Series:
         return self.scheme.indexes[KIND_OF_FIELD[field]].spelling
@@ -99,12 +98,23 @@ class UsedCodes:
             principal = cases.dx.principal[rows]
             used |= (self.scheme.levels.of(principal, ids) & levels[rows]) != 0
         rows, ids = rows[used], ids[used]
-        joined = (
-            pl.DataFrame({"row": rows, "code": self._spelling(field).gather(pl.Series(ids))})
-            .group_by("row", maintain_order=True)
-            .agg(pl.col("code").str.join("|"))
-        )
-        pool = pl.concat([pl.Series("code", [None], dtype=pl.String), joined["code"]])
-        at = np.zeros(cases.size, np.uint32)
-        at[joined["row"].to_numpy()] = np.arange(1, joined.height + 1, dtype=np.uint32)
-        return pool.gather(pl.Series(at))
+        return joined_by_case(rows, self._spelling(field).gather(pl.Series(ids)), cases.size)
+
+
+def joined_by_case(rows: NDArray[np.int64], codes: pl.Series, size: int) -> pl.Series:
+    """The codes of each of `size` cases joined by `|`, null without any; `rows`: the case of each code, ascending."""
+    joined = (
+        pl.DataFrame({"row": rows, "code": codes})
+        .group_by("row", maintain_order=True)
+        .agg(pl.col("code").str.join("|"))
+    )
+    pool = pl.concat([pl.Series("code", [None], dtype=pl.String), joined["code"]])
+    at = np.zeros(size, np.uint32)
+    at[joined["row"].to_numpy()] = np.arange(1, joined.height + 1, dtype=np.uint32)
+    return pool.gather(pl.Series(at))
+
+
+def joined_parts(parts: list[pl.Series]) -> pl.Series:
+    """Several columns of used codes joined by `|` case by case, nulls left out."""
+    frame = pl.DataFrame({str(at): part for at, part in enumerate(parts)})
+    return frame.select(pl.concat_str(pl.all(), separator="|", ignore_nulls=True).alias("used_codes")).to_series()
