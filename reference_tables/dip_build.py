@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
+from reference_tables.auxiliary_checks import check_auxiliary
 from reference_tables.dip_pack import DipPack, dip_checksum, dip_schema
 from reference_tables.manifest import Manifest
 from reference_tables.pack_build import PackIdentity
@@ -30,7 +31,7 @@ def build_dip_pack(
     warnings included, when any of them is an error.
     """
     frames = {name: _complete(name, tables.get(name)) for name in dip_schema().tables}
-    problems = list(earlier)
+    problems = [*earlier, *check_auxiliary(frames)]
     if any(problem.level is Level.ERROR for problem in problems):
         raise TablesRefused(identity.name or identity.id, problems)
     meta = {key: value for key, value in frames["meta"].select("key", "value").iter_rows() if value}
