@@ -15,7 +15,9 @@ from tests.oracle.dip_pack_folder import DipText, Row, layer
 from tests.oracle.dip_tables import read_book
 
 SAMPLE = Path(__file__).resolve().parents[1] / "golden" / "dip_3_0_sample.csv"
-LAYERS = {"先期": "XQ", "并项": "BX", "诊断辅助细分": "FZ", "基础": "JC"}
+LAYERS = {
+    "pre": "XQ", "newborn": "XQ", "merged": "BX", "burn": "FZ", "tumour": "FZ", "tuberculosis": "FZ", "base": "JC",
+}  # fmt: skip
 PX_RULES = {"按保守治疗入组": "conservative", "不可作为主要手术操作": "not_principal"}
 ENDOSCOPY = "A00-A09|C15-C26|D01|D12|D13|D37|I85|K20-K93"
 NATURES = ("1", "2", "3", "4")
@@ -38,7 +40,7 @@ RESISTANT = "耐药"
 
 
 def sample_rows() -> list[dict[str, str]]:
-    """The rows of the sample as published."""
+    """The rows of the sample."""
     with SAMPLE.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -58,13 +60,13 @@ def sample_pack() -> DipText:
             "excluded_dx": [
                 {"code": row["principal_dx"], "name": row["principal_dx"]}
                 for row in rows
-                if row["level"] == "不纳入诊断"
+                if row["sheet"] == "excluded_dx"
             ],
             "excluded_px": list(_excluded_px(rows)),
             "primary_care": [
-                {"number": row["seq"], "principal_dx": row["principal_dx"], "px": row["principal_px"]}
+                {"number": row["number"], "principal_dx": row["principal_dx"], "px": row["px"]}
                 for row in rows
-                if row["level"] == "基层病种"
+                if row["sheet"] == "primary_care"
             ],
         },
     )
@@ -72,23 +74,24 @@ def sample_pack() -> DipText:
 
 def _core(rows: list[dict[str, str]]) -> Iterator[Row]:
     for row in rows:
-        if row["level"] not in LAYERS:
+        if row["sheet"] not in LAYERS:
             continue
+        layer_code = LAYERS[row["sheet"]]
         made: dict[str, str | int] = {
-            "code": row["seq"],
-            "layer": LAYERS[row["level"]],
-            "number": row["seq"].split("-")[1],
+            "code": f"{layer_code}-{row['number']}",
+            "layer": layer_code,
+            "number": row["number"],
             "principal_dx": row["principal_dx"] or "*",
             "other_dx": row["other_dx"],
-            "px": row["principal_px"],
+            "px": row["px"],
             "related_px": row["related_px"],
         }
-        if "耐药:" in row["burn_degree_or_resistance"]:
-            made["flag"] = RESISTANT if row["burn_degree_or_resistance"] == "耐药:是" else f"!{RESISTANT}"
-        if "不限定主要手术操作" in row["note"]:
+        if row["resistant"]:
+            made["flag"] = RESISTANT if row["resistant"] == "是" else f"!{RESISTANT}"
+        if row["remark"] == "不限定主要手术操作":
             made["px_mode"] = "anywhere"
-        if "天" in row["area_or_age_weight"]:
-            below, lightest, heaviest = re.findall(r"[0-9]+", row["area_or_age_weight"])
+        if row["age_days"]:
+            below, lightest, heaviest = re.findall(r"[0-9]+", row["age_days"] + " " + row["birth_weight_g"])
             made |= {"principal_dx": "*", "any_dx": row["principal_dx"], "px_mode": "any"}
             made |= {"age_days": f"0-{int(below) - 1}", "birth_weight_g": f"{lightest}-{heaviest}"}
         yield made
@@ -104,8 +107,8 @@ def _worked(row: tuple[str, str, str, str]) -> Row:
 
 def _excluded_px(rows: list[dict[str, str]]) -> Iterator[Row]:
     for row in rows:
-        if row["level"] == "不纳入手术":
-            yield {"code": row["principal_px"], "name": row["principal_px"], "rule": PX_RULES[row["note"]]}
+        if row["sheet"] == "excluded_px":
+            yield {"code": row["px"], "name": row["px"], "rule": PX_RULES[row["remark"]]}
     for code, rule in EXCLUDED_BY_WORKED_CASES:
         yield {"code": code, "name": code, "rule": rule}
     for code in ENDOSCOPIC:
