@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from reference_tables.drg_pack import GROUP_TABLES, PARENT, pack_schema
-from reference_tables.importers.sheets import CLEANERS, Workbook, find_header, folded_text, row_texts
+from reference_tables.importers.sheets import CLEANERS, Workbook, find_header, folded_text, row_texts, seems
 from reference_tables.problems import Level, Problem, TablesRefused
 from reference_tables.table_checks import Tables
 from reference_tables.table_files import LINE
@@ -203,22 +203,11 @@ def _sheets(workbook: Workbook) -> dict[str, str]:
     listed = "、".join(workbook.sheets)
     wanted = [entry["names"][0] for entry in layout()["sheets"].values()]
     if len(found) < layout()["sheets_to_recognise"]:
-        args = {"what": _seems(workbook), "sheets": listed, "wanted": "、".join(wanted)}
+        what = seems(workbook, layout()["seems"], layout()["header_within_rows"])
+        args = {"what": what, "sheets": listed, "wanted": "、".join(wanted)}
         raise TablesRefused(workbook.name, [Problem("TB81", args, file=workbook.name)])
     missing = [entry["names"][0] for name, entry in layout()["sheets"].items() if name not in found]
     if missing:
         problems = [Problem("TB82", {"sheet": name, "sheets": listed}, file=workbook.name) for name in missing]
         raise TablesRefused(workbook.name, problems)
     return found
-
-
-def _seems(workbook: Workbook) -> str:
-    texts = list(workbook.sheets)
-    for sheet in workbook.sheets:
-        frame = workbook.rows(sheet, layout()["header_within_rows"])
-        texts += [text for line in frame.get_column(LINE) for text in row_texts(frame, line)]
-    for entry in layout()["seems"]:
-        pattern = "|".join(entry["patterns"])
-        if any(re.search(pattern, text, re.IGNORECASE) for text in texts):
-            return str(entry["what"])
-    return "其他工作簿"

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import fastexcel
 import polars as pl
@@ -117,3 +118,17 @@ def row_texts(frame: pl.DataFrame, line: int) -> list[str]:
     """The filled cells of one row, as a person reads them."""
     row = frame.filter(pl.col(LINE) == line).drop(LINE)
     return [re.sub(r"\s+", " ", cell).strip() for cell in (row.row(0) if row.height else ()) if cell]
+
+
+def seems(workbook: Workbook, known: Sequence[Mapping[str, Any]], within: int) -> str:
+    """What a workbook is, by its sheet names and the first `within` rows: the `what` of the first entry of `known`
+    of which any of the `patterns` is found."""
+    texts = list(workbook.sheets)
+    for sheet in workbook.sheets:
+        frame = workbook.rows(sheet, within)
+        texts += [text for line in frame.get_column(LINE) for text in row_texts(frame, line)]
+    for entry in known:
+        pattern = "|".join(entry["patterns"])
+        if any(re.search(pattern, text, re.IGNORECASE) for text in texts):
+            return str(entry["what"])
+    return "其他工作簿"
