@@ -7,13 +7,20 @@ from collections.abc import Iterable, Mapping
 import polars as pl
 
 from reference_tables.auxiliary_checks import check_auxiliary
+from reference_tables.dip_cell_checks import check_cells
+from reference_tables.dip_checks import check_tables
+from reference_tables.dip_code_checks import check_codes
+from reference_tables.dip_examples import read_fit_rules
+from reference_tables.dip_mixed_checks import check_mixed
 from reference_tables.dip_pack import DipPack, dip_checksum, dip_schema
+from reference_tables.dip_reach import check_reach
+from reference_tables.dip_tables import PLACE, DipTables, in_order, readable_rows, spelt
+from reference_tables.dip_ties import check_ties
 from reference_tables.manifest import Manifest
 from reference_tables.pack_build import PackIdentity
 from reference_tables.problems import Level, Problem, TablesRefused
 from reference_tables.table_files import LINE
 
-PLACE = "place"
 _ONCE = ("excluded_dx", "excluded_px")
 
 
@@ -30,12 +37,19 @@ def build_dip_pack(
     that is its file. `earlier`: problems met while reading the files. Raises TablesRefused with all problems,
     warnings included, when any of them is an error.
     """
-    frames = {name: _complete(name, tables.get(name)) for name in dip_schema().tables}
-    problems = [*earlier, *check_auxiliary(frames)]
+    problems = list(earlier)
+    checked = DipTables(
+        {name: _complete(name, tables.get(name)) for name in dip_schema().tables}, _unread(tables, problems)
+    )
+    problems += check_cells(checked) + check_mixed(checked) + check_tables(checked)
+    problems += check_auxiliary(checked.frames)
+    meta = {key: value for _, _, key, value in checked.each("meta", "key", "value")}
+    rows = readable_rows(checked)
+    rules = read_fit_rules(checked, ends=meta.get("conservative", dip_schema().meta["conservative"].default) == "case")
+    problems += check_ties(rows, rules) + check_reach(rows, rules) + check_codes(checked)
     if any(problem.level is Level.ERROR for problem in problems):
         raise TablesRefused(identity.name or identity.id, problems)
-    meta = {key: value for key, value in frames["meta"].select("key", "value").iter_rows() if value}
-    kept = {name: _sorted(name, frames) for name in frames if name != "meta"}
+    kept = {name: _sorted(name, checked.frames) for name in checked.frames if name != "meta"}
     return DipPack(
         id=identity.id,
         version=identity.version,
@@ -47,6 +61,13 @@ def build_dip_pack(
         problems=tuple(problems),
         newborn_weight=identity.newborn_weight or "birth",
     )
+
+
+def _unread(tables: Mapping[str, pl.DataFrame], earlier: Iterable[Problem]) -> frozenset[str]:
+    """The tables that are not there because their file could not be read."""
+    refused = {problem.file for problem in earlier if problem.level is Level.ERROR}
+    kinds = dip_schema().tables.values()
+    return frozenset(kind.name for kind in kinds if kind.name not in tables and kind.file in refused)
 
 
 def _complete(name: str, frame: pl.DataFrame | None) -> pl.DataFrame:
@@ -67,10 +88,7 @@ def _sorted(name: str, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     if name == "layer":
         return frame.sort(pl.col("order").cast(pl.Int32), LINE, maintain_order=True)
     if name == "core":
-        rank = frames["layer"].select(pl.col("code").alias("layer"), pl.col("order").cast(pl.Int32).alias("rank"))
-        ranked = frame.join(rank, on="layer", how="left", maintain_order="left")
-        return ranked.sort("rank", pl.col("number").cast(pl.Int32), LINE, maintain_order=True).drop("rank")
+        return in_order(frame, _sorted("layer", frames)["code"].to_list())
     if name in _ONCE:
-        spelt = pl.col("code").str.strip_chars().str.to_uppercase()
-        return frame.filter(spelt.is_first_distinct())
+        return frame.filter(spelt().is_first_distinct())
     return frame

@@ -21,7 +21,7 @@ _BEGINNING = re.compile(r"[A-Z][0-9]{2}")
 _PREFIX = re.compile(r"([A-Z][0-9]{2})(?:\.([0-9A-Z]))?([+*]?)")
 _FULL = re.compile(r"[A-Z][0-9A-Z.+*]{4,}")
 _PROCEDURE = re.compile(r"[0-9]{2}\.[0-9A-Z]{1,12}")
-_RANGE = re.compile(r"([0-9]*)-([0-9]*)")
+_RANGE = re.compile(r"([0-9]{0,9})-([0-9]{0,9})")
 _CATEGORY = 3
 
 

@@ -30,12 +30,36 @@ class MetaKey:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberForm:
+    """A number as text: at most `digits` before and `decimals` after the point; `zero` and `empty` allowed or not."""
+
+    digits: int
+    decimals: int
+    zero: bool
+    empty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRules:
+    """What the cells of columns must be, by table and column: `needed` filled, `orders` whole numbers, `words` of
+    a kind, `cells` of the cell language ("any" = diagnosis that may be `*`), `numbers` of a form."""
+
+    needed: Mapping[str, tuple[str, ...]]
+    orders: Mapping[str, tuple[str, ...]]
+    words: Mapping[str, Mapping[str, str]]
+    cells: Mapping[str, Mapping[str, str]]
+    numbers: Mapping[str, Mapping[str, NumberForm]]
+
+
+@dataclass(frozen=True, slots=True)
 class DipSchema:
-    """`tables` by name in writing order; `words`: kind of word -> those allowed; `natures`: number -> Chinese label;
-    `nature_of_category`: category of the procedure book -> nature; `meta`: keys of meta.csv."""
+    """`tables` by name in writing order; `words`: kind of word -> those allowed; `columns`: what cells must be;
+    `natures`: number -> Chinese label; `nature_of_category`: category of the procedure book -> nature; `meta`: keys
+    of meta.csv."""
 
     tables: Mapping[str, TableKind]
     words: Mapping[str, tuple[str, ...]]
+    columns: ColumnRules
     natures: Mapping[int, str]
     nature_of_category: Mapping[str, int]
     meta: Mapping[str, MetaKey]
@@ -49,10 +73,27 @@ def dip_schema() -> DipSchema:
     natures = {int(number): body for number, body in data["natures"].items()}
     return DipSchema(
         tables={name: TableKind(name, body["columns"], body["required"]) for name, body in data["tables"].items()},
-        words={name: tuple(words) for name, words in data["words"].items()},
+        words={
+            **{name: tuple(words) for name, words in data["words"].items()},
+            "nature": tuple(str(number) for number in natures),
+        },
+        columns=_column_rules(data["columns"]),
         natures={number: body["label"] for number, body in natures.items()},
         nature_of_category={name: number for number, body in natures.items() for name in body["categories"]},
         meta={key: MetaKey(tuple(body["values"]), body["default"]) for key, body in data["meta"].items()},
+    )
+
+
+def _column_rules(data: Mapping[str, Any]) -> ColumnRules:
+    return ColumnRules(
+        needed={table: tuple(columns) for table, columns in data["needed"].items()},
+        orders={table: tuple(columns) for table, columns in data["orders"].items()},
+        words=data["words"],
+        cells=data["cells"],
+        numbers={
+            table: {column: NumberForm(**form) for column, form in columns.items()}
+            for table, columns in data["numbers"].items()
+        },
     )
 
 
