@@ -8,10 +8,11 @@ from datetime import date, timedelta
 from fractions import Fraction
 from itertools import combinations
 
+from reference_tables.policy_bands import BasicRule
 from reference_tables.policy_file import Header
 from reference_tables.policy_schema import METHODS, Parameter, policy_schema
 from reference_tables.policy_settings import Setting, scope_text, together
-from reference_tables.policy_values import BasicRule, decimal_shown, shown
+from reference_tables.policy_values import decimal_shown, shown
 from reference_tables.problems import Problem
 
 

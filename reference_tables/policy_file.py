@@ -68,18 +68,9 @@ class Header:
 
 Answer = tuple[Header | None, list[Setting], list[Problem]]
 _TEXTS = ("id", "name", "region", "method", "data_level", "statement")
-_HEAD = {
-    *_TEXTS,
-    "scheme",
-    "weights",
-    "insurances",
-    "tiers",
-    "effective_from",
-    "effective_until",
-    "sources",
-    "lists",
-    "set",
-}
+_WORDS = ("insurances", "tiers")
+_DATES = ("effective_from", "effective_until")
+_HEAD = {*_TEXTS, *_WORDS, *_DATES, "scheme", "weights", "sources", "lists", "set"}
 _SET = {"key", "value", "for", "from", "until", "source", "article", "confidence", "suspect", "note"}
 _SOURCE = ("title", "publisher", "number", "article", "date")
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
@@ -222,8 +213,8 @@ class _Reading:
     def _lists(self) -> dict[str, tuple[str, ...]]:
         lists = {}
         for name, body in self._tables("lists").items():
-            codes = body.get("codes")
-            good = isinstance(codes, list) and all(isinstance(code, str) and code for code in codes)
+            codes: list[str] = body["codes"] if isinstance(body.get("codes"), list) else []
+            good = bool(codes) and all(isinstance(code, str) and code for code in codes)
             if set(body) != {"codes"} or not good:
                 self.head_fault("应只有 codes = [病组编码, …]", "lists", name)
                 codes = []
@@ -303,7 +294,7 @@ class _Reading:
 
     def _scope(self, at: int, block: Mapping[str, Any], parameter: Parameter) -> dict[str, str]:
         raw = block.get("for", {})
-        if not isinstance(raw, dict) or not raw and "for" in block:
+        if not isinstance(raw, dict) or (not raw and "for" in block):
             self._set_fault(at, "for", '应写成 { insurance = "职工", tier = "三级" }')
             return {}
         allowed = "、".join(parameter.scope) or "无（全区一个值）"

@@ -66,7 +66,9 @@ class TomlLines:
         return self.text.count("\n", 0, offset) + 1
 
     def _walk(self) -> None:
-        text, at, table, dropped = self.text, 0, (), None
+        text, at = self.text, 0
+        table: Path = ()
+        dropped: Twice | None = None
         while at < len(text):
             blank = _BLANK.match(text, at)
             if blank:

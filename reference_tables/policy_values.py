@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
+from reference_tables.policy_bands import (
+    BasicRule,
+    FormulaBand,
+    LimitBand,
+    ScoreBand,
+    Segment,
+    ShareBand,
+)
 from reference_tables.policy_schema import Parameter, policy_schema
 
 Fault = tuple[str, dict[str, str | int]]
@@ -26,64 +34,6 @@ class FloatText(str):
     """A TOML float, kept as the text it was written as."""
 
     __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LimitBand:
-    """The limit for weights up to and including `up_to` (None: all above)."""
-
-    up_to: Fraction | None
-    limit: Fraction
-
-
-@dataclass(frozen=True, slots=True)
-class ShareBand:
-    """The share of the slice from `start` to `end` (None: without end), both as parts of the entitlement."""
-
-    start: Fraction
-    end: Fraction | None
-    share: Fraction
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreBand:
-    """The value from score `start` up to the next band; None = nothing is given."""
-
-    start: Fraction
-    value: Fraction | None
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """The price in yuan of each day up to and including `up_to` (None: all further days)."""
-
-    up_to: int | None
-    price: Fraction
-
-
-@dataclass(frozen=True, slots=True)
-class BasicRule:
-    """What basic groups are priced by: `kind` as in the schema, the tier or value it names, and the tiers it holds
-    for (`only` empty: all)."""
-
-    kind: str
-    tier: str
-    value: Fraction | None
-    only: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FormulaBand:
-    """A band of the multiple up to `up_to` (itself in it when `inclusive`; None: all above), what it is called, the
-    kind of case (normal, low, high, extreme), its formula and that one's value; `age_factor`: does it apply here."""
-
-    up_to: Fraction | None
-    inclusive: bool
-    name: str
-    kind: str
-    formula: str
-    value: Fraction | None
-    age_factor: bool
 
 
 class Reader:
@@ -186,7 +136,7 @@ def _ascending(reader: Reader, ends: Sequence[Fraction | int | None], what: str)
     if any(end is None for end in inner):
         reader.bands(f"只有末段可以不写{what}")
         return
-    for before, after in zip(inner, inner[1:], strict=False):
+    for before, after in pairwise(inner):
         if before is not None and after is not None and after <= before:
             reader.bands(f"{what} {shown(after)} 应大于前一段的 {shown(before)}")
 
@@ -282,7 +232,7 @@ def _score_bands(reader: Reader, raw: object) -> tuple[ScoreBand, ...]:
         )
         for item in reader.tables(raw, {"from", "value"}, set())
     ]
-    for before, after in zip(bands, bands[1:], strict=False):
+    for before, after in pairwise(bands):
         if after.start >= before.start:
             reader.bands(f"from {shown(after.start)} 应小于前一段的 {shown(before.start)}")
     if bands and bands[-1].start != 0:
