@@ -10,6 +10,7 @@ from pathlib import Path
 from reference_tables.dip_build import build_dip_pack
 from reference_tables.dip_pack import DipPack, Pack, dip_schema
 from reference_tables.drg_pack import DrgPack, TableKind, pack_schema
+from reference_tables.importers.dip_workbook import is_dip_workbook, read_dip_workbook
 from reference_tables.importers.drg_workbook import read_workbook
 from reference_tables.manifest import DIP, MANIFEST, FileEntry, Manifest, read_manifest, verify_files
 from reference_tables.pack_build import PackIdentity, build_pack
@@ -94,7 +95,7 @@ def _built_in(name: str) -> Pack:
 
 
 def find_pack(name_or_path: str | Path) -> Pack:
-    """A pack by the id of a built-in one, by folder, or by official workbook (.xlsx).
+    """A pack by the id of a built-in one, by folder, or by official workbook (.xlsx): DIP by its sheets, else DRG.
 
     Raises TablesRefused: TB01 when there is no such pack, otherwise whatever the pack itself shows.
     """
@@ -105,7 +106,7 @@ def find_pack(name_or_path: str | Path) -> Pack:
     if path.is_dir():
         return read_pack(path)
     if path.is_file():
-        return read_workbook(path)
+        return read_dip_workbook(path) if is_dip_workbook(path) else read_workbook(path)
     raise TablesRefused(text, [_not_found(text)])
 
 

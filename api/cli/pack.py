@@ -10,12 +10,13 @@ import typer
 from api.cli import pack_text
 from api.cli.console import Exit, fail, print_json, print_problems
 from reference_tables.drg_pack import DrgPack
+from reference_tables.importers.dip_workbook import is_dip_workbook, read_dip_workbook
 from reference_tables.importers.drg_workbook import read_workbook
 from reference_tables.manifest import read_manifest
 from reference_tables.pack_diff import diff_packs
 from reference_tables.pack_show import check_pack, show_code
 from reference_tables.pack_writer import write_pack
-from reference_tables.packs import built_in_packs
+from reference_tables.packs import Pack, built_in_packs
 from reference_tables.problems import TablesRefused
 from reference_tables.weights import weight_tables
 
@@ -107,15 +108,25 @@ def diff(
 
 @app.command("import")
 def import_(
-    workbook: Annotated[Path, typer.Argument(help="官方配置信息工作簿", metavar="FILE.xlsx")],
+    workbook: Annotated[
+        Path, typer.Argument(help="官方工作簿：DRG 分组方案配置信息，或 DIP 分组方案", metavar="FILE.xlsx")
+    ],
     folder: Annotated[Path, typer.Argument(help="写入的文件夹，须为空或不存在", metavar="DIR")],
+    mixed: Annotated[
+        Path | None,
+        typer.Option("--mixed", help="DIP：综合病种字典，代替按编码表推出的综合病种", metavar="FILE.xlsx|.csv"),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """把官方工作簿转成方案文件夹（CSV 与说明文件），同一工作簿得到逐字节相同的结果。"""
-    if not workbook.is_file():
-        fail(f"没有文件 {workbook}", Exit.USAGE)
+    for path in (workbook, mixed):
+        if path is not None and not path.is_file():
+            fail(f"没有文件 {path}", Exit.USAGE)
+    dip = is_dip_workbook(workbook)
+    if mixed is not None and not dip:
+        fail("--mixed 只用于 DIP 分组方案工作簿", Exit.USAGE)
     try:
-        pack = read_workbook(workbook)
+        pack: Pack = read_dip_workbook(workbook, mixed) if dip else read_workbook(workbook)
         write_pack(pack, folder)
     except TablesRefused as error:
         print_problems(error.problems)

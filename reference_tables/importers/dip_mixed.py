@@ -31,23 +31,17 @@ _TYPICAL = (".x00", ".900", ".000")  # the codes of a category that name it best
 def derived_mixed() -> pl.DataFrame:
     """Mixed groups for every category of the diagnosis code book, columns of the table `mixed` and `line` (0).
 
-    A category with dagger codes and others is there twice (A17+ and A17), one that only follows a dagger (G01 of
-    A17.000+G01*) as G01*. Names come from the codes of the category.
+    A category with dagger codes and others is there twice (A17+ and A17). Names come from the codes of the category.
     """
     book = load_code_books().diagnosis.frame
     names: dict[str, str] = {}
-    asterisks: set[str] = set()
     best: dict[str, int] = {}
     for code, name in book.select("code", "name").iter_rows():
-        first, _, second = code.partition("+")
+        first = code.partition("+")[0]
         spelt = category_of(code) + mark_of(code)
         rank = next((at for at, ending in enumerate(_TYPICAL) if first.endswith(ending)), len(_TYPICAL))
         if rank < best.get(spelt, len(_TYPICAL) + 1):
             best[spelt], names[spelt] = rank, name
-        if second:
-            asterisks.add(category_of(second))
-    categories = {category_of(spelt) for spelt in names}
-    names |= {f"{category}*": f"{category}*" for category in asterisks - categories}
     rows = [
         (f"{spelt}-{nature}", f"{names[spelt]}（{label}）", spelt, nature)
         for spelt in sorted(names)
