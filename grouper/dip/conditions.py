@@ -99,6 +99,8 @@ class DiagnosisCell:
 
     def __init__(self, items: tuple[DiagnosisItem, ...]) -> None:
         self.items = items
+        self._whole = {item.low: item.length for item in items if item.whole}
+        self._beginnings = [item for item in items if not item.whole]
         self._lengths: dict[str, int] = {}
 
     def length(self, code: str) -> int:
@@ -107,7 +109,10 @@ class DiagnosisCell:
         if found is None:
             if len(self._lengths) >= _LENGTHS_KEPT:
                 self._lengths = {}
-            found = self._lengths[code] = max((item.length for item in self.items if item.matches(code)), default=-1)
+            found = self._whole.get(code, -1)
+            if found < 0:
+                found = max((item.length for item in self._beginnings if item.matches(code)), default=-1)
+            self._lengths[code] = found
         return found
 
     def item(self, code: str) -> DiagnosisItem | None:
@@ -317,7 +322,13 @@ class RowConditions:
         """Where this row stands among the rows of its layer that the case fits."""
         if not self.row.layer.specific:
             return Rank(0, 0, self.row.number, self.row.place)
-        length = self.principal.cell.length(case.principal) if self.principal else 0
+        return Rank(-self.item_length(case), -self.codes_asked(case), self.row.number, self.row.place)
+
+    def item_length(self, case: DipCase) -> int:
+        """How narrow the item is under which the principal diagnosis falls; 0 where any will do."""
+        return self.principal.cell.length(case.principal) if self.principal else 0
+
+    def codes_asked(self, case: DipCase) -> int:
+        """How many procedure codes the longest alternatives met ask for, related ones included."""
         asked = [self.procedures.fitting(case), self.related.fitting(case) if self.related else []]
-        codes = sum(max(map(len, fitting), default=0) for fitting in asked)
-        return Rank(-length, -codes, self.row.number, self.row.place)
+        return sum(max(map(len, fitting), default=0) for fitting in asked)

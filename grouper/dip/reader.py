@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from grouper.dip.conditions import (
@@ -119,7 +120,7 @@ class DipReader:
         self.core = _ByCategory((row, row.row.principal) for row in self.rows)
         self.mixed = _ByCategory(self._mixed_rows())
         self.primary_care = _ByCategory(self._primary_care_rows())
-        self.gray = _gray(books.diagnosis)
+        self.gray, self.gray_px = _gray(books.diagnosis), _gray(books.procedure)
         self.known = frozenset(map(spelled, books.diagnosis.frame["code"])) | {
             item.low for items in self._cells for item in items if item.whole
         }
@@ -179,6 +180,12 @@ class DipReader:
             items = None if principal == ANYTHING else diagnosis_items(principal)
             procedures = Procedures("principal" if px else "none", procedure_alternatives(px))
             yield PrimaryCareRow(number, None if items is None else self._cell(items), procedures), items
+
+    @cached_property
+    def known_px(self) -> frozenset[str]:
+        """Every procedure that the code book or the pack has."""
+        of_rows = (codes for row in self.rows for part in (row.procedures, row.related) if part for codes in part.sets)
+        return frozenset().union(self.book_category, self.excluded_px, self.own_nature, *of_rows)
 
     def read(self, record: Mapping[str, Any]) -> DipCase:
         """A record in canonical columns as the conditions see it, with its effective principal procedure."""

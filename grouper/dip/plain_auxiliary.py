@@ -1,0 +1,184 @@
+"""The auxiliary catalog (辅助目录) for a single case: its rules as plain functions of the record.
+
+A second reading beside the one over whole columns; what the fields mean stands in `reference_tables.auxiliary`.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from grouper.dip.conditions import DiagnosisCell, DipCase
+from grouper.encode import NUMBER_COLUMNS
+from reference_tables.auxiliary import AuxiliaryLevel, Disease, cost_fields, read_auxiliary
+from reference_tables.codes import fold
+from reference_tables.dip_cells import CellError, DiagnosisItem, category_of, diagnosis_items, spelled
+from reference_tables.dip_pack import DipPack
+from reference_tables.rule_ast import And, Compare, Const, Count, Node, Not, Or
+
+_OPERATIONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+    "=": operator.eq, "!=": operator.ne,
+}  # fmt: skip
+_TEXT_COLUMN = {"LYFS": "discharge_way", "KS": "department"}
+
+
+class _Seen(NamedTuple):
+    """A case beside its group: what a rule is a function of. `mean_cost_fen`: the group's, 0 = unknown."""
+
+    case: DipCase
+    mean_cost_fen: int
+
+
+class StandsIn(NamedTuple):
+    """A level in which a case stands, with the factor that its group gives it (None = none)."""
+
+    dimension: str
+    level: AuxiliaryLevel
+    factor: Decimal | None
+
+    def __str__(self) -> str:
+        return f"{self.dimension}:{self.level.code}"
+
+
+_Rule = Callable[[_Seen], bool]
+_Number = Callable[[_Seen], tuple[Any, int] | None]  # value and what the threshold is multiplied by; None = unknown
+
+
+class PlainAuxiliary:
+    """The auxiliary catalog of a pack; safe to share."""
+
+    def __init__(self, pack: DipPack, weight_column: str) -> None:
+        self.auxiliary = read_auxiliary(pack.tables)
+        self._columns = {**NUMBER_COLUMNS, "XSRTZ": weight_column}
+        self._charlson = [(disease, DiagnosisCell(disease.items)) for disease in self.auxiliary.diseases]
+        self._cells: dict[str, DiagnosisCell] = {}
+        costs = pack.table("score").select("code", "mean_cost_fen").iter_rows()
+        self._mean_costs = {code: int(cost) for code, cost in costs if cost}
+        self.dimensions = [
+            (dimension.code, [(level, self._function(level.rule)) for level in dimension.levels])
+            for dimension in self.auxiliary.dimensions
+        ]
+
+    def levels(self, case: DipCase, group: str) -> Iterator[StandsIn]:
+        """The level of the case in each dimension, the first whose rule is true; `group`: its core group."""
+        seen = _Seen(case, self._mean_costs.get(group, 0))
+        for dimension, levels in self.dimensions:
+            for level, rule in levels:
+                if rule(seen):
+                    yield StandsIn(dimension, level, self.auxiliary.factor(group, dimension, level.code))
+                    break
+
+    def _function(self, node: Node) -> _Rule:
+        if isinstance(node, Const):
+            value = node.value
+            return lambda _: value
+        if isinstance(node, Not):
+            inner = self._function(node.item)
+            return lambda seen: not inner(seen)
+        if isinstance(node, And | Or):
+            parts = [self._function(item) for item in node.items]
+            join = all if isinstance(node, And) else any
+            return lambda seen: join(part(seen) for part in parts)
+        if isinstance(node, Compare):
+            return self._comparison(node)
+        if isinstance(node, Count):
+            return self._counting(node)
+        tests = [(_codes_of(field), self._inside(field, name)) for field in node.fields for name in node.sets]
+        negated = node.negated
+        return lambda seen: any(inside(code) for codes, inside in tests for code in codes(seen.case)) is not negated
+
+    def _counting(self, count: Count) -> _Rule:
+        compare, value = _OPERATIONS[count.operator], count.value
+        tests = [(_codes_of(field), self._inside(field, count.set)) for field in count.fields]
+
+        def counted(seen: _Seen) -> bool:
+            return compare(len({code for codes, inside in tests for code in codes(seen.case) if inside(code)}), value)
+
+        return counted
+
+    def _inside(self, field: str, name: str) -> Callable[[str], bool]:
+        """Is a code of this field in the set? Diagnoses by beginning, everything else whole."""
+        members = self.auxiliary.sets.get(name, ())
+        if field in _TEXT_COLUMN:
+            return frozenset(map(fold, members)).__contains__
+        if field in ("ZYSS", "QTSS"):
+            return frozenset(map(spelled, members)).__contains__
+        if name not in self._cells:
+            self._cells[name] = DiagnosisCell(tuple(_readable(members)))
+        cell = self._cells[name]
+        return lambda code: cell.length(code) >= 0
+
+    def _comparison(self, compare: Compare) -> _Rule:
+        operation, threshold, number = _OPERATIONS[compare.operator], compare.value, self._number(compare.field)
+
+        def compared(seen: _Seen) -> bool:
+            found = number(seen)
+            return found is not None and operation(found[0], threshold * found[1])
+
+        return compared
+
+    def _number(self, field: str) -> _Number:
+        if field == "CCI":
+            return lambda seen: (_charlson(self._charlson, seen.case), 1)
+        fields = cost_fields()
+        if field == "FYBL":
+            return lambda seen: _percent(seen.case.number(fields.total), seen.mean_cost_fen)
+        if field in fields.shares:
+            return lambda seen: _percent(_sum(seen.case, fields.shares[field]), seen.case.number(fields.total))
+        column = self._columns[field]
+
+        def recorded(seen: _Seen) -> tuple[Any, int] | None:
+            value = seen.case.number(column)
+            return None if value is None else (value, 1)
+
+        return recorded
+
+
+def _readable(cells: Iterable[str]) -> Iterator[DiagnosisItem]:
+    """The diagnosis items of a set; one that serves procedures as well may hold codes that are none."""
+    for cell in cells:
+        try:
+            yield from diagnosis_items(cell)
+        except CellError:
+            continue
+
+
+def _codes_of(field: str) -> Callable[[DipCase], Iterable[str]]:
+    """The codes of a field, for comparison; ZYSS and QTSS are the recorded procedures, the first and the others."""
+    if field == "ZYZD":
+        return lambda case: (case.principal,)
+    if field == "QTZD":
+        return lambda case: (item.code for item in case.others)
+    if field == "QTZDX":
+        return _of_other_categories
+    if field in ("ZYSS", "QTSS"):
+        first = field == "ZYSS"
+        return lambda case: (item.code for item in case.procedures if (item.place == 0) is first)
+    column = _TEXT_COLUMN[field]
+    return lambda case: (fold(case.record.get(column) or ""),)
+
+
+def _of_other_categories(case: DipCase) -> list[str]:
+    own = category_of(case.principal)
+    return [item.code for item in case.others if category_of(item.code) != own]
+
+
+def _charlson(diseases: list[tuple[Disease, DiagnosisCell]], case: DipCase) -> int:
+    """The weights of the diseases that some other diagnosis falls under, covered ones left out."""
+    there = [disease for disease, cell in diseases if any(cell.length(item.code) >= 0 for item in case.others)]
+    codes = {disease.code for disease in there}
+    return sum(disease.weight for disease in there if codes.isdisjoint(disease.covered_by))
+
+
+def _percent(part: int | None, whole: int | None) -> tuple[int, int] | None:
+    """part / whole in percent, as a number to compare with a multiple of the whole; unknown without a whole."""
+    return None if part is None or whole is None or whole <= 0 else (100 * part, whole)
+
+
+def _sum(case: DipCase, columns: Iterable[str]) -> int | None:
+    """The sum of charges; one left empty counts nothing beside one that is given, all empty are unknown."""
+    given = [value for column in columns if (value := case.number(column)) is not None]
+    return sum(given) if given else None
