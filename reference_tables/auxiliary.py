@@ -35,7 +35,7 @@ from typing import Any
 
 import polars as pl
 
-from reference_tables.dip_cells import DiagnosisItem, diagnosis_items
+from reference_tables.dip_cells import CellError, DiagnosisItem, diagnosis_items
 from reference_tables.dip_pack import dip_schema
 from reference_tables.manifest import FileEntry, verify_files
 from reference_tables.problems import TablesRefused
@@ -137,9 +137,12 @@ def set_name(text: str) -> str:
 
 
 def set_items(cells: Iterable[str]) -> Iterator[DiagnosisItem]:
-    """The diagnosis items of a set's cells. Raises CellError for a cell that is none."""
+    """The diagnosis items of a set's cells; a procedure in a set that serves both is passed over."""
     for cell in cells:
-        yield from diagnosis_items(cell)
+        try:
+            yield from diagnosis_items(cell)
+        except CellError:
+            continue
 
 
 def read_auxiliary(tables: Mapping[str, pl.DataFrame]) -> Auxiliary:

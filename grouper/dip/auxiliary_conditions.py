@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from grouper.code_index import FIRST, CodeIndex
 from grouper.dip.codes import DiagnosisCodes
 from grouper.encode import NUMBER_COLUMNS, WEIGHT_COLUMN, CodeLists
-from reference_tables.auxiliary import Auxiliary, Disease, cost_fields, sets_asked
-from reference_tables.dip_cells import CellError, DiagnosisItem, category_of, diagnosis_items, spelled
+from reference_tables.auxiliary import Auxiliary, Disease, cost_fields, set_items, sets_asked
+from reference_tables.dip_cells import DiagnosisItem, category_of, spelled
 from reference_tables.rule_ast import And, Compare, Const, Count, Node, Not, Or
 
 Bools = NDArray[np.bool_]
@@ -69,7 +69,7 @@ class AuxiliaryConditions:
             for name in names:
                 cells = auxiliary.sets[name]
                 self.inside[kind, name] = (
-                    _diagnoses(codes, _readable(cells)) if kind == "dx" else self._listed(kind, procedures, cells)
+                    _diagnoses(codes, set_items(cells)) if kind == "dx" else self._listed(kind, procedures, cells)
                 )
         self.diseases = auxiliary.diseases
         of_diseases = {("CCI", disease.code): _diagnoses(codes, disease.items) for disease in auxiliary.diseases}
@@ -96,15 +96,6 @@ class AuxiliaryConditions:
     def of(self, frame: pl.DataFrame, dx: CodeLists, px: CodeLists, mean_cost_fen: NDArray[np.int64]) -> CaseConditions:
         """The conditions of a block of cases; `mean_cost_fen` int64 [cases]: of each case's group, 0 = unknown."""
         return CaseConditions(self, frame, dx, px, mean_cost_fen)
-
-
-def _readable(cells: Iterable[str]) -> Iterable[DiagnosisItem]:
-    """The diagnosis items of a set, leaving out procedures of a set that serves both."""
-    for cell in cells:
-        try:
-            yield from diagnosis_items(cell)
-        except CellError:
-            continue
 
 
 def _diagnoses(codes: DiagnosisCodes, items: Iterable[DiagnosisItem]) -> Bools:
