@@ -11,7 +11,8 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tests.oracle.dip_oracle import DipCase, DipOracle
+from tests.oracle.dip_case import DipCase
+from tests.oracle.dip_oracle import DipOracle
 from tests.oracle.dip_tables import CoreRow, Item, Span
 
 STRANGE_DIAGNOSES = ("ZZZ.999", "A41.9", "K35.9", "x", "-", "A1", "A01", "A01.0", "5", "Q99.999", "A01.0Z9", "E11.900")
@@ -19,6 +20,8 @@ STRANGE_PROCEDURES = ("99.9999", "96.7", "x", "-", "38.02ZZ", "00.0100", "54.590
 ENDINGS = ("", "00", "00x001", "99", "Z9", "01+G01*", "00+J17.0*", "00*", "9")
 AGE_DAYS = (0, 1, 27, 28, 29, 30, 364, 365, 366, 401)
 WEIGHTS = (0, 1, 999, 1000, 1499, 1500, 2499, 2500, 4200)
+COSTS = (None, 0, 50_000, 99_999, 100_000, 100_001, 299_999, 300_000, 333_333, 999_999, 1_000_000)
+FEES = (None, 0, 25_000, 33_333, 49_999, 50_000, 50_001, 150_000)
 Codes = tuple[str | None, ...] | None
 
 SPOILERS: tuple[Callable[[str], str | None], ...] = (
@@ -79,6 +82,12 @@ class DifficultDipCases:
             icu_hours=rng.choice((None, 0.0, 47.5, 48.0, 200.0)),
             discharge_way=rng.choice(("1", "1", "1", "2", "5", "", None)),
             defect="GE01" if rng.random() < 0.01 else None,
+            sex=rng.choice((1, 2, 9, None)),
+            total_cost_fen=rng.choice(COSTS),
+            fee_treatment_fen=rng.choice(FEES),
+            fee_western_drug_fen=rng.choice(FEES),
+            fee_herbal_fen=rng.choice((None, None, 0, 1)),
+            fee_patent_drug_fen=rng.choice((None, None, 0, 12_500)),
         )
 
     # --- codes ---

@@ -17,10 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.oracle.dip_auxiliary import DipAuxiliary
+from tests.oracle.dip_case import DipCase, Facts
 from tests.oracle.dip_tables import (
     NATURE_OF_CATEGORY,
     CoreRow,
@@ -41,22 +42,6 @@ MIXED_LEVELS = ("subcategory", "category", "chapter")
 NO_NATURE = 1
 
 
-@dataclass(frozen=True)
-class DipCase:
-    """One case as recorded. None is unknown; the first diagnosis and the first procedure are the principal ones."""
-
-    case_id: str = "1"
-    diagnoses: tuple[str | None, ...] | None = ()
-    procedures: tuple[str | None, ...] | None = ()
-    age_years: int | None = None
-    age_days: int | None = None
-    newborn_birth_weight_g: int | None = None
-    los_days: int | None = None
-    icu_hours: float | None = None
-    discharge_way: str | None = None
-    defect: str | None = None
-
-
 class DipAnswer(NamedTuple):
     """The result columns of one case."""
 
@@ -73,38 +58,6 @@ class DipAnswer(NamedTuple):
     primary_care: bool = False
     rows_fit: int = 0
     used_codes: str = ""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the rows are compared with. `principal_px`: place of the effective principal procedure, None without one;
-    `exact`: the set of procedures that `exact` rows compare."""
-
-    case: DipCase
-    diagnoses: tuple[str, ...]
-    procedures: tuple[str, ...]
-    principal_px: int | None
-    exact: frozenset[str]
-    flags: frozenset[str]
-
-    @cached_property
-    def principal(self) -> str:
-        return self.diagnoses[0] if self.diagnoses else ""
-
-    @cached_property
-    def effective(self) -> str:
-        """The effective principal procedure, "" for a conservative case."""
-        return "" if self.principal_px is None else self.procedures[self.principal_px]
-
-    @cached_property
-    def recorded(self) -> frozenset[str]:
-        """All recorded procedures."""
-        return frozenset(self.procedures)
-
-    @cached_property
-    def others(self) -> frozenset[str]:
-        """All recorded procedures but one occurrence of the effective principal one."""
-        return frozenset(code for place, code in enumerate(self.procedures) if place != self.principal_px)
 
 
 @dataclass(frozen=True)
@@ -141,6 +94,7 @@ class DipOracle:
             (None if row["principal_dx"] == "*" else items_of(row["principal_dx"]), alternatives_of(row["px"]))
             for row in read_rows(folder, "primary_care")
         ]
+        self.auxiliary = DipAuxiliary(folder)
         self.pack_codes = frozenset(item.first for item in self._items() if item.whole)
 
     def _items(self) -> Iterable[Item]:
@@ -310,6 +264,8 @@ class DipOracle:
     ) -> DipAnswer:
         base = self.scores.get(code)
         auxiliary, factor = "", Decimal(1)
+        if kind == "core":
+            auxiliary, factor = self.auxiliary.of(facts.case, facts.diagnoses, facts.procedures, code)
         return DipAnswer(
             status="GROUPED",
             kind=kind,

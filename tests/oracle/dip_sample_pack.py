@@ -7,7 +7,6 @@ leaves to other tables (drug-resistant tuberculosis, mixed groups) is written he
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,10 +75,10 @@ def _core(rows: list[dict[str, str]]) -> Iterator[Row]:
     for row in rows:
         if row["sheet"] not in LAYERS:
             continue
-        layer_code = LAYERS[row["sheet"]]
+        prefix = LAYERS[row["sheet"]]
         made: dict[str, str | int] = {
-            "code": f"{layer_code}-{row['number']}",
-            "layer": layer_code,
+            "code": f"{prefix}-{row['number']}",
+            "layer": prefix,
             "number": row["number"],
             "principal_dx": row["principal_dx"] or "*",
             "other_dx": row["other_dx"],
@@ -88,12 +87,12 @@ def _core(rows: list[dict[str, str]]) -> Iterator[Row]:
         }
         if row["resistant"]:
             made["flag"] = RESISTANT if row["resistant"] == "是" else f"!{RESISTANT}"
-        if row["remark"] == "不限定主要手术操作":
-            made["px_mode"] = "anywhere"
-        if row["age_days"]:
-            below, lightest, heaviest = re.findall(r"[0-9]+", row["age_days"] + " " + row["birth_weight_g"])
+        if row["sheet"] == "newborn":
+            below = int(row["age_days"].strip("<天"))
             made |= {"principal_dx": "*", "any_dx": row["principal_dx"], "px_mode": "any"}
-            made |= {"age_days": f"0-{int(below) - 1}", "birth_weight_g": f"{lightest}-{heaviest}"}
+            made |= {"age_days": f"0-{below - 1}", "birth_weight_g": row["birth_weight_g"].removesuffix("克")}
+        elif row["remark"] == "不限定主要手术操作":
+            made["px_mode"] = "anywhere"
         yield made
 
 

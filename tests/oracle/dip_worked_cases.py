@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.oracle.dip_oracle import DipAnswer, DipCase
+from tests.oracle.dip_case import DipCase
+from tests.oracle.dip_oracle import DipAnswer
 
 FOLDER = Path(__file__).resolve().parents[1] / "cases" / "dip"
 FIELDS = {"principal", "other", "procedures", "days", "years", "grams", "expect", "why", "primary_care", "rows_fit"}

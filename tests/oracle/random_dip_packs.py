@@ -28,6 +28,11 @@ RANGES = ("A15-A16", "A15.0-A16", "A01-A17.0", "C00-C75", "C76-C97.9", "A00-Z99"
 FLAGS = ("耐药", "重症")
 AGE_DAYS = ("0-28", "-28", "29-", "10-400", "365-")
 WEIGHTS = ("0-999", "1000-1499", "1500-", "-2499")
+DISEASES = ("心", "肝轻", "肝重", "瘤")
+AUX_NUMBERS = {
+    "NL": (1, 5, 60), "XSRTL": (28, 365), "XSRTZ": (1500,), "ZYTS": (2, 3, 14), "ICUXS": (48, 200), "CCI": (0, 1, 3),
+    "FYBL": (50, 100, 300), "ZLZB": (33, 50), "YPZB": (25, 50), "XB": (1,),
+}  # fmt: skip
 FACTS = ("other_dx", "any_dx", "flag", "age_days", "birth_weight_g")
 
 
@@ -60,10 +65,16 @@ def random_dip_pack(seed: int) -> DipText:
     codes = [str(row["code"]) for name in ("core", "mixed") for row in tables.get(name, ())]
     if rng.random() < 0.8:
         tables["score"] = [
-            {"code": code, "score": f"{rng.randint(1, 3_000_000)}.{rng.randint(0, 9999):04d}"}
+            {
+                "code": code,
+                "score": f"{rng.randint(1, 3_000_000)}.{rng.randint(0, 9999):04d}",
+                "mean_cost_fen": rng.choice(("", 100_000, 333_333)),
+            }
             for code in dict.fromkeys(codes)
             if rng.random() < 0.9
         ]
+    if rng.random() < 0.6:
+        tables |= write.auxiliary([str(row["code"]) for row in tables["core"]])
     meta: dict[str, str] = {}
     if rng.random() < 0.5:
         meta["unknown_nature"] = rng.choice("1234")
@@ -150,3 +161,60 @@ class _Writer:
     def primary_care(self, number: int) -> Row:
         px = "" if self.rng.random() < 0.4 else self.alternatives(2)
         return {"number": number, "principal_dx": self.items(2), "px": px}
+
+    # --- auxiliary catalog ---
+
+    def auxiliary(self, groups: Sequence[str]) -> dict[str, list[Row]]:
+        """Two dimensions or three of two to four levels, their sets, a Charlson table and factors."""
+        rng = self.rng
+        sets: dict[str, list[str]] = {
+            "重症": self.items(3).split("|"),
+            "肿瘤": ["C00-C97", *self.items(2).split("|")],
+            "操作": rng.sample(PROCEDURES, 3),
+            "死亡": ["5"],
+        }
+        levels: list[Row] = []
+        for dimension in ("年龄", "严重程度", "CCI")[: rng.randint(2, 3)]:
+            for level in range(rng.randint(2, 4)):
+                rule = self.rule(2)
+                order = (level + 1) * 10 + rng.randint(0, 9)
+                levels.append({"dimension": dimension, "level": f"{level}级", "order": order, "rule": rule})
+        pairs = [(row["dimension"], row["level"]) for row in levels]
+        factors: list[Row] = [
+            {"code": code, "dimension": dimension, "level": level, "factor": f"{rng.randint(2000, 40000) / 10000:.4f}"}
+            for code in ("*", *groups)
+            for dimension, level in pairs
+            if rng.random() < 0.5
+        ]
+        return {
+            "aux_level": levels,
+            "aux_set": [{"set": name, "item": item} for name, items in sets.items() for item in dict.fromkeys(items)],
+            "cci": self.charlson(),
+            "aux_factor": factors,
+        }
+
+    def charlson(self) -> list[Row]:
+        covers = {"肝轻": "肝重", "心": self.rng.choice(("", "肝轻", "瘤|肝轻"))}
+        return [
+            {"disease": disease, "weight": place, "item": self.items(3), "covered_by": covers.get(disease, "")}
+            for place, disease in enumerate(DISEASES, start=1)
+        ]
+
+    def rule(self, depth: int) -> str:
+        """A formula of the auxiliary language."""
+        rng = self.rng
+        if depth and rng.random() < 0.7:
+            parts = [self.rule(depth - 1) for _ in range(2)]
+            return f"({parts[0]}) {rng.choice(('and', 'or'))} ({parts[1]})"
+        kind = rng.random()
+        if kind < 0.4:
+            name = rng.choice(list(AUX_NUMBERS))
+            return f"{name} {rng.choice(('<', '<=', '>', '>=', '=', '!='))} {rng.choice(AUX_NUMBERS[name])}"
+        if kind < 0.5:
+            return f"length(重症 ∩ {rng.choice(('QTZD', 'QTZDX', '{ZYZD, QTZD}'))}) >= {rng.randint(1, 2)}"
+        if kind < 0.6:
+            return f"{rng.choice(('ZYSS', 'QTSS', '{ZYSS, QTSS}'))} {rng.choice(('in', 'not in'))} 操作"
+        if kind < 0.7:
+            return f"LYFS {rng.choice(('in', 'not in'))} 死亡"
+        fields = rng.choice(("ZYZD", "QTZD", "QTZDX", "QTZDX", "{ZYZD, QTZDX}"))
+        return f"{fields} {rng.choice(('in', 'in', 'not in'))} {rng.choice(('重症', '肿瘤', '{重症, 肿瘤}'))}"

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 CODE_FIELDS = ("ZYZD", "QTZD", "ZYSS", "QTSS", "LYFS", "KS")
 DIAGNOSIS_FIELDS = ("ZYZD", "QTZD")
 NUMBER_FIELDS = ("NL", "XB", "XSRTL", "XSRTZ", "ZYTS", "ICUXS")
 SEVERITY_LEVELS = ("MCC", "CC")
-OPERATORS: dict[str, Callable[[float, int], bool]] = {
+OPERATORS: dict[str, Callable[[float | Fraction, int], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -44,7 +45,7 @@ class Facts:
     """What the formulas may ask of one case. Codes are folded; a blank code is no code."""
 
     codes: Mapping[str, tuple[str, ...]]
-    numbers: Mapping[str, float | None]
+    numbers: Mapping[str, float | Fraction | None]
     cc_rows: Mapping[str, tuple[CcRow, ...]]
 
     def has_severity(self, level: str, fields: tuple[str, ...]) -> bool:
@@ -116,7 +117,7 @@ class Member(Rule):
     """`vars in sets` and `vars not in sets`; `levels` are the MCC and CC among the sets."""
 
     fields: tuple[str, ...]
-    sets: tuple[frozenset[str], ...]
+    sets: tuple[Container[str], ...]
     levels: tuple[str, ...]
     negated: bool
 
@@ -154,7 +155,7 @@ class Compare(Rule):
 class Count(Rule):
     """`length(SET ∩ vars) >= 2`: how many DIFFERENT codes of the variables are in the set."""
 
-    members: frozenset[str]
+    members: Container[str]
     fields: tuple[str, ...]
     op: str
     value: int
@@ -164,19 +165,31 @@ class Count(Rule):
         return OPERATORS[self.op](len(different), self.value)
 
 
-def parse_rule(text: str, sets: Mapping[str, frozenset[str]]) -> Rule:
+@dataclass(frozen=True)
+class Fields:
+    """The names that a formula may use."""
+
+    codes: tuple[str, ...] = CODE_FIELDS
+    numbers: tuple[str, ...] = NUMBER_FIELDS
+
+
+DRG_FIELDS = Fields()
+
+
+def parse_rule(text: str, sets: Mapping[str, Container[str]], fields: Fields = DRG_FIELDS) -> Rule:
     """Read one formula; `sets` are the pack's sets by name. Raises RuleError."""
     # No formula is no condition.
     if not text.strip():
         return Const(True)
-    return _Reader(text, sets).whole_rule()
+    return _Reader(text, sets, fields).whole_rule()
 
 
 class _Reader:
     """Recursive descent over the words and symbols of one formula: `or` loosest, then `and`, then `not`."""
 
-    def __init__(self, text: str, sets: Mapping[str, frozenset[str]]) -> None:
+    def __init__(self, text: str, sets: Mapping[str, Container[str]], names: Fields) -> None:
         self.text = text
+        self.names = names
         self.sets = sets
         self.tokens = self._split(text)
         self.at = 0
@@ -215,9 +228,9 @@ class _Reader:
             return Const(self.word() == "1")
         if word.lower() == "length":
             return self.cardinality()
-        if word in NUMBER_FIELDS:
+        if word in self.names.numbers:
             return Compare(self.word(), *self.operator_and_integer())
-        if word == "{" or word in CODE_FIELDS:
+        if word == "{" or word in self.names.codes:
             return self.membership()
         raise self.unexpected("a condition")
 
@@ -245,7 +258,7 @@ class _Reader:
     def fields(self) -> tuple[str, ...]:
         fields = self.one_or_braced()
         for field in fields:
-            if field not in CODE_FIELDS:
+            if field not in self.names.codes:
                 raise RuleError(f"{field} is not a code variable: {self.text}")
         return fields
 
@@ -270,7 +283,7 @@ class _Reader:
             raise RuleError(f"{number} is not a whole number: {self.text}")
         return op, int(number)
 
-    def set_called(self, name: str) -> frozenset[str]:
+    def set_called(self, name: str) -> Container[str]:
         if name not in self.sets:
             raise RuleError(f"no set {name}: {self.text}")
         return self.sets[name]
