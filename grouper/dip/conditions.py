@@ -242,6 +242,13 @@ class Procedures:
         self.mode = mode
         self.sets = tuple(frozenset(codes) for codes in alternatives)
 
+    @property
+    def operations(self) -> frozenset[str] | None:
+        """The effective principal procedures ("" = none) without which the row cannot fit; None: any will do."""
+        if self.mode in ("any", "anywhere"):
+            return None
+        return frozenset({""}) if self.mode == "none" else frozenset().union(*self.sets)
+
     def settled(self, operation: str) -> bool | None:
         """What the effective principal procedure ("" = none) alone decides; None: the other procedures decide."""
         if self.mode == "any":

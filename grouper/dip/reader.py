@@ -48,8 +48,10 @@ from reference_tables.dip_rows import CoreRow, Layer
 CONSERVATIVE_NATURE = 1
 _Row = TypeVar("_Row")
 _FOUR_PLACES = Decimal("0.0001")
+_PRINCIPALS_KEPT = 1 << 14  # bounds memory, not results
 _WIDE = 1024  # categories of a row above which it is kept aside instead of under each of them
 ANYTHING = "*"
+_ANY_OPERATION = (ANYTHING,)
 
 
 class ProcedureStep(StrEnum):
@@ -117,6 +119,7 @@ class DipReader:
         self.excluded_dx = frozenset(spelled(code) for code in pack.tables["excluded_dx"]["code"])
         self._read_procedures(books)
         self.rows = tuple(RowConditions(row, tuple(self._conditions(row))) for row in pack.rows)
+        self._open: dict[str, dict[str, list[RowConditions]]] = {}
         self.core = _ByCategory((row, row.row.principal) for row in self.rows)
         self.mixed = _ByCategory(self._mixed_rows())
         self.primary_care = _ByCategory(self._primary_care_rows())
@@ -233,6 +236,22 @@ class DipReader:
         its category and those of any."""
         return self.core.of(principal)
 
+    def open_rows(self, principal: str, operation: str) -> list[RowConditions]:
+        """Those of the rows tried that list the principal diagnosis and may take the effective principal procedure
+        ("" = none), in the order they are tried."""
+        by_operation = self._open.get(principal)
+        if by_operation is None:
+            by_operation = {}
+            for row in self.tried(principal):
+                if row.principal is None or row.principal.cell.length(principal) >= 0:
+                    for code in _ANY_OPERATION if row.procedures.operations is None else row.procedures.operations:
+                        by_operation.setdefault(code, []).append(row)
+            if len(self._open) >= _PRINCIPALS_KEPT:
+                self._open = {}
+            self._open[principal] = by_operation
+        asked = (*by_operation.get(ANYTHING, ()), *by_operation.get(operation, ()))
+        return sorted(asked, key=_place_of)
+
     def fit(self, row: RowConditions, case: DipCase) -> Fit | None:
         """Whether the case fits the row, but for unknown numbers; None = it does not."""
         lacking = unmet(row.conditions, case)
@@ -285,6 +304,10 @@ class DipReader:
     def base_score(self, code: str) -> Decimal | None:
         """The score of a group, four decimals; None = the pack has none."""
         return self._scores.get(code)
+
+
+def _place_of(row: RowConditions) -> int:
+    return row.row.place
 
 
 def _gray(book: CodeBook) -> frozenset[str]:
