@@ -49,7 +49,8 @@ EditionOption = Annotated[Edition, typer.Option("--edition", help="编码版本�
 JsonOption = Annotated[bool, typer.Option("--json", help="以 JSON 输出汇总")]
 
 
-def _threads() -> int:
+def all_threads() -> int:
+    """As many threads as there are processors to run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
@@ -67,7 +68,7 @@ class _Collected:
 
 
 @contextmanager
-def _writer(output: str | None) -> Iterator[ResultWriter | None]:
+def result_writer(output: str | None) -> Iterator[ResultWriter | None]:
     """A writer that leaves nothing behind when the work inside fails."""
     if output is None:
         yield None
@@ -84,7 +85,8 @@ def _writer(output: str | None) -> Iterator[ResultWriter | None]:
     writer.close()
 
 
-def _check_paths(files: list[str], *outputs: str | None) -> None:
+def check_paths(files: list[str], *outputs: str | None) -> None:
+    """Leave with code 2 when a case file is missing or a folder, or an output has no usable name or is an input."""
     folders = [name for name in files if name != "-" and Path(name).is_dir()]
     if folders:
         fail("是文件夹，不是病例文件：" + "、".join(folders), Exit.USAGE)
@@ -113,15 +115,15 @@ def group(
     ] = None,
     problems: Annotated[str | None, typer.Option("--problems", help="问题清单文件 .csv .parquet .xlsx")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="质控规则拒收的病例记为数据无效")] = False,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")] = _threads(),
+    threads: Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")] = all_threads(),
     json: JsonOption = False,
 ) -> None:
     """对病例分组（CHS-DRG），逐例给出分组、原因和所用编码。"""
-    _check_paths(files, output, problems)
+    check_paths(files, output, problems)
     if json and "-" in {output, problems}:
         fail("--json 与写到标准输出（-）不能同时使用", Exit.USAGE)
     compiled = load_scheme(scheme)
-    with _writer(output) as results, _writer(problems) as listed, progress_bar(files) as progress:
+    with result_writer(output) as results, result_writer(problems) as listed, progress_bar(files) as progress:
         if listed is not None:
             listed.write(pl.DataFrame(schema=PROBLEM_SCHEMA))  # a list of no problems is a list too
         summary = group_files(
@@ -167,7 +169,7 @@ def validate(
     json: JsonOption = False,
 ) -> None:
     """按质控规则检查病例，一次列出所有问题。"""
-    _check_paths(files, output)
+    check_paths(files, output)
     if output is not None and not output.lower().endswith((".xlsx", ".csv")):
         fail("问题清单只写 .xlsx 或 .csv 文件", Exit.USAGE)
     collected = _Collected()
