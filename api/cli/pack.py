@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from api.cli import pack_text
+from api.cli import dip_text, pack_text
 from api.cli.console import Exit, fail, print_json, print_problems
-from reference_tables.drg_pack import DrgPack
+from reference_tables.dip_diff import diff_dip_packs
+from reference_tables.dip_show import show_dip_code
 from reference_tables.importers.dip_workbook import is_dip_workbook, read_dip_workbook
 from reference_tables.importers.drg_workbook import read_workbook
 from reference_tables.manifest import read_manifest
 from reference_tables.pack_diff import diff_packs
 from reference_tables.pack_show import check_pack, show_code
 from reference_tables.pack_writer import write_pack
-from reference_tables.packs import Pack, built_in_packs
-from reference_tables.problems import TablesRefused
+from reference_tables.packs import DipPack, DrgPack, Pack, built_in_packs
+from reference_tables.problems import Problem, TablesRefused
 from reference_tables.weights import weight_tables
 
 app = typer.Typer(
@@ -34,7 +36,7 @@ PackArgument = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="以 JSON 输出")]
 
 
-def _load(name: str) -> DrgPack:
+def _load(name: str) -> Pack:
     pack, problems = check_pack(name)
     if pack is None:
         print_problems(problems)
@@ -72,19 +74,34 @@ def verify(pack: PackArgument = DEFAULT, json: JsonOption = False) -> None:
 
 @app.command()
 def show(
-    code: Annotated[str, typer.Argument(help="MDC、ADRG、DRG、诊断、手术操作、集合或排除表的编码", metavar="CODE")],
+    code: Annotated[str, typer.Argument(help="组、诊断、手术操作的编码；DRG 方案还有集合与排除表", metavar="CODE")],
     pack: Annotated[str, typer.Option("--pack", help="分组方案", metavar="NAME|DIR|XLSX")] = DEFAULT,
-    every: Annotated[bool, typer.Option("--all", help="列出集合与排除表的全部成员")] = False,
+    every: Annotated[bool, typer.Option("--all", help="不省略，列出全部成员")] = False,
     json: JsonOption = False,
 ) -> None:
-    """查看一个编码：规则、上下级、集合、权重，或名称、灰码、所在集合、合并症并发症与对照。"""
-    views = show_code(_load(pack), code)
+    """查看一个编码。
+
+    DRG：组的规则、上下级、集合、权重，编码的名称、灰码、所在集合、合并症并发症与对照。
+    DIP：组的条件与分值，编码可入的组、是否不纳入分组、手术操作的类型。
+    """
+    found = _load(pack)
+    if isinstance(found, DipPack):
+        dip_views = show_dip_code(found, code)
+        if not json:
+            dip_text.print_dip_views(dip_views, every=every)
+        _finish_show(dip_views, json, f"方案 {pack} 与编码表中都没有“{code}”")
+    else:
+        views = show_code(found, code)
+        if not json:
+            pack_text.print_views(views, every=every)
+        _finish_show(views, json, f"方案 {pack} 与编码表中都没有“{code}”")
+
+
+def _finish_show(views: Sequence[object], json: bool, nothing: str) -> None:
     if json:
         print_json(views)
-    elif views:
-        pack_text.print_views(views, every=every)
     if not views:
-        fail(f"方案 {pack} 与编码表中都没有“{code}”", Exit.PROBLEMS)
+        fail(nothing, Exit.PROBLEMS)
 
 
 @app.command()
@@ -98,12 +115,27 @@ def diff(
 
     退出码：0 没有差异，1 有差异。
     """
-    found = diff_packs(_load(old), _load(new))
-    if json:
-        print_json({"changes_grouping": found.changes_grouping, **vars(found)})
+    before, after = _load(old), _load(new)
+    if isinstance(before, DrgPack) and isinstance(after, DrgPack):
+        found = diff_packs(before, after)
+        if json:
+            print_json({"changes_grouping": found.changes_grouping, **vars(found)})
+        else:
+            pack_text.print_diff(found, every=every)
+        empty = found.empty
+    elif isinstance(before, DipPack) and isinstance(after, DipPack):
+        dip = diff_dip_packs(before, after)
+        if json:
+            changes = {"changes_grouping": dip.changes_grouping, "changes_scores": dip.changes_scores}
+            print_json({**changes, **vars(dip)})
+        else:
+            dip_text.print_dip_diff(dip, every=every)
+        empty = dip.empty
     else:
-        pack_text.print_diff(found, every=every)
-    raise typer.Exit(Exit.OK if found.empty else Exit.PROBLEMS)
+        dip_name, drg_name = (old, new) if isinstance(before, DipPack) else (new, old)
+        print_problems([Problem("DP19", {"dip": dip_name, "drg": drg_name})])
+        raise typer.Exit(Exit.USAGE)
+    raise typer.Exit(Exit.OK if empty else Exit.PROBLEMS)
 
 
 @app.command("import")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from api.cli.console import DATA_LEVEL_ZH
+from reference_tables.dip_pack import DipPack, Pack
 from reference_tables.drg_pack import DrgPack
 from reference_tables.manifest import Manifest
 from reference_tables.pack_diff import PackDiff
@@ -22,20 +23,23 @@ _WEIGHT_ZH = {"birth": "出生体重", "admission": "入院体重"}
 _TABLE_ZH = {"mdc": "MDC", "adrg": "ADRG", "drg": "DRG", "meta": "参数", "not_principal": "不得作主要诊断"}
 
 
-def _out() -> Console:
+def out() -> Console:
+    """The console on standard output, made anew so that a redirected stream is honoured."""
     return Console(soft_wrap=True, highlight=False)
 
 
-class _Lines:
+class Lines:
     """Labelled lines: labels padded to one width, texts never cut or broken, so a pipe gets them whole."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[str, str]] = []
 
     def add(self, label: str, text: str) -> None:
+        """One more line."""
         self.rows.append((label, text))
 
     def print(self, console: Console) -> None:
+        """All lines."""
         width = max((cell_len(label) for label, _ in self.rows), default=0)
         for label, text in self.rows:
             console.print(f"  {label}{' ' * (width - cell_len(label))}  {escape(text)}".rstrip())
@@ -46,7 +50,8 @@ def _decimal(millionths: int) -> str:
     return f"{millionths // 10**6:,}.{millionths % 10**6:06d}".rstrip("0").rstrip(".")
 
 
-def _some(items: Sequence[str], every: bool) -> str:
+def some(items: Sequence[str], every: bool) -> str:
+    """The first FEW items, or all, and how many are left out."""
     shown = items if every else items[:FEW]
     rest = len(items) - len(shown)
     return "、".join(shown) + (f" …… 另有 {rest:,} 个" if rest else "")
@@ -54,7 +59,7 @@ def _some(items: Sequence[str], every: bool) -> str:
 
 def print_list(manifests: Iterable[Manifest], weights: Iterable[WeightTable]) -> None:
     """Built-in packs and weight tables."""
-    console = _out()
+    console = out()
     for manifest in manifests:
         since = f"{manifest.effective_from} 起" if manifest.effective_from else ""
         level = DATA_LEVEL_ZH[manifest.data_level]
@@ -64,21 +69,19 @@ def print_list(manifests: Iterable[Manifest], weights: Iterable[WeightTable]) ->
     console.print(f"权重表：{listed}")
 
 
-def print_verdict(pack: DrgPack | None, problems: Sequence[Problem]) -> None:
+def print_verdict(pack: Pack | None, problems: Sequence[Problem]) -> None:
     """What a verified or imported pack is, in a few lines."""
-    console = _out()
+    console = out()
     if pack is None:
         console.print(f"[red]方案不可用[/]，共 {len(problems)} 个问题")
         return
     level = DATA_LEVEL_ZH[pack.data_level]
     console.print(f"[bold]{escape(pack.id)}[/] {escape(pack.version)} {escape(pack.name)}（{level}）")
-    lines = _Lines()
-    groups = f"MDC {pack.mdc.height}  ADRG {pack.adrg.height}  DRG {pack.drg.height}"
-    lines.add("分组", groups)
-    lines.add("集合", f"{pack.sets['set'].n_unique():,} 个，成员 {pack.sets.height:,} 行")
-    lines.add("合并症并发症", f"{pack.cc.height:,} 行")
-    lines.add("排除表", f"{pack.exclusion['exclusion'].n_unique():,} 张，{pack.exclusion.height:,} 行")
-    lines.add("新生儿体重", _WEIGHT_ZH[pack.newborn_weight])
+    lines = Lines()
+    if isinstance(pack, DipPack):
+        _add_dip_sizes(lines, pack)
+    else:
+        _add_drg_sizes(lines, pack)
     lines.add("校验值", pack.sha256)
     lines.print(console)
     if pack.manifest is not None:
@@ -90,9 +93,32 @@ def print_verdict(pack: DrgPack | None, problems: Sequence[Problem]) -> None:
     console.print(f"[yellow]警告 {len(problems)} 个[/]" if problems else "[green]没有问题[/]")
 
 
+def _add_drg_sizes(lines: Lines, pack: DrgPack) -> None:
+    groups = f"MDC {pack.mdc.height}  ADRG {pack.adrg.height}  DRG {pack.drg.height}"
+    lines.add("分组", groups)
+    lines.add("集合", f"{pack.sets['set'].n_unique():,} 个，成员 {pack.sets.height:,} 行")
+    lines.add("合并症并发症", f"{pack.cc.height:,} 行")
+    lines.add("排除表", f"{pack.exclusion['exclusion'].n_unique():,} 张，{pack.exclusion.height:,} 行")
+    lines.add("新生儿体重", _WEIGHT_ZH[pack.newborn_weight])
+
+
+def _add_dip_sizes(lines: Lines, pack: DipPack) -> None:
+    sizes = {name: frame.height for name, frame in pack.tables.items()}
+    core = pack.tables["core"].get_column("layer").to_list()
+    layers = "、".join(f"{layer.code} {core.count(layer.code):,}" for layer in pack.layers.values())
+    lines.add("核心病种", f"{sizes['core']:,} 个" + (f"（{layers}）" if layers else ""))
+    lines.add("综合病种", f"{sizes['mixed']:,} 个")
+    lines.add("不纳入分组", f"主要诊断 {sizes['excluded_dx']:,} 个，主要手术操作 {sizes['excluded_px']:,} 个")
+    lines.add("基层病种", f"{sizes['primary_care']:,} 行")
+    lines.add("分值", f"{sizes['score']:,} 个组" if sizes["score"] else "没有，只分组不计分")
+    if sizes["aux_level"]:
+        dimensions = "、".join(pack.tables["aux_level"].get_column("dimension").unique(maintain_order=True))
+        lines.add("辅助目录", f"{dimensions}；修正系数 {sizes['aux_factor']:,} 行")
+
+
 def print_views(views: Iterable[View], *, every: bool) -> None:
     """One block for each thing a code can mean."""
-    console = _out()
+    console = out()
     for view in views:
         if isinstance(view, GroupView):
             _print_group(console, view, every)
@@ -105,7 +131,7 @@ def print_views(views: Iterable[View], *, every: bool) -> None:
 def _print_group(console: Console, view: GroupView, every: bool) -> None:
     path = " › ".join(f"{item.code} {item.name}" for item in view.parents)
     console.print(f"[bold]{view.kind} {escape(view.code)}[/] {escape(view.name)}")
-    lines = _Lines()
+    lines = Lines()
     if path:
         lines.add("上级", path)
     lines.add("规则", view.rule if view.rule != "1" else "1（总是成立）")
@@ -133,7 +159,7 @@ def _print_code(console: Console, view: CodeView, every: bool) -> None:
     marks += ["[yellow]方案规定不得作主要诊断[/]"] if view.not_principal else []
     title = [f"[bold]{_KIND_ZH[view.kind]} {escape(view.code)}[/]", escape(view.name), *marks]
     console.print(" ".join(part for part in title if part))
-    lines = _Lines()
+    lines = Lines()
     if view.category:
         lines.add("类别", view.category)
     for level in view.levels:
@@ -142,10 +168,10 @@ def _print_code(console: Console, view: CodeView, every: bool) -> None:
     if view.excludes:
         lines.add("作主要诊断", f"排除 {'、'.join(view.excludes)} 所属的合并症并发症")
     for item in view.sets:
-        groups = _some(item.groups, every) or "没有规则用到"
+        groups = some(item.groups, every) or "没有规则用到"
         lines.add("集合", f"{item.name}（{item.size:,} 个编码） → {groups}")
     if view.clinical:
-        lines.add("国临版来源", _some(view.clinical, every))
+        lines.add("国临版来源", some(view.clinical, every))
     if view.as_clinical and view.as_clinical != view.code:
         lines.add("作国临版编码", f"对照为 {view.as_clinical}")
     lines.print(console)
@@ -153,16 +179,16 @@ def _print_code(console: Console, view: CodeView, every: bool) -> None:
 
 def _print_set(console: Console, view: SetView, every: bool) -> None:
     console.print(f"[bold]{_KIND_ZH[view.kind]} {escape(view.name)}[/] {len(view.members):,} 个编码")
-    lines = _Lines()
-    lines.add("成员", _some(view.members, every))
+    lines = Lines()
+    lines.add("成员", some(view.members, every))
     label = "用到的分组" if view.kind == "set" else "所属合并症并发症"
-    lines.add(label, _some(view.used_by, every) or "无")
+    lines.add(label, some(view.used_by, every) or "无")
     lines.print(console)
 
 
 def _gained_and_lost(added: Sequence[str], removed: Sequence[str]) -> str:
     parts = [(sign, codes) for sign, codes in (("增", added), ("减", removed)) if codes]
-    return "；".join(f"{sign} {len(codes):,} 个（{_some(codes, False)}）" for sign, codes in parts)
+    return "；".join(f"{sign} {len(codes):,} 个（{some(codes, False)}）" for sign, codes in parts)
 
 
 def _diff_lines(diff: PackDiff) -> Iterable[tuple[str, list[str]]]:
@@ -200,18 +226,23 @@ def _diff_lines(diff: PackDiff) -> Iterable[tuple[str, list[str]]]:
 
 def print_diff(diff: PackDiff, *, every: bool) -> None:
     """Every kind of difference with its count; `every` = no omission."""
-    console = _out()
-    console.print(f"[bold]{escape(diff.old)} → {escape(diff.new)}[/]")
-    for title, lines in _diff_lines(diff):
+    console = out()
+    print_differences(console, f"{diff.old} → {diff.new}", _diff_lines(diff), every=every)
+    if diff.empty:
+        console.print("[green]没有差异[/]")
+    elif not diff.changes_grouping:
+        console.print("[green]差异不影响分组[/]")
+
+
+def print_differences(console: Console, title: str, kinds: Iterable[tuple[str, Sequence[str]]], *, every: bool) -> None:
+    """Each kind of difference that occurs: its name, how often, and its lines."""
+    console.print(f"[bold]{escape(title)}[/]")
+    for name, lines in kinds:
         if not lines:
             continue
-        console.print(f"[bold]{title}[/] {len(lines):,}")
+        console.print(f"[bold]{name}[/] {len(lines):,}")
         shown = lines if every else lines[:FEW]
         for line in shown:
             console.print(f"  {escape(line)}")
         if len(lines) > len(shown):
             console.print(f"  …… 另有 {len(lines) - len(shown):,} 项，加 --all 列出")
-    if diff.empty:
-        console.print("[green]没有差异[/]")
-    elif not diff.changes_grouping:
-        console.print("[green]差异不影响分组[/]")
