@@ -14,7 +14,7 @@ true, or in none. Rules are the official rule language with these further fields
 The percentages are exact fractions, never rounded. ZYSS and QTSS are the recorded procedures, the first and the
 others. An unknown number makes a comparison false. A share is unknown when the total is unknown or not above 0, or
 the record gives none of the categories of charges; a category that it leaves empty counts 0 beside one that it gives.
-`length(SET ∩ ...)` counts different codes as spelt. Columns: `auxiliary/fields.toml`.
+`length(SET ∩ ...)` counts different codes as spelt. Columns: `auxiliary/parameters.toml`.
 
 The factor of a case counts in a core group only: for each dimension the row of aux_factor with the group's code and
 the case's level, else the row with `*` and that level; the highest over all dimensions, 1 when there is none.
@@ -28,6 +28,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -84,6 +85,16 @@ class CostFields:
 
     total: str
     shares: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class FactorGate:
+    """When a dimension gives factors in a core group: the group has `min_cases`, each of its levels there
+    `min_level_cases`, and the coefficient of variation falls by `least_cv_fall` (a share of itself)."""
+
+    min_cases: int
+    min_level_cases: int
+    least_cv_fall: Fraction
 
 
 @dataclass(frozen=True)
@@ -216,10 +227,22 @@ def _folder() -> Path:
 
 
 @cache
+def _parameters() -> Mapping[str, Any]:
+    return tomllib.loads((_folder() / "parameters.toml").read_text(encoding="utf-8"))
+
+
+@cache
 def cost_fields() -> CostFields:
-    """What `auxiliary/fields.toml` declares."""
-    data: dict[str, Any] = tomllib.loads((_folder() / "fields.toml").read_text(encoding="utf-8"))
-    return CostFields(data["total"], {name: tuple(columns) for name, columns in data["shares"].items()})
+    """The columns of cost that `auxiliary/parameters.toml` declares."""
+    cost = _parameters()["cost"]
+    return CostFields(cost["total"], {name: tuple(columns) for name, columns in cost["shares"].items()})
+
+
+@cache
+def factor_gate() -> FactorGate:
+    """The gate that `auxiliary/parameters.toml` declares."""
+    gate = _parameters()["gate"]
+    return FactorGate(gate["min_cases"], gate["min_level_cases"], Fraction(gate["least_cv_fall"]))
 
 
 def default_auxiliary(folder: Path | None = None) -> dict[str, pl.DataFrame]:

@@ -65,7 +65,7 @@ class AuxiliaryCatalog:
     def level_columns(
         self, frame: pl.DataFrame, dx: CodeLists, px: CodeLists, mean_cost_fen: pl.Series | None = None
     ) -> pl.DataFrame:
-        """The level of every case in each dimension, "" = none: one String column a dimension, whatever the group.
+        """The level of every case in each dimension, "" = none: one Enum column a dimension, whatever the group.
 
         `mean_cost_fen` (Int64): mean cost of each case's group, what FYBL is a percentage of; None or a null = unknown.
         """
@@ -74,7 +74,7 @@ class AuxiliaryCatalog:
         levels = self._levels(frame, dx, px, means)
         return pl.DataFrame(
             {
-                dimension.code: pl.Series(["", *(level.code for level in dimension.levels)]).gather(pl.Series(level))
+                dimension.code: _labels(dimension).gather(pl.Series(level))
                 for dimension, level in zip(self.auxiliary.dimensions, levels, strict=True)
             }
         )
@@ -141,6 +141,12 @@ class AuxiliaryCatalog:
 
 def _pair(dimension: Dimension, level: int) -> str:
     return f"{dimension.code}:{dimension.levels[level - 1].code}"
+
+
+def _labels(dimension: Dimension) -> pl.Series:
+    """The level codes of a dimension after "" (Enum), in the order they are tried."""
+    labels = ["", *(level.code for level in dimension.levels)]
+    return pl.Series(labels, dtype=pl.Enum(labels))
 
 
 def _different(numbers: Levels, size: int) -> tuple[Levels, NDArray[Any]]:
