@@ -6,7 +6,7 @@ What the sheets say in remarks (any procedure, drug resistance, how an excluded 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import polars as pl
 
@@ -36,10 +36,8 @@ def group_tables(sheets: SheetRows, problems: list[Problem]) -> dict[str, pl.Dat
     """The tables layer, core, flag, excluded_dx, excluded_px and primary_care, each in its columns with `line` and
     `place`; what cannot be read is told in `problems` (DW02 to DW10) and left out."""
     resistance = _Resistance(sheets.rows["tuberculosis"], problems)
-    core: list[tuple[SheetRow, Cells]] = []
-    for sheet, rows in sheets.rows.items():
-        if sheet not in _LISTS:
-            core += [(row, _core(row, resistance, problems)) for row in rows]
+    groups = [row for sheet, rows in sheets.rows.items() if sheet not in _LISTS for row in rows]
+    core = _readable(groups, lambda row, told: _core(row, resistance, told), problems)
     annex = [(row, whole_code(row, "diagnosis", problems)) for row in sheets.rows["resistant_dx"]]
     return {
         "layer": pl.DataFrame(layout()["layers"]).with_columns(pl.lit(0, dtype=pl.UInt32).alias(LINE)),
@@ -54,7 +52,19 @@ def group_tables(sheets: SheetRows, problems: list[Problem]) -> dict[str, pl.Dat
 def _listed(
     sheets: SheetRows, table: str, read: Callable[[SheetRow, list[Problem]], Cells], problems: list[Problem]
 ) -> pl.DataFrame:
-    return _frame(table, [(row, read(row, problems)) for row in sheets.rows[table]])
+    return _frame(table, _readable(sheets.rows[table], read, problems))
+
+
+def _readable(
+    rows: Iterable[SheetRow], read: Callable[[SheetRow, list[Problem]], Cells], problems: list[Problem]
+) -> Iterator[tuple[SheetRow, Cells]]:
+    """Rows with their cells; a row with a fault is left out, so that no check speaks of what is missing from it."""
+    for row in rows:
+        told: list[Problem] = []
+        cells = read(row, told)
+        problems += told
+        if not told:
+            yield row, cells
 
 
 def _frame(table: str, rows: Iterable[tuple[SheetRow, Cells]]) -> pl.DataFrame:
@@ -81,7 +91,7 @@ def _core(row: SheetRow, resistance: _Resistance, problems: list[Problem]) -> Ce
     if "px" in block["columns"]:
         cells |= _procedures(row, block["px_mode"], problems)
     if "resistance" in block["columns"]:
-        cells["flag"] = resistance.flag(row)
+        cells["flag"] = resistance.flag(row, problems)
     if "any_dx" in cells:
         _explained(row, problems)
     cells["name"] = _name(row, block["name"], cells)
@@ -183,14 +193,12 @@ class _Resistance:
         self.others.setdefault(flag, {})
         return flag
 
-    def flag(self, row: SheetRow) -> str:
+    def flag(self, row: SheetRow, problems: list[Problem]) -> str:
         """The condition of one row: the flag, or ! and the flag."""
         words = {key: {folded(word) for word in layout()["words"][key]} for key in ("yes", "no")}
         text = folded(row.cells.get("resistance", ""))
         if text not in words["yes"] | words["no"]:
-            self.problems.append(
-                row.problem("DW02", "resistance", row.cells.get("resistance", ""), expected="“是”或“否”")
-            )
+            problems.append(row.problem("DW02", "resistance", row.cells.get("resistance", ""), expected="“是”或“否”"))
             return ""
         return ("" if text in words["yes"] else "!") + self._found[row.line]
 

@@ -193,7 +193,7 @@ class _Reader:
 
     def _open(self, texts: Sequence[str]) -> _Header:
         headers = [_match(name, block, texts) for name, block in self.blocks.items()]
-        return min(headers, key=lambda header: len(header.missing))
+        return min(headers, key=lambda header: (len(header.missing), -len(header.positions)))
 
     def _lacks(self, block: str, column: str, line: int, found: str) -> Problem:
         names = self.blocks[block]["columns"][column]

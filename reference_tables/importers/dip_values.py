@@ -16,6 +16,9 @@ from reference_tables.dip_cells import CellError, diagnosis_items, procedure_alt
 from reference_tables.importers.dip_sheets import DASHES, SheetRow, folded, layout
 from reference_tables.problems import Problem
 
+# Where a code begins; the asterisk code after a + belongs to the dagger code before it.
+_START = {"diagnosis": r"(?<!\+)(?=[A-Z][0-9]{2}\.)", "procedure": r"(?=[0-9]{2}\.)"}
+
 
 @cache
 def _pattern(name: str) -> re.Pattern[str]:
@@ -130,8 +133,8 @@ def _spoilt(row: SheetRow, column: str, text: str, problems: list[Problem]) -> b
 
 def _glued(text: str, kind: str) -> str:
     """Two or more whole codes one right after the other, with | between them; "" for anything else."""
-    codes = [found.group() for found in _pattern(kind).finditer(text)]
-    return "|".join(codes) if len(codes) > 1 and "".join(codes) == text else ""
+    codes = [code for code in re.split(_START[kind], text) if code]
+    return "|".join(codes) if len(codes) > 1 and all(_is_whole(code, kind) for code in codes) else ""
 
 
 def group_number(row: SheetRow, layer: str, problems: list[Problem]) -> str:

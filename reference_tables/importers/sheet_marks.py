@@ -83,7 +83,7 @@ def _marks(data: bytes) -> SheetMarks:
         if cell.get("t") in _NUMBER_TYPES:
             numbers.add((row, column))
         elif cell.get("t") == "e":
-            errors[row, column] = "".join(cell.itertext())
+            errors[row, column] = "".join(value.text or "" for value in _all(cell, "v"))
     return SheetMarks(tuple(merged), frozenset(numbers), errors, left)
 
 
