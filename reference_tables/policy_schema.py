@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-METHODS = {"drg-rate": "DRG 费率法", "drg-point": "DRG 点数法", "dip": "DIP 分值法"}
+METHODS = {"drg-rate": "DRG 费率法", "drg-point": "DRG 点数法", "dip": "DIP 分值法", "quota": "总额预付（不按病组定价）"}
 
 
 @dataclass(frozen=True, slots=True)
