@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from grouper.code_index import NONE, UNKNOWN
 from grouper.compile import CompiledScheme
 from grouper.context import ContextPlan
+from grouper.dip.compile import CompiledDip
+from grouper.dip.engine import DipGrouper
 from grouper.encode import UNKNOWN_NUMBER, CodeLists, EncodedCases, encode_cases
 from grouper.kernel import NO_PATH, Kernel
 from grouper.result import (
@@ -132,8 +134,11 @@ class Grouper:
 
     def block(self, frame: pl.DataFrame, *, used_codes: bool = True) -> pl.DataFrame:
         """Group one block of cases; see `group_cases`."""
-        cases = encode_cases(frame, self.scheme.indexes, self.scheme.pack.newborn_weight)
-        return self.encoded(cases, frame, used_codes=used_codes)
+        return self.encoded(self.encode(frame), frame, used_codes=used_codes)
+
+    def encode(self, frame: pl.DataFrame) -> EncodedCases:
+        """A canonical case frame as `encoded` takes it."""
+        return encode_cases(frame, self.scheme.indexes, self.scheme.pack.newborn_weight)
 
     def encoded(self, cases: EncodedCases, frame: pl.DataFrame, *, used_codes: bool = True) -> pl.DataFrame:
         """Group a block that is encoded already; `frame` gives row, case_id and defects."""
@@ -224,26 +229,30 @@ def _with_one_procedure(
     )
 
 
-_GROUPERS: weakref.WeakKeyDictionary[CompiledScheme, Grouper] = weakref.WeakKeyDictionary()
+_GROUPERS: weakref.WeakKeyDictionary[CompiledScheme | CompiledDip, Grouper | DipGrouper] = weakref.WeakKeyDictionary()
 
 
-def grouper_of(scheme: CompiledScheme) -> Grouper:
+@overload
+def grouper_of(scheme: CompiledScheme) -> Grouper: ...
+@overload
+def grouper_of(scheme: CompiledDip) -> DipGrouper: ...
+def grouper_of(scheme: CompiledScheme | CompiledDip) -> Grouper | DipGrouper:
     """The one Grouper of a compiled scheme."""
     if scheme not in _GROUPERS:
-        _GROUPERS[scheme] = Grouper(scheme)
+        _GROUPERS[scheme] = DipGrouper(scheme) if isinstance(scheme, CompiledDip) else Grouper(scheme)
     return _GROUPERS[scheme]
 
 
 def group_cases(
-    cases: pl.DataFrame, scheme: CompiledScheme, *, threads: int = 1, used_codes: bool = True
+    cases: pl.DataFrame, scheme: CompiledScheme | CompiledDip, *, threads: int = 1, used_codes: bool = True
 ) -> pl.DataFrame:
     """Group a canonical case frame.
 
     Returns a frame of RESULT_SCHEMA, one row per case in the given order: status, reason (code and Chinese
     text), mdc, adrg, drg and its name, the severity level that decided the group, and the codes that met the
-    rules. The same bytes whatever the block size and the number of threads. A missing column is unknown
-    for every case; `defect` (a reading problem's code) makes a case INVALID.
-    Source: pack model, "Grouping" 1 to 5.
+    rules; for a DIP scheme a frame of DIP_RESULT_SCHEMA. The same bytes whatever the block size and the number of
+    threads. A missing column is unknown for every case; `defect` (a reading problem's code) makes a case INVALID.
+    Source: pack model, "Grouping" 1 to 5; `grouper.dip.engine`.
     """
     grouper = grouper_of(scheme)
     starts = range(0, max(1, cases.height), BLOCK_ROWS)
@@ -258,4 +267,4 @@ def group_cases(
         return pl.concat(list(pool.map(one, blocks)))
 
 
-__all__ = ["GroupStatus", "Grouper", "group_cases", "grouper_of"]
+__all__ = ["DipGrouper", "GroupStatus", "Grouper", "group_cases", "grouper_of"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from grouper.term_tables import TermTables
+from grouper.term_tables import TermMasks, TermTables
 
 NO_PATH = -1
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -117,7 +117,7 @@ class _Answers:
 class Evaluator:
     """Answers programs of terms and keeps what it has seen. Safe to share between threads."""
 
-    def __init__(self, terms: TermTables) -> None:
+    def __init__(self, terms: TermMasks) -> None:
         self.terms = terms
         words = terms.words
         self.programs = _Programs(np.zeros((words, 0), np.uint64), np.zeros(1, np.int64), np.zeros(0, np.int32))
@@ -196,6 +196,7 @@ class Kernel(Evaluator):
 
     def __init__(self, terms: TermTables) -> None:
         super().__init__(terms)
+        self.tables = terms
         self.dx_classes, self.px_classes = len(terms.dx_terms), len(terms.px_terms)
         # program + 1 of every pair of classes, 0 = not seen yet; untouched pages cost no memory.
         self.pairs = np.zeros(self.dx_classes * self.px_classes, np.int32)
@@ -224,19 +225,15 @@ class Kernel(Evaluator):
         return self.answer(program, words)
 
     def _add_pairs(self, pairs: NDArray[np.int64]) -> None:
-        terms = self.terms
+        terms = self.tables
         for block in np.array_split(pairs, -(-len(pairs) // 16384)):
             allowed = terms.dx_terms[block // self.px_classes] & terms.px_terms[block % self.px_classes]
-            self._cut(allowed)
+            _cut_after_first(allowed, terms.free)
             rows = np.ascontiguousarray(allowed).view([("", np.void, allowed.shape[1] * 8)]).ravel()
             _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
             with self._lock:
                 numbers = np.array(self._intern(allowed[first]), np.int32)
                 self.pairs[block] = numbers[inverse.ravel()] + 1
-
-    def _cut(self, allowed: NDArray[np.uint64]) -> None:
-        """Clear, in each row of term bits, the terms that no case can come to. In place."""
-        _cut_after_first(allowed, self.terms.free)
 
     def _intern(self, rows: NDArray[np.uint64]) -> list[int]:
         """Numbers of these programs, adding those not known; one row of term bits each."""

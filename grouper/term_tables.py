@@ -16,29 +16,32 @@ WORD = 64
 Words = NDArray[np.uint64]
 
 
-class TermTables(Protocol):
-    """Shapes: T terms, D diagnosis classes, Q procedure classes, W context words, N words over terms.
+class TermMasks(Protocol):
+    """What T terms ask of a context of W words: `required`, `forbidden` uint64 [T, W] the bits a term needs and those
+    it must not have; `term_path` int32 [T] what a term leads to."""
 
-    `dx_terms` uint64 [D, N] and `px_terms` [Q, N] say which terms a class allows; `required`, `forbidden`
-    uint64 [T, W] the context bits a term needs and those it must not have; `free` uint64 [N] marks terms that ask
-    nothing of the context; `term_path` int32 [T] what a term leads to.
-    """
+    @property
+    def required(self) -> Words: ...
+    @property
+    def forbidden(self) -> Words: ...
+    @property
+    def term_path(self) -> NDArray[np.int32]: ...
+    @property
+    def words(self) -> int:
+        """W, how many 64-bit words a case's context takes."""
+
+
+class TermTables(TermMasks, Protocol):
+    """The same with what terms ask of the principal codes; D diagnosis classes, Q procedure classes, N words over
+    terms: `dx_terms` uint64 [D, N] and `px_terms` [Q, N] say which terms a class allows, `free` uint64 [N] marks
+    terms that ask nothing of the context."""
 
     @property
     def dx_terms(self) -> Words: ...
     @property
     def px_terms(self) -> Words: ...
     @property
-    def required(self) -> Words: ...
-    @property
-    def forbidden(self) -> Words: ...
-    @property
     def free(self) -> Words: ...
-    @property
-    def term_path(self) -> NDArray[np.int32]: ...
-    @property
-    def words(self) -> int:
-        """W, how many 64-bit words a case's context takes."""
 
 
 def context_masks(

@@ -38,4 +38,3 @@ layer the case fits (2 and more: the order of precedence decided; 0: no core gro
 def dip_reason_text(code: str) -> str:
     """The Chinese text of a reason as it reads for DIP."""
     return reason_text(code, DIP_ENTRY)
-
