@@ -212,9 +212,12 @@ def _made(header: Header | None, settings: Sequence[Setting], problems: Sequence
     return Policy(header, tuple(settings), tuple(found))
 
 
-def parse_policy(text: str, file: str = "policy.toml") -> Policy:
-    """A policy from TOML text. Raises TablesRefused with every problem: file, key, line, what was expected."""
-    return _made(*read_policy_text(text, file), file)
+def parse_policy(text: str, file: str = "policy.toml", folder: Path | None = None) -> Policy:
+    """A policy from TOML text; `folder`: where its weight file is looked for.
+
+    Raises TablesRefused with every problem: file, key, line, what was expected.
+    """
+    return _made(*read_policy_text(text, file, folder), file)
 
 
 def policy_of(data: Mapping[str, Any], file: str = "") -> Policy:
@@ -250,7 +253,4 @@ def load_policy(name: str | Path) -> Policy:
         line = data[: error.start].count(b"\n") + 1
         problem = Problem("PL02", {"reason": f"第 {line} 行起不是 UTF-8 编码"}, file=path.name, row=line)
         raise TablesRefused(str(name), [problem]) from None
-    policy = parse_policy(text, path.name)
-    if policy.weights and not built_in and (path.parent / policy.weights).is_file():
-        return replace(policy, header=replace(policy.header, weights=str(path.parent / policy.weights)))
-    return policy
+    return parse_policy(text, path.name, path.parent)

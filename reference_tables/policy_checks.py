@@ -10,9 +10,9 @@ from itertools import combinations
 
 from reference_tables.policy_bands import BasicRule
 from reference_tables.policy_file import Header
-from reference_tables.policy_schema import METHODS, Parameter, policy_schema
-from reference_tables.policy_settings import Setting, scope_text, together
-from reference_tables.policy_values import decimal_shown, shown
+from reference_tables.policy_schema import METHODS, policy_schema
+from reference_tables.policy_settings import Setting, scope_text, together, why_needed
+from reference_tables.policy_values import decimal_shown
 from reference_tables.problems import Problem
 
 
@@ -101,19 +101,12 @@ class _Checks:
             at = max(at, setting.until)
         return (at, until) if until is None or at < until else None
 
-    def _holds(self, parameter: Parameter) -> str:
-        """Why a parameter is wanted, as key = value; "" when none of its conditions holds."""
-        for condition in parameter.needed_if:
-            for setting in self.by_key.get(condition.key, ()):
-                words = setting.value if isinstance(setting.value, tuple) else (shown(setting.value),)
-                if not condition.values or set(condition.values) & {word for word in words if isinstance(word, str)}:
-                    return f"{condition.key} = {shown(setting.raw)}"
-        return ""
-
     def companions(self) -> None:
         """PL21: a formula or rule without the value it works with."""
         for parameter in policy_schema().parameters.values():
-            reason = self._holds(parameter) if parameter.companion and parameter.key not in self.by_key else ""
+            reason = (
+                why_needed(parameter, self.by_key) if parameter.companion and parameter.key not in self.by_key else ""
+            )
             if reason and self.header.method in parameter.methods:
                 cause = self.by_key[reason.split(" = ")[0]][0]
                 self.note("PL21", cause, {"reason": reason, "wanted": parameter.key, "name": parameter.label})
@@ -176,7 +169,7 @@ class _Checks:
     def conflicts(self) -> None:
         """PL20: a value that stands for another, and that other one as well."""
         for parameter in policy_schema().parameters.values():
-            for rival in parameter.unless:
+            for rival in parameter.rivals:
                 if rival in self.by_key and parameter.key in self.by_key:
                     setting = self.by_key[parameter.key][0]
                     line = self.by_key[rival][0].line

@@ -7,8 +7,10 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from pathlib import Path as FolderPath
 from typing import Any
 
+from reference_tables.group_weights import built_in_weights
 from reference_tables.manifest import DATA_LEVELS
 from reference_tables.policy_schema import METHODS, Parameter, policy_schema
 from reference_tables.policy_settings import Setting, ordered_scope
@@ -76,8 +78,11 @@ _SOURCE = ("title", "publisher", "number", "article", "date")
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 
-def read_policy_text(text: str, file: str) -> Answer:
-    """Head, settings and problems of a TOML text; the head is None when it cannot be used at all."""
+def read_policy_text(text: str, file: str, folder: FolderPath | None = None) -> Answer:
+    """Head, settings and problems of a TOML text; the head is None when it cannot be used at all.
+
+    `folder`: where the file of weights that the policy names is looked for.
+    """
     lines = TomlLines(text.replace("\r\n", "\n"))
     problems = [
         Problem("PL03", {"key": item.name, "first": item.first}, file=file, row=item.line, field=item.name)
@@ -89,21 +94,24 @@ def read_policy_text(text: str, file: str) -> Answer:
         found = re.search(r"line (\d+)", str(error))
         row = int(found.group(1)) if found else 0
         return None, [], [*problems, Problem("PL02", {"reason": str(error)}, file=file, row=row)]
-    header, settings, more = read_policy_data(data, file, lines)
+    header, settings, more = read_policy_data(data, file, lines, folder)
     return header, settings, problems + more
 
 
-def read_policy_data(data: Mapping[str, Any], file: str, lines: TomlLines | None = None) -> Answer:
+def read_policy_data(
+    data: Mapping[str, Any], file: str, lines: TomlLines | None = None, folder: FolderPath | None = None
+) -> Answer:
     """As `read_policy_text`, from parsed TOML; lines are known only when given."""
-    reading = _Reading(data, file, lines or TomlLines(""))
+    reading = _Reading(data, file, lines or TomlLines(""), folder or FolderPath())
     return reading.header(), reading.settings(), reading.problems
 
 
 class _Reading:
-    def __init__(self, data: Mapping[str, Any], file: str, lines: TomlLines) -> None:
+    def __init__(self, data: Mapping[str, Any], file: str, lines: TomlLines, folder: FolderPath) -> None:
         self.data = data
         self.file = file
         self.lines = lines
+        self.folder = folder
         self.problems: list[Problem] = []
         self.lists: dict[str, tuple[str, ...]] = {}
 
@@ -136,7 +144,7 @@ class _Reading:
         header = Header(
             **texts,
             scheme=self._head_text("scheme", required=False),
-            weights=self._head_text("weights", required=False),
+            weights=self._weights(),
             insurances=insurances,
             tiers=tiers,
             effective_from=since,
@@ -160,6 +168,16 @@ class _Reading:
             self.head_fault(f"应为不空的文本，实际是 {shown(value)}", key)
             return ""
         return value
+
+    def _weights(self) -> str:
+        """The id of a built-in weight table, or the path of a weight file found from the policy's folder."""
+        name = self._head_text("weights", required=False)
+        if not name or name in built_in_weights():
+            return name
+        path = self.folder / name
+        if not path.is_file():
+            self.note("PL27", {"name": name, "known": "、".join(built_in_weights())}, "weights")
+        return str(path)
 
     def _head_date(self, key: str, *, required: bool) -> date | None:
         value = self.data.get(key)

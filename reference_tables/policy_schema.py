@@ -10,7 +10,12 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-METHODS = {"drg-rate": "DRG 费率法", "drg-point": "DRG 点数法", "dip": "DIP 分值法", "quota": "总额预付（不按病组定价）"}
+METHODS = {
+    "drg-rate": "DRG 费率法",
+    "drg-point": "DRG 点数法",
+    "dip": "DIP 分值法",
+    "quota": "总额预付（不按病组定价）",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +30,9 @@ class Condition:
 class Parameter:
     """One parameter. `minimum`, `maximum`: bounds of every number in its value. `scope`: by what it may differ.
 
-    `needed`: commands that cannot run without it (while one of `needed_if` holds, or always when there is none),
-    unless one of `unless` is set; `on_demand`: commands that need it only when such a case comes up.
+    `needed`: commands that cannot run without it (while one of `needed_if` holds, or always when there is none), unless
+    one of `unless` or `rivals` is there, of which the latter must not be set beside it; `on_demand`: commands that
+    need it only when such a case comes up.
     `companion`: leaving it out while `needed_if` holds is an error of the policy itself.
     """
 
@@ -45,6 +51,7 @@ class Parameter:
     on_demand: tuple[str, ...]
     needed_if: tuple[Condition, ...]
     unless: tuple[str, ...]
+    rivals: tuple[str, ...]
     companion: bool
     default: bool | None
 
@@ -75,7 +82,7 @@ class PolicySchema:
 
 _KEYS = {
     "section", "label", "meaning", "type", "unit", "min", "max", "values", "scope", "methods", "needed", "on_demand",
-    "needed_if", "unless", "companion", "default",
+    "needed_if", "unless", "rivals", "companion", "default",
 }  # fmt: skip
 
 
@@ -98,6 +105,7 @@ def _parameter(key: str, body: Mapping[str, Any]) -> Parameter:
         on_demand=tuple(body.get("on_demand", ())),
         needed_if=tuple(Condition(item["key"], tuple(item["values"])) for item in body.get("needed_if", ())),
         unless=tuple(body.get("unless", ())),
+        rivals=tuple(body.get("rivals", ())),
         companion=body.get("companion", False),
         default=body.get("default"),
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from typing import Any
 
-from reference_tables.policy_schema import policy_schema
+from reference_tables.policy_schema import Parameter, policy_schema
 
 Scope = tuple[tuple[str, str], ...]
 
@@ -97,3 +97,22 @@ def together(one: Setting, other: Setting) -> tuple[date, date] | None:
     start = max(one.since or date.min, other.since or date.min)
     end = min(one.until or date.max, other.until or date.max)
     return (start, end) if start < end else None
+
+
+def why_needed(parameter: Parameter, by_key: Mapping[str, Sequence[Setting]]) -> str:
+    """The first condition of `parameter.needed_if` that the set values meet, as "key = value"; "" when none does."""
+    for condition in parameter.needed_if:
+        for setting in by_key.get(condition.key, ()):
+            words = set(setting.value) if _is_steps(setting) else {_word(setting.value)}
+            if not condition.values or words & set(condition.values):
+                return f"{condition.key} = {_word(setting.raw)}"
+    return ""
+
+
+def _is_steps(setting: Setting) -> bool:
+    """Is the value a list of words of which each may be a condition?"""
+    return policy_schema().parameters[setting.key].type == "steps"
+
+
+def _word(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
