@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from grouper.code_index import FIRST, CodeIndex
+from grouper.code_index import FIRST, UNKNOWN, CodeIndex
 from grouper.dip.codes import DiagnosisCodes
 from grouper.encode import NUMBER_COLUMNS, WEIGHT_COLUMN, CodeLists
 from reference_tables.auxiliary import Auxiliary, Disease, cost_fields, set_items, sets_asked
@@ -30,6 +30,7 @@ _OPERATIONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq, "!=": operator.ne,
 }  # fmt: skip
 _WORD = 64
+_CATEGORY = 3
 _KIND = {"ZYZD": "dx", "QTZD": "dx", "QTZDX": "dx", "ZYSS": "px", "QTSS": "px", "LYFS": "LYFS", "KS": "KS"}
 _LIST_COLUMN = {"dx": "diagnoses", "px": "procedures"}
 _TEXT_COLUMN = {"LYFS": "discharge_way", "KS": "department"}
@@ -205,7 +206,20 @@ class CaseConditions:
         """bool [diagnoses of all cases]: of the category of their case's principal diagnosis."""
         dx = self.lists["dx"]
         of_principal = np.repeat(self.plan.category.take(dx.principal), dx.lengths)
-        return np.asarray(self.plan.category.take(dx.flat) == of_principal)
+        same = np.asarray(self.plan.category.take(dx.flat) == of_principal)
+        # An unknown principal diagnosis has no category but in its text.
+        rows = np.flatnonzero(dx.principal == UNKNOWN)
+        if rows.size:
+            categories = self._spelt("dx").list.eval(pl.element().str.slice(0, _CATEGORY)).gather(pl.Series(rows))
+            first = categories.list.first().repeat_by(categories.list.len()).explode()
+            places = np.flatnonzero(np.repeat(dx.principal == UNKNOWN, dx.lengths))
+            same[places] = (categories.explode() == first).to_numpy()
+        return same
+
+    def _spelt(self, kind: str) -> pl.Series:
+        """The codes of each case as they compare (List(String))."""
+        codes = self.frame[_LIST_COLUMN[kind]].fill_null([])
+        return codes.list.eval(pl.element().fill_null("").str.strip_chars().str.to_uppercase())
 
     def _number(self, field: str) -> _Number:
         if field not in self._numbers:
@@ -263,8 +277,7 @@ class CaseConditions:
         if "QTZDX" in fields:
             allowed |= others & ~self._same_category
         places = np.flatnonzero(wanted & allowed)
-        codes = self.frame[_LIST_COLUMN[kind]].fill_null([]).list.explode(empty_as_null=False, keep_nulls=True)
-        spelt = codes.gather(pl.Series(places)).str.strip_chars().str.to_uppercase()
+        spelt = self._spelt(kind).list.explode(empty_as_null=False, keep_nulls=True).gather(pl.Series(places))
         return pl.DataFrame({"case": lists.row_of(places), "code": spelt})
 
 

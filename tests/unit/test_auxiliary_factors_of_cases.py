@@ -48,14 +48,17 @@ def catalog() -> Catalog:
         ("A09", ["I21.900"], 65, "CCI:高|年龄:老", "0.9500"),  # own rows only, both below 1
         ("A09", ["J44.900"], 65, "CCI:低|年龄:老", "1.0500"),  # no own row for this level: that for all
         ("A09-1", ["I21.900"], 65, "", "1.0000"),  # a mixed group
-        (None, ["I21.900"], 65, "", "1.0000"),
-        ("", ["I21.900"], 65, "", "1.0000"),
     ],
 )
 def test_factor(catalog: Catalog, group: str | None, others: list[str], age: int, text: str, factor: str) -> None:
     found = catalog.of(group, diagnoses=["A09.900", *others], age_years=age)
     assert found == (text, Decimal(factor))
     assert str(found[1]) == factor
+
+
+@pytest.mark.parametrize("group", [None, ""])
+def test_in_no_group_there_is_no_factor(catalog: Catalog, group: str | None) -> None:
+    assert catalog.of(group, diagnoses=["A09.900", "I21.900"], age_years=70) == ("", None)
 
 
 def test_the_columns_have_the_types_of_a_result(catalog: Catalog) -> None:
@@ -132,6 +135,15 @@ def test_conditions(rule: str, true: bool) -> None:
     # A neighbour on either side shows that lists are not mixed up between cases.
     bare = {"diagnoses": ["A09.900"], "procedures": []}
     assert catalog.levels(bare, _CASE, {}, bare)[1] == ({"D": "是"} if true else {})
+
+
+@pytest.mark.parametrize(("other", "true"), [("U9X.12345", False), ("U8X.12345", True)])
+def test_the_category_of_a_principal_diagnosis_that_nobody_knows(other: str, true: bool) -> None:
+    sets = [("S", "U9X.12345"), ("S", "U8X.12345")]
+    catalog = Catalog(pack(aux_level=[("D", "是", "", "1", "QTZDX in S")], aux_set=sets, cci=()))
+    before, after = {"diagnoses": ["J18.900", "U9X.12345"]}, {"diagnoses": ["J18.900"]}
+    found = catalog.levels(before, {"diagnoses": ["u9x.777 ", "J18.900", other]}, after)
+    assert found == [{"D": "是"}, {"D": "是"} if true else {}, {}]
 
 
 def test_set_names_are_read_half_width() -> None:
