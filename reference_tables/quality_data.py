@@ -22,7 +22,7 @@ RULE_ID = re.compile(r"[A-K][0-9]{2}")
 STATES = frozenset({"on", "off", "unavailable"})
 INPUTS = frozenset({"scheme", "grouped", "standards", "as_of"})
 _NAME_LISTS = ("needs", "each", "optional", "any", "charges", "inputs", "parameters")
-_RULE_KEYS = frozenset({*_NAME_LISTS, "other_level", "state", "reason", "source"})
+_RULE_KEYS = frozenset({*_NAME_LISTS, "asked_level", "other_level", "state", "reason", "source"})
 _ROLES = frozenset({"registration", "service", "care", "operation", "material", "drug", "other", "part"})
 _UNITS = frozenset({"", "years", "days", "minutes", "g", "fen", "count", "percent", "ratio"})
 
@@ -31,7 +31,8 @@ ParameterValue = int | float | str | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class RuleApplication:
-    """How one rule is applied: see the head of `quality/rules.toml`. `other_level` None = as the catalogue."""
+    """How one rule is applied: see the head of `quality/rules.toml`. `asked_level`, `other_level` None = as the
+    catalogue."""
 
     rule: str
     needs: tuple[str, ...]
@@ -41,6 +42,7 @@ class RuleApplication:
     charges: tuple[str, ...]
     inputs: tuple[str, ...]
     parameters: tuple[str, ...]
+    asked_level: Level | None
     other_level: Level | None
     state: str
     reason: str
@@ -145,11 +147,12 @@ def _rule(rule: str, body: Mapping[str, Any], sources: Mapping[str, str]) -> Rul
         wrong.append("has an unknown input")
     if wrong:
         raise ValueError(f"quality/rules.toml: [{rule}] {'; '.join(wrong)}")
-    other = body.get("other_level")
+    asked, other = (None if body.get(key) is None else Level(body[key]) for key in ("asked_level", "other_level"))
     return RuleApplication(
         rule=rule,
         **{name: tuple(body.get(name, ())) for name in _NAME_LISTS},
-        other_level=None if other is None else Level(other),
+        asked_level=asked,
+        other_level=other,
         state=state,
         reason=body.get("reason", ""),
         source=body["source"],

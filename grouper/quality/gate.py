@@ -11,7 +11,13 @@ from grouper.quality.report import Report
 from grouper.quality.scheme_rules import SchemeRules
 from grouper.result import GroupStatus, Reason
 
-_IN_NO_MDC = (Reason.NO_MDC, Reason.PRINCIPAL_UNKNOWN, Reason.PRINCIPAL_GRAY)
+_IN_NO_MDC = (Reason.NO_MDC, Reason.NO_DIP_GROUP, Reason.PRINCIPAL_UNKNOWN, Reason.PRINCIPAL_GRAY)
+_WHAT = {"drg": "主要诊断大类", "dip": "病种"}
+
+
+def _kind(block: Block) -> str:
+    """Whether the results are those of a DRG or a DIP scheme."""
+    return "dip" if "dip" in _results(block).columns else "drg"
 
 
 def _results(block: Block) -> pl.DataFrame:
@@ -32,19 +38,21 @@ def _principals(block: Block, where: BoolArray) -> pl.DataFrame:
 
 
 def ambiguous(report: Report) -> None:
-    """K01."""
+    """K01: DRG only."""
     block = report.block
+    if _kind(block) != "drg":
+        return
     frame = pl.concat([block.cases.select("row", "case_id"), _results(block).select("status", "drg")], how="horizontal")
     found = frame.filter(pl.col("status") == GroupStatus.AMBIGUOUS.value)
     report.add(found, "procedures", pl.col("drg"), {"value": pl.col("drg")})
 
 
 def in_no_mdc(report: Report) -> None:
-    """K02."""
+    """K02: in no MDC, or in no disease type of a DIP scheme."""
     block = report.block
     reasons = [reason.value for reason in _IN_NO_MDC]
     found = _principals(block, _where(block, pl.col("reason").is_in(reasons)))
-    report.add(found, "diagnoses", pl.col("code"), {"value": pl.col("code")})
+    report.add(found, "diagnoses", pl.col("code"), {"value": pl.col("code"), "what": _WHAT[_kind(block)]})
 
 
 def other_sex(report: Report) -> None:
@@ -59,12 +67,36 @@ def other_sex(report: Report) -> None:
 
 
 def in_no_adrg(report: Report) -> None:
-    """K04."""
+    """K04: DRG only."""
     block = report.block
+    if _kind(block) != "drg":
+        return
     results = _results(block).select("reason", "mdc", "drg")
     frame = pl.concat([block.cases.select("row", "case_id"), results], how="horizontal")
     found = frame.filter(pl.col("reason") == Reason.NO_ADRG.value)
     report.add(found, "diagnoses", pl.col("drg"), {"value": pl.col("drg"), "mdc": pl.col("mdc")})
+
+
+def mixed_group(report: Report) -> None:
+    """K05: DIP only; a case that no core group takes."""
+    block = report.block
+    if _kind(block) == "dip":
+        _tell(report, pl.col("kind") == "mixed")
+
+
+def several_fit(report: Report) -> None:
+    """K07: DIP only; core groups of one layer between which the order of precedence decided."""
+    block = report.block
+    if _kind(block) == "dip":
+        _tell(report, (pl.col("kind") == "core") & (pl.col("rows_fit") > 1))
+
+
+def _tell(report: Report, where: pl.Expr) -> None:
+    """Cases by their DIP result, with the group and how many rows fit."""
+    block = report.block
+    results = _results(block).select("kind", "dip", "rows_fit")
+    frame = pl.concat([block.cases.select("row", "case_id"), results], how="horizontal")
+    report.add(frame.filter(where), "diagnoses", pl.col("dip"), {"value": pl.col("dip"), "count": pl.col("rows_fit")})
 
 
 def excluded_complication(report: Report) -> None:
@@ -108,5 +140,7 @@ CHECKS = {
     "K02": in_no_mdc,
     "K03": other_sex,
     "K04": in_no_adrg,
+    "K05": mixed_group,
     "K06": excluded_complication,
+    "K07": several_fit,
 }

@@ -144,7 +144,8 @@ def ratio_unusual(report: Report) -> None:
     assert grouped is not None
     assert setup.standards is not None
     low, high = setup.number("cost_ratio_low"), setup.number("cost_ratio_high")
-    found = grouped.select("status", "drg").join(setup.standards, on="drg", how="left", maintain_order="left")
+    group = pl.col("dip" if "dip" in grouped.columns else "drg").alias("drg")
+    found = grouped.select("status", group).join(setup.standards, on="drg", how="left", maintain_order="left")
     frame = pl.concat([block.cases.select("row", "case_id", "total_cost_fen"), found], how="horizontal")
     ratio = pl.col("total_cost_fen") / pl.col("standard_fen")
     real = (pl.col("status") == GroupStatus.GROUPED.value) & (pl.col("standard_fen") > 0)

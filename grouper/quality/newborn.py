@@ -16,9 +16,12 @@ def _family(block: Block, rule: str, part: str) -> BoolArray:
 
 
 def weight_for_grouping(report: Report) -> None:
-    """H01: the weight the scheme asks for; without a scheme one of the two must be there."""
+    """H01: the weight the scheme asks for; without a scheme one of the two must be there. A DIP scheme asks for it
+    with certain diagnoses only: H02."""
     block = report.block
     scheme = block.setup.scheme
+    if scheme is not None and scheme.kind == "dip":
+        return
     asked = None if scheme is None else scheme.newborn_weight
     days = pl.col("age_days")
     if asked is None:
@@ -32,10 +35,10 @@ def weight_for_grouping(report: Report) -> None:
 
 
 def birth_weight_missing(report: Report) -> None:
-    """H02: where the scheme groups by birth weight, H01 says it already."""
+    """H02: where a DRG scheme groups by birth weight, H01 says it already."""
     block = report.block
     scheme = block.setup.scheme
-    if scheme is not None and scheme.newborn_weight == "birth":
+    if scheme is not None and scheme.kind == "drg" and scheme.newborn_weight == "birth":
         return
     low = _family(block, "H02", "low_weight")
     missing = block.mask(block.newborn & pl.col(_BIRTH).is_null())

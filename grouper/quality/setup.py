@@ -67,12 +67,19 @@ class QualitySetup:
     def level(self, rule: str) -> RuleLevel:
         """Levels of an active rule. A milder level for principal codes makes the others milder too."""
         mine = self.levels.get(rule, OFF)
-        principal = catalogue()[rule].level if mine == OFF else Level(mine)
+        principal = self._usual(rule) if mine == OFF else Level(mine)
         own = self.levels.get(rule + OTHER)
         if own is not None and own != OFF:
             return RuleLevel(principal, Level(own))
         usual = self.data.rules[rule].other_level or principal
         return RuleLevel(principal, min(usual, principal, key=_SEVERITY.index))
+
+    def _usual(self, rule: str) -> Level:
+        """The level of the catalogue, or the stricter one where the scheme asks for what the rule is about."""
+        asked = self.data.rules[rule].asked_level
+        if asked is not None and self.scheme is not None and rule in self.scheme.asked:
+            return asked
+        return catalogue()[rule].level
 
     def parameter(self, name: str) -> ParameterValue:
         """A limit or word list; asking for one without a value is a programmer's error."""

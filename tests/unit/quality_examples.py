@@ -68,7 +68,7 @@ def scheme_of(body: Mapping[str, Any]) -> SchemeRules:
     for name, schema in (("levels", ("code", "level", "exclusion")), ("exclusions", ("exclusion", "code"))):
         if name in given:
             given[name] = table(given[name], *schema)
-    for name in ("not_principal", "operations", "sex_bound"):
+    for name in ("not_principal", "operations", "sex_bound", "asked"):
         given[name] = frozenset(given.get(name, ()))
     return SchemeRules(**given)
 

@@ -71,7 +71,7 @@ def test_the_code_to_use_instead_exists(at: int) -> None:
 
 def test_unavailable_rules_need_data_that_the_record_has_not() -> None:
     assert {rule for rule, how in DATA.rules.items() if how.state == "unavailable"} == {
-        "A02", "A20", "B02", "B03", "B04", "I15", "I16", "J07", "J08", "K05", "K07",
+        "A02", "A20", "B02", "B03", "B04", "I15", "I16", "J07", "J08",
     }  # fmt: skip
 
 
