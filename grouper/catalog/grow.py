@@ -64,11 +64,13 @@ class GrowthCounts:
 @dataclass(frozen=True)
 class Grown:
     """`tables` of a DIP pack; `expected`: code -> how many of all the cases come into the group, whatever their year
-    and cost; `forming`: core group -> the cases that stand for it."""
+    and cost; `forming`: core group -> the cases that stand for it; `unfit`: cases of the years with a usable cost that
+    may not stand for a core group, for a principal diagnosis that is unknown or grey or an unknown procedure."""
 
     tables: dict[str, pl.DataFrame]
     expected: dict[str, int]
     forming: dict[str, int]
+    unfit: int
 
 
 def grow(
@@ -78,9 +80,11 @@ def grow(
 
     Every case whose principal diagnosis has a category of some chapter comes into a group.
     """
-    counts = counts.filter(pl.col("category").is_not_null()).with_columns(
+    counts = counts.with_columns(
         pl.when(pl.col("year").is_in(list(years))).then(pl.col(name)).otherwise(0).alias(name) for name in _COUNTS[1:]
     )
+    unfit: int = counts.select(pl.sum("counting") - pl.sum("forming")).item()
+    counts = counts.filter(pl.col("category").is_not_null())
     core, rest = _split(counts, ("subcategory", "px"), "forming", min_cases)
     subcategories, rest = _split(rest, ("subcategory", "nature"), "counting", min_cases)
     categories, rest = _split(rest, ("category", "nature"), "counting", min_cases)
@@ -101,6 +105,7 @@ def grow(
         },
         expected={row["code"]: int(row["cases"]) for row in (*core_rows, *mixed_rows)},
         forming={row["code"]: int(row["forming"]) for row in core_rows},
+        unfit=unfit,
     )
 
 

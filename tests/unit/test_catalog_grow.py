@@ -145,6 +145,7 @@ def test_unknown_codes_and_grey_principals_form_no_core_group() -> None:
     found = grown(odd)
     assert found.tables["core"].is_empty()
     assert found.expected == {"K80.0-4": 5, "K80.2-4": 5, "I10.x-1": 5}
+    assert found.unfit == 15
 
 
 def test_a_core_group_takes_what_cannot_form_it() -> None:
