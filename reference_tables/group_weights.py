@@ -1,7 +1,8 @@
 """Weights by group as a policy names them: a published table, a made-up one, or a region's own file.
 
-A file has the columns `group` and `rw` (the relative weight, under DIP the score) and may have `tier`, `coefficient`
-(the group's own, by tier) and `peer_average` (last year's mean cost at the same tier, yuan). A group has one weight.
+A file has the columns `group` and `rw` (or `weight`: the relative weight, under DIP the score) and may have `tier`,
+`coefficient` (the group's own, by tier) and `peer_average` (last year's mean cost at the same tier, yuan). A group has
+one weight.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from reference_tables.manifest import FileEntry, verify_files
 from reference_tables.problems import Problem, TablesRefused
 from reference_tables.table_files import LINE, read_table
@@ -23,7 +26,6 @@ from reference_tables.weights import read_weights
 
 _E6 = 10**6
 _DECIMALS = {"rw": 6, "coefficient": 6, "peer_average": 2}
-_REQUIRED = ("group", "rw")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,25 @@ class GroupWeights:
     note: str = ""
     data_level: str = "local"
     sha256: str = ""
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """One row per group and one more per group and tier that has values of its own; all String, null = none:
+        group, tier ("" = every tier), weight, coefficient, peer_average (yuan)."""
+        weights = {("", group): _text(value, 6) for group, value in self.rw_e6.items()}
+        coefficients = {key: _text(value, 6) for key, value in self.coefficient_e6.items()}
+        averages = {key: _text(value, 2) for key, value in self.average_fen.items()}
+        keys = list(dict.fromkeys([*weights, *coefficients, *averages]))
+        return pl.DataFrame(
+            {
+                "group": [group for _, group in keys],
+                "tier": [tier for tier, _ in keys],
+                "weight": [weights.get(key) for key in keys],
+                "coefficient": [coefficients.get(key) for key in keys],
+                "peer_average": [averages.get(key) for key in keys],
+            },
+            schema=dict.fromkeys(("group", "tier", "weight", "coefficient", "peer_average"), pl.String),
+        )
 
     def weight(self, group: str) -> Fraction | None:
         """RW (DIP: score) of a group; None when the table has none."""
@@ -116,7 +137,8 @@ def read_group_weights(path: Path, name: str, about: Mapping[str, Any] | None = 
     """A weight file; `about`: its entry in `sources.toml`, whose checksum it must have."""
     data = path.read_bytes()
     header = [cell.strip() for cell in data.split(b"\n", 1)[0].decode("utf-8-sig", "replace").split(",")]
-    columns = [*_REQUIRED, *(column for column in ("tier", "coefficient", "peer_average") if column in header)]
+    weight = "weight" if "weight" in header and "rw" not in header else "rw"
+    columns = ["group", weight, *(column for column in ("tier", "coefficient", "peer_average") if column in header)]
     table = read_table(path, dict.fromkeys(columns, "code"))
     problems = [problem for problem in table.problems if problem.level.value == "error"]
     digest = sha256(data).hexdigest()
@@ -125,7 +147,7 @@ def read_group_weights(path: Path, name: str, about: Mapping[str, Any] | None = 
         problems += verify_files(declared, {path.name: FileEntry(digest, table.records)}, {})
     values: dict[str, dict[tuple[str, str], int]] = {column: {} for column in _DECIMALS}
     if table.frame is not None:
-        problems += _fill(table.frame.iter_rows(named=True), path.name, values)
+        problems += _fill(table.frame.rename({weight: "rw"}).iter_rows(named=True), path.name, values)
     if table.frame is None or problems:
         raise TablesRefused(name, problems)
     about = about or {}
@@ -177,3 +199,9 @@ def _scaled(text: str, digits: int) -> int | None:
         return None
     scale: int = 10**digits
     return int(whole) * scale + int(part.ljust(digits, "0") or "0")
+
+
+def _text(value: int, digits: int) -> str:
+    """A scaled integer as decimal text, exactly."""
+    whole, part = divmod(value, 10**digits)
+    return f"{whole}.{part:0{digits}d}"
