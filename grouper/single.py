@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grouper.code_index import NONE
 from grouper.compile import CompiledScheme
+from grouper.dip.compile import CompiledDip
+from grouper.dip.single import SingleDipAnswer, group_one_dip
 from grouper.encode import WEIGHT_COLUMN
 from grouper.engine import NEWBORN_DAYS, PRINCIPAL_REASONS, Grouper, grouper_of
 from grouper.result import Answer, Reason, invalid_answer, reason_text, ungrouped_answer
@@ -180,11 +182,17 @@ def single_of(scheme: CompiledScheme) -> SingleGrouper:
     return _SINGLES[scheme]
 
 
-def group_one(case: Mapping[str, Any], scheme: CompiledScheme) -> SingleAnswer:
+@overload
+def group_one(case: Mapping[str, Any], scheme: CompiledScheme) -> SingleAnswer: ...
+@overload
+def group_one(case: Mapping[str, Any], scheme: CompiledDip) -> SingleDipAnswer: ...
+def group_one(case: Mapping[str, Any], scheme: CompiledScheme | CompiledDip) -> SingleAnswer | SingleDipAnswer:
     """Group one case given as a mapping with the canonical column names.
 
     `diagnoses` and `procedures` are sequences with the principal code first ("" when there is none); numbers
     are in the canonical units (years, days, grams, hours), None or absent = unknown. The answer is the one
-    `group_cases` gives. Source: pack model, "Grouping" 1 to 5.
+    `group_cases` gives. Source: pack model, "Grouping" 1 to 5; for DIP `grouper.dip.single`.
     """
+    if isinstance(scheme, CompiledDip):
+        return group_one_dip(case, scheme)
     return single_of(scheme).group(case)

@@ -7,10 +7,11 @@ Every text a person reads is made from these values elsewhere (`trace_text`); no
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, is_dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
 
-from reference_tables.packs import DrgPack
+from reference_tables.packs import Pack
 
 RowLevel = Literal["mdc", "adrg", "drg"]
 CodeKind = Literal["dx", "px"]
@@ -284,15 +285,17 @@ class Trace:
         return plain
 
 
-def scheme_facts(pack: DrgPack) -> SchemeFacts:
+def scheme_facts(pack: Pack) -> SchemeFacts:
     """What a trace says of the scheme behind it."""
     return SchemeFacts(pack.id, pack.version, pack.name, pack.data_level, pack.sha256, pack.newborn_weight)
 
 
 def to_plain(value: Any) -> Any:
-    """Dataclasses as dicts, tuples as lists, enumerated codes as their text; everything else as it is."""
+    """Dataclasses as dicts, tuples as lists, enumerated codes and decimals as their text; everything else as it is."""
     if is_dataclass(value) and not isinstance(value, type):
         return {item.name: to_plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, tuple | list):
         return [to_plain(item) for item in value]
+    if isinstance(value, Decimal):
+        return str(value)
     return value.value if isinstance(value, StrEnum) else value

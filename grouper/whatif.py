@@ -7,22 +7,22 @@ it: a code may only be changed when the medical record supports it, and every ou
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 
-from grouper.compile import CompiledScheme
-from grouper.encode import NUMBER_COLUMNS, WEIGHT_COLUMN
+from grouper.dip.compile import CompiledDip
 from grouper.engine import group_cases
 from grouper.scheme_tables import code_names
+from grouper.schemes import Scheme
 from grouper.trace_model import CodeKind, SchemeFacts, scheme_facts, to_plain
 from reference_tables.codes import fold
 
 RECORD_NOTE = "以上为试算，不是编码建议：编码只能依据病历更改，不得为改变入组结果而调整。"
-_COMPARED = ("status", "mdc", "adrg", "drg")
-_READ = ("row", "case_id", "defect", *NUMBER_COLUMNS.values(), *WEIGHT_COLUMN.values(), "discharge_way", "department")
+_CHANGED = ("diagnoses", "procedures")
 
 
 class Change(StrEnum):
@@ -36,10 +36,13 @@ class Change(StrEnum):
     DROP_PX = "DROP_PX"
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """The case with one change: which code (`place` in its list, 0 = principal), and how it is grouped then.
-    `changed`: which of status, mdc, adrg and drg differ from the case as it is."""
+@dataclass(frozen=True)
+class _Change:
+    """The case with one change: which code (`place` in its list, 0 = principal), and how it is grouped then; further
+    fields mean what the result columns of the same name mean. `changed`: which of COMPARED differ from the case as
+    it is."""
+
+    COMPARED: ClassVar[tuple[str, ...]] = ("status",)
 
     change: Change
     place: int
@@ -47,12 +50,49 @@ class Variant:
     code_name: str
     status: str
     reason: str
+    name: str
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DrgVariant(_Change):
+    """A variant grouped by DRG."""
+
+    COMPARED: ClassVar[tuple[str, ...]] = ("status", "mdc", "adrg", "drg")
+
     mdc: str
     adrg: str
     drg: str
-    name: str
     severity: str
-    changed: tuple[str, ...]
+
+    @property
+    def group(self) -> str:
+        """Code of the group, "" = none."""
+        return self.drg
+
+
+@dataclass(frozen=True)
+class DipVariant(_Change):
+    """A variant grouped by DIP."""
+
+    COMPARED: ClassVar[tuple[str, ...]] = ("status", "kind", "dip", "base_score")
+
+    kind: str
+    layer: str
+    dip: str
+    base_score: Decimal | None
+    auxiliary: str
+    factor: Decimal | None
+    score: Decimal | None
+    primary_care: bool
+
+    @property
+    def group(self) -> str:
+        """Code of the group, "" = none."""
+        return self.dip
+
+
+Variant = DrgVariant | DipVariant
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +121,7 @@ class _Draft:
     procedures: list[str]
 
 
-def what_if(case: pl.DataFrame, scheme: CompiledScheme) -> WhatIf:
+def what_if(case: pl.DataFrame, scheme: Scheme) -> WhatIf:
     """Group a canonical case frame of exactly one row as it is and with every single change.
 
     Every other diagnosis as principal, every other procedure as principal, every diagnosis and every
@@ -91,13 +131,14 @@ def what_if(case: pl.DataFrame, scheme: CompiledScheme) -> WhatIf:
         raise ValueError(f"one case is compared at a time, got {case.height}")
     diagnoses, procedures = _codes(case, "diagnoses"), _codes(case, "procedures")
     drafts = [_Draft(Change.AS_IS, 0, "", diagnoses, procedures), *_drafts(diagnoses, procedures)]
-    kept = case.select(name for name in _READ if name in case.columns)
+    kept = case.drop(_CHANGED, strict=False)
     frame = kept[[0] * len(drafts)].with_columns(
         pl.Series("diagnoses", [draft.diagnoses for draft in drafts], dtype=pl.List(pl.String)),
         pl.Series("procedures", [draft.procedures for draft in drafts], dtype=pl.List(pl.String)),
     )
     results = group_cases(frame, scheme, used_codes=False).to_dicts()
-    as_is, *variants = [_variant(draft, found, results[0]) for draft, found in zip(drafts, results, strict=True)]
+    kind = DipVariant if isinstance(scheme, CompiledDip) else DrgVariant
+    as_is, *variants = [_variant(kind, draft, found, results[0]) for draft, found in zip(drafts, results, strict=True)]
     return WhatIf(
         scheme=scheme_facts(scheme.pack),
         row=results[0]["row"],
@@ -138,19 +179,15 @@ def _without(codes: list[str]) -> Iterator[tuple[int, str, list[str]]]:
             yield place, code, [first, *others] if first or others else []
 
 
-def _variant(draft: _Draft, found: dict[str, Any], as_is: dict[str, Any]) -> Variant:
-    kind: CodeKind = "px" if draft.change in (Change.PRINCIPAL_PX, Change.DROP_PX) else "dx"
-    return Variant(
+def _variant(
+    kind: type[DrgVariant] | type[DipVariant], draft: _Draft, found: dict[str, Any], as_is: dict[str, Any]
+) -> Variant:
+    codes: CodeKind = "px" if draft.change in (Change.PRINCIPAL_PX, Change.DROP_PX) else "dx"
+    return kind(
         change=draft.change,
         place=draft.place,
         code=draft.code,
-        code_name=code_names()[kind].get(fold(draft.code), ("", ""))[1],
-        status=found["status"],
-        reason=found["reason"],
-        mdc=found["mdc"],
-        adrg=found["adrg"],
-        drg=found["drg"],
-        name=found["name"],
-        severity=found["severity"],
-        changed=tuple(name for name in _COMPARED if found[name] != as_is[name]),
+        code_name=code_names()[codes].get(fold(draft.code), ("", ""))[1],
+        changed=tuple(name for name in kind.COMPARED if found[name] != as_is[name]),
+        **{field.name: found[field.name] for field in fields(kind) if field.name in found},
     )

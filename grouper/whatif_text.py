@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from grouper.case_text import heading
+from grouper.dip.result import dip_reason_text
+from grouper.dip.trace_phrases import group_text as dip_group_text
+from grouper.dip.trace_phrases import score_text
 from grouper.result import reason_text
 from grouper.text_lines import Line, LineKind, text_of
 from grouper.trace_text import group_text
-from grouper.whatif import Change, Variant, WhatIf
+from grouper.whatif import Change, DipVariant, Variant, WhatIf
 
 _SECTION: Mapping[Change, str] = {
     Change.PRINCIPAL_DX: "换主要诊断（原主要诊断移到其他诊断之首）",
@@ -16,7 +19,15 @@ _SECTION: Mapping[Change, str] = {
     Change.DROP_DX: "去掉一个诊断（去掉主要诊断时该位置留空）",
     Change.DROP_PX: "去掉一个手术操作（去掉主要手术操作时该位置留空）",
 }
-_NAMES: Mapping[str, str] = {"status": "状态", "mdc": "MDC", "adrg": "ADRG", "drg": "DRG"}
+_NAMES: Mapping[str, str] = {
+    "status": "状态",
+    "mdc": "MDC",
+    "adrg": "ADRG",
+    "drg": "DRG",
+    "kind": "病种类型",
+    "dip": "病种",
+    "base_score": "基准分值",
+}
 _PRINCIPAL: Mapping[Change, str] = {Change.DROP_DX: "主要诊断", Change.DROP_PX: "主要手术操作"}
 
 
@@ -49,13 +60,15 @@ def _variant(variant: Variant) -> Iterator[Line]:
     if variant.place == 0:
         code += f"（{_PRINCIPAL[variant.change]}）"
     if not variant.changed:
-        yield Line(LineKind.PLAIN, 1, f"{code}：不变，{variant.drg}".rstrip("，"))
+        yield Line(LineKind.PLAIN, 1, f"{code}：不变，{variant.group}".rstrip("，"))
         return
     yield Line(LineKind.PLAIN, 1, f"{code}：{'、'.join(_NAMES[name] for name in variant.changed)}改变")
     yield Line(LineKind.MET, 2, _answer(variant))
 
 
 def _answer(variant: Variant) -> str:
-    reason = reason_text(variant.reason)
-    severity = f"  {variant.severity}" if variant.severity else ""
-    return group_text(variant) + severity + (f"  {reason}" if reason else "")
+    if isinstance(variant, DipVariant):
+        parts = [dip_group_text(variant), score_text(variant), dip_reason_text(variant.reason)]
+    else:
+        parts = [group_text(variant), variant.severity, reason_text(variant.reason)]
+    return "  ".join(part for part in parts if part)

@@ -14,6 +14,9 @@ from rich.text import Text
 
 from api.cli.console import Exit, err, fail, load_scheme, print_json, print_problems
 from api.cli.group import SCHEME, Edition, EditionOption, Format, FormatOption, SchemeOption
+from grouper.dip.compile import CompiledDip
+from grouper.dip.trace import explain_dip_case
+from grouper.dip.trace_text import trace_lines as dip_trace_lines
 from grouper.find_case import find_cases
 from grouper.intake import IntakeError
 from grouper.normalize import CLINICAL_MARK, normalize_codes
@@ -76,9 +79,14 @@ def explain(
     """说明一个病例为什么分到这一组：逐条规则，哪些编码符合，哪些不符合。"""
     compiled = load_scheme(scheme)
     found = _one_case(file, case, row, format_, edition)
-    trace = explain_case(found.frame, compiled)
-    _show(file, found, trace.to_dict(), trace_lines(trace, full=full), as_json=json)
-    _leave(found.problems, trace.answer.status)
+    if isinstance(compiled, CompiledDip):
+        by_dip = explain_dip_case(found.frame, compiled)
+        content, lines, status = by_dip.to_dict(), dip_trace_lines(by_dip, full=full), by_dip.answer.status
+    else:
+        trace = explain_case(found.frame, compiled)
+        content, lines, status = trace.to_dict(), trace_lines(trace, full=full), trace.answer.status
+    _show(file, found, content, lines, as_json=json)
+    _leave(found.problems, status)
 
 
 def whatif(

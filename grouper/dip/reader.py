@@ -185,6 +185,11 @@ class DipReader:
             yield PrimaryCareRow(number, None if items is None else self._cell(items), procedures), items
 
     @cached_property
+    def published(self) -> Mapping[str, list[str]]:
+        """The columns of core.csv as published, in the order of `rows`."""
+        return self.pack.table("core").to_dict(as_series=False)
+
+    @cached_property
     def known_px(self) -> frozenset[str]:
         """Every procedure that the code book or the pack has."""
         of_rows = (codes for row in self.rows for part in (row.procedures, row.related) if part for codes in part.sets)
