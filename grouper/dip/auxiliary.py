@@ -3,9 +3,8 @@
 In each dimension a case stands in the first level whose rule is true, or in none. In a core group (核心病种) its text
 lists these levels as DIMENSION:LEVEL joined by `|`, dimensions by the smallest order of their levels, whether or not
 a factor goes with them; its factor is the highest of the factors that its group gives them (the group's own row of
-aux_factor before the row `*` for the same dimension and level), 1 when there is none. In a mixed group (综合病种) the
-text is blank and the factor 1; in no group the text is blank and the factor null. Meaning of the rules' fields:
-`reference_tables.auxiliary`.
+aux_factor before the row `*` for the same dimension and level), 1 when there is none. Outside the core groups the text
+is blank and the factor 1. Meaning of the rules' fields: `reference_tables.auxiliary`.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class AuxiliaryCatalog:
         """Text and factor of every case of a block.
 
         `frame`: the canonical cases; `dx`, `px`: their diagnoses and procedures as ids of the two indexes; `group`
-        (String): the DIP group, null or "" without one. Returns `auxiliary` (String) and `factor` (FACTOR).
+        (String): the DIP group; null, "" or any other code than a core group's stand for none. Returns `auxiliary` (String) and `factor` (FACTOR).
         """
         at = self._places(group)
         levels = self._levels(frame, dx, px, self._mean_costs.take(at))
@@ -61,7 +60,6 @@ class AuxiliaryCatalog:
             np.maximum(rank, ranks.take(at * size + level), out=rank)
         for level in levels:
             level[at == 0] = 0
-        rank[(group.is_null() | (group == "")).fill_null(value=True).to_numpy()] = len(self._pool) - 1
         return self._texts(levels, frame.height), self._pool.gather(pl.Series(rank)).alias("factor")
 
     def level_columns(
@@ -171,7 +169,7 @@ def _mean_costs(scores: pl.DataFrame, core: pl.Series) -> NDArray[np.int64]:
 
 
 def _factors(auxiliary: Auxiliary, core: pl.Series) -> tuple[pl.Series, list[NDArray[np.int64]]]:
-    """The different factors ascending between "none" and null (FACTOR), and by dimension the rank of the factor of each
+    """The different factors ascending after "none" (FACTOR), and by dimension the rank of the factor of each
     (1 + place of the core group) x levels + level; the highest rank is the highest factor, rank 0 is none."""
     values = sorted(set(auxiliary.factors.values()))
     rank = {value: at for at, value in enumerate(values, start=1)}
@@ -186,4 +184,4 @@ def _factors(auxiliary: Auxiliary, core: pl.Series) -> tuple[pl.Series, list[NDA
         for (code, _, level), value in (item for item in own if item[0][0] != EVERY_GROUP):
             table[place[code], column[level]] = rank[value]
         tables.append(table.ravel())
-    return pl.Series("factor", [_NO_FACTOR, *values, None], dtype=FACTOR), tables
+    return pl.Series("factor", [_NO_FACTOR, *values], dtype=FACTOR), tables

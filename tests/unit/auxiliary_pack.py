@@ -81,7 +81,7 @@ class Catalog:
         rows = self.catalog.level_columns(frame, dx, px, means).rows(named=True)
         return [{name: level for name, level in row.items() if level} for row in rows]
 
-    def of(self, group: str | None, **case: Any) -> tuple[str, Decimal | None]:
+    def of(self, group: str | None, **case: Any) -> tuple[str, Decimal]:
         """Text and factor of one case in a group."""
         frame, dx, px = self.encoded([case])
         text, factor = self.catalog.of(frame, dx, px, pl.Series([group], dtype=pl.String))

@@ -48,17 +48,14 @@ def catalog() -> Catalog:
         ("A09", ["I21.900"], 65, "CCI:高|年龄:老", "0.9500"),  # own rows only, both below 1
         ("A09", ["J44.900"], 65, "CCI:低|年龄:老", "1.0500"),  # no own row for this level: that for all
         ("A09-1", ["I21.900"], 65, "", "1.0000"),  # a mixed group
+        (None, ["I21.900"], 65, "", "1.0000"),
+        ("", ["I21.900"], 65, "", "1.0000"),
     ],
 )
 def test_factor(catalog: Catalog, group: str | None, others: list[str], age: int, text: str, factor: str) -> None:
     found = catalog.of(group, diagnoses=["A09.900", *others], age_years=age)
     assert found == (text, Decimal(factor))
     assert str(found[1]) == factor
-
-
-@pytest.mark.parametrize("group", [None, ""])
-def test_in_no_group_there_is_no_factor(catalog: Catalog, group: str | None) -> None:
-    assert catalog.of(group, diagnoses=["A09.900", "I21.900"], age_years=70) == ("", None)
 
 
 def test_the_columns_have_the_types_of_a_result(catalog: Catalog) -> None:
