@@ -90,6 +90,7 @@ CASE_KIND_ZH = {
     "single_disease": "单病种",
     "by_item": "按项目",
     "tcm": "中医优势病组",
+    "negotiated": "单议病组",
     "ungrouped": "未入组",
     "ambiguous": "歧义组",
     "unpaid": "不支付",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.differential import settlement_book, settlement_clearing
+from tests.differential import settlement_book, settlement_clearing, settlement_pricing
 from tests.differential.settlement_vectors import Example, examples
 
-KINDS = settlement_clearing.KINDS | settlement_book.KINDS
+KINDS = settlement_clearing.KINDS | settlement_book.KINDS | settlement_pricing.KINDS
 
 
 @pytest.mark.parametrize("example", [item for item in examples() if item.kind in KINDS], ids=lambda item: item.name)

@@ -1,0 +1,114 @@
+"""Plan rows as columns: class and amount of every case by comparisons and exact lines, no case looked at twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budget.affine import ZERO, Affine, AffineColumn
+from budget.money import FEN
+from budget.price_plan import PlanBand, PlanRow
+
+SHOWN = 10**6
+_NO_END = np.iinfo(np.int64).max
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class BandSums:
+    """Cases and their cost by plan band: `band` ascending, `cases`, `cost` fen (int64)."""
+
+    band: Ints
+    cases: Ints
+    cost: Ints
+
+
+class PlanTable:
+    """The plan rows of a pricing run; `bands` is all their bands one after the other, `row_of_band` whose they are."""
+
+    def __init__(self, rows: Sequence[PlanRow]) -> None:
+        self.rows = tuple(rows)
+        counts = np.array([len(row.bands) for row in rows], np.int64)
+        self.first = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64) if rows else np.zeros(0, np.int64)
+        self.bands: tuple[PlanBand, ...] = tuple(band for row in rows for band in row.bands)
+        self.row_of_band = np.repeat(np.arange(len(rows)), counts)
+        self.upper = np.full((max(1, int(counts.max(initial=1)) - 1), len(rows)), _NO_END, np.int64)
+        for at, row in enumerate(rows):
+            for place, band in enumerate(row.bands[:-1]):
+                assert band.upper is not None, "only the last band has no end"
+                self.upper[place, at] = band.upper
+        self._package = AffineColumn([band.package for band in self.bands])
+        self._points = AffineColumn([(band.points or ZERO).times(Fraction(SHOWN)) for band in self.bands])
+        self._multiple = AffineColumn([_multiple(row) for row in rows])
+
+    def band_of(self, row: Ints, cost: Ints) -> Ints:
+        """int64 [cases]: the band of each case, by its plan row and its cost in fen."""
+        band = self.first.take(row)
+        for upper in self.upper:
+            band += cost > upper.take(row)
+        return band
+
+    def package_fen(self, band: Ints, cost: Ints) -> Ints:
+        """int64 [cases]: what each case earns, fen, rounded half up once."""
+        return self._package.rounded(band, cost)
+
+    def points_shown(self, band: Ints, cost: Ints) -> Ints:
+        """int64 [cases]: points x 10^6, rounded half up, for display; 0 where money is paid."""
+        return self._points.rounded(band, cost)
+
+    def multiple_shown(self, row: Ints, cost: Ints) -> Ints:
+        """int64 [cases]: multiple x 10^6, rounded half up, for display; 0 without a reference."""
+        return self._multiple.rounded(row, cost)
+
+    def scaled(self, factors: Sequence[Fraction]) -> AffineColumn:
+        """The unrounded packages of all bands, each multiplied by a factor of its own."""
+        return AffineColumn([band.package.times(factor) for band, factor in zip(self.bands, factors, strict=True)])
+
+    def total_points(self, sums: BandSums) -> Fraction:
+        """Exact points of the cases summed up."""
+        return _total(sums, [band.points for band in self.bands])
+
+    def total_points_by(self, sums: BandSums, owner: Sequence[object]) -> dict[object, Fraction]:
+        """Exact points by owner; `owner` [bands of the table] says whose a band is."""
+        found: dict[object, Fraction] = {}
+        for band, cases, cost in _each(sums):
+            line = self.bands[band].points
+            if line is not None:
+                found[owner[band]] = found.get(owner[band], Fraction(0)) + line.total(cases, cost)
+        return found
+
+
+def _multiple(row: PlanRow) -> Affine:
+    if not row.reference:
+        return ZERO
+    return Affine(Fraction(SHOWN) / (row.reference * FEN), Fraction(0))
+
+
+def _each(sums: BandSums) -> Iterable[tuple[int, int, int]]:
+    return zip(sums.band.tolist(), sums.cases.tolist(), sums.cost.tolist(), strict=True)
+
+
+def _total(sums: BandSums, lines: Sequence[Affine | None]) -> Fraction:
+    total = Fraction(0)
+    for band, cases, cost in _each(sums):
+        line = lines[band]
+        if line is not None:
+            total += line.total(cases, cost)
+    return total
+
+
+def band_sums(band: Ints, cost: Ints) -> BandSums:
+    """Number and cost of the cases in each band that occurs. Does not depend on the order of the cases."""
+    if not len(band):
+        nothing = np.zeros(0, np.int64)
+        return BandSums(nothing, nothing, nothing)
+    order = np.argsort(band, kind="stable")
+    ordered = band[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    cases = np.diff(np.append(starts, len(ordered)))
+    return BandSums(ordered[starts], cases, np.add.reduceat(cost[order], starts))
