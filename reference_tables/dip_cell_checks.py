@@ -119,7 +119,7 @@ def _modes(tables: DipTables) -> list[Problem]:
         if mode in _MODES_WITH_PX and not px:
             found = [("px", px, "要写手术操作 px")]
         elif mode in {"any", "none"} and px:
-            found = [("px", px, "手术操作 px 应留空")]
+            found = [("px", px, f"手术操作 px 应留空，现为 {px}")]
         else:
             found = []
         if related and mode != "principal":

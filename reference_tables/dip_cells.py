@@ -22,6 +22,7 @@ _PREFIX = re.compile(r"([A-Z][0-9]{2})(?:\.([0-9A-Z]))?([+*]?)")
 _FULL = re.compile(r"[A-Z][0-9A-Z.+*]{4,}")
 _PROCEDURE = re.compile(r"[0-9]{2}\.[0-9A-Z]{1,12}")
 _RANGE = re.compile(r"([0-9]{0,9})-([0-9]{0,9})")
+_FILLING = re.compile(r"(?<=[0-9.])X")
 _CATEGORY = 3
 
 
@@ -36,6 +37,11 @@ class CellError(ValueError):
 def spelled(code: str) -> str:
     """A code for comparison: upper case, without outer blanks."""
     return code.strip().upper()
+
+
+def as_published(text: str) -> str:
+    """Codes spelt as `spelled` gives them in the spelling of the code books, which write the filling x small."""
+    return _FILLING.sub("x", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from reference_tables.codes import load_code_books
 from reference_tables.dip_cells import (
     CellError,
     DiagnosisItem,
+    as_published,
     categories_between,
     category_of,
     diagnosis_items,
@@ -70,7 +71,7 @@ def _listed(unknown: dict[tuple[str, str], dict[str, int]]) -> list[Problem]:
     problems: list[Problem] = []
     for (book, place), lines in unknown.items():
         first = next(iter(lines))
-        examples = "、".join(f"{code}（第 {line} 行）" for code, line in list(lines.items())[:_EXAMPLES])
+        examples = "、".join(f"{as_published(code)}（第 {line} 行）" for code, line in list(lines.items())[:_EXAMPLES])
         found = problem(
             "DP40", place, lines[first], "", first, table=place, count=len(lines), book=book, examples=examples
         )

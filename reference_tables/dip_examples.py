@@ -14,6 +14,7 @@ from reference_tables.dip_cells import (
     Alternative,
     CellError,
     DiagnosisItem,
+    as_published,
     categories_between,
     diagnosis_items,
     spelled,
@@ -50,7 +51,7 @@ class ExampleCase:
         parts.append(f"手术操作 {'、'.join(self.procedures)}" if self.procedures else "无手术操作")
         parts += [f"日龄 {self.age_days} 天"] if self.age_days is not None else []
         parts += [f"出生体重 {self.birth_weight_g} 克"] if self.birth_weight_g is not None else []
-        return "，".join(parts)
+        return as_published("，".join(parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from reference_tables.dip_cells import (
     Alternative,
     CellError,
     DiagnosisItem,
+    as_published,
     diagnosis_items,
     procedure_alternatives,
     spelled,
@@ -202,12 +203,12 @@ def conditions_in_words(row: CoreRow) -> Iterator[Condition]:
 
 
 def _listed(items: Iterable[object]) -> str:
-    return "、".join(str(item) for item in items)
+    return as_published("、".join(str(item) for item in items))
 
 
 def alternatives_text(alternatives: Iterable[Alternative]) -> str:
-    """Procedure alternatives as text: 47.0100、96.7201+39.9500X007."""
-    return "、".join("+".join(codes) for codes in alternatives)
+    """Procedure alternatives as text: 47.0100、39.9500x007+96.7201."""
+    return as_published("、".join("+".join(codes) for codes in alternatives))
 
 
 def _range(limits: Range, unit: str) -> str:
@@ -317,7 +318,7 @@ def _procedure(pack: DipPack, code: str) -> ProcedureView | None:
         nature_name=dip_schema().natures[nature],
         nature_from=source,
         rule=_RULES.get(rule, ""),
-        with_principal=tuple(str(item) for item in diagnosis_items(principal)),
+        with_principal=tuple(as_published(str(item)) for item in diagnosis_items(principal)),
         groups=groups,
         primary_care=any(
             wanted in codes for cell in pack.tables["primary_care"]["px"] for codes in procedure_alternatives(cell)
