@@ -124,7 +124,7 @@ class PricePlanner:
         if self._cost_points(key):
             limits = self.terms.limits(key, weight) if self.terms.look("high_limit", key) is not None else None
             band = maker.band(None, "negotiated", "L_POINT_COST")
-            return replace(shown, bands=(band,), limit=limits and limits.high, reason="COST_POINTS")
+            return replace(shown, bands=(band,), limit=None if limits is None else limits.high, reason="COST_POINTS")
         if key.status == "UNGROUPED" and self.terms.look("ungrouped_rule", key) == "blank_share":
             return replace(shown, coefficient=None, bands=(maker.band(None, "ungrouped", "BLANK"),))
         formula_bands = self.terms.look("bands", key)
