@@ -38,6 +38,11 @@ def placed(codes: Iterable[str | None] | None) -> tuple[Placed, ...]:
     return tuple(Placed(place, code) for place, code in found if code)
 
 
+def small_x(code: str) -> str:
+    """A whole code as the code books write it."""
+    return code[:1] + code[1:].replace("X", "x")
+
+
 class DipCase:
     """One case as the conditions see it.
 
@@ -123,7 +128,11 @@ class DiagnosisCell:
     def hits(self, codes: Iterable[Placed]) -> tuple[CodeHit, ...]:
         """Those of the codes that fall under some item."""
         found = ((place, self.item(code)) for place, code in codes)
-        return tuple(CodeHit("dx", place, str(item)) for place, item in found if item is not None)
+        return tuple(
+            CodeHit("dx", place, small_x(str(item)) if item.whole else str(item))
+            for place, item in found
+            if item is not None
+        )
 
 
 class Condition(Protocol):
@@ -302,7 +311,7 @@ class Related:
 def _procedure_hits(fitting: list[frozenset[str]], codes: Iterable[Placed]) -> tuple[CodeHit, ...]:
     """Each code by the first alternative that holds it."""
     found = ((place, next((one for one in fitting if code in one), None)) for place, code in codes)
-    return tuple(CodeHit("px", place, "+".join(sorted(one))) for place, one in found if one is not None)
+    return tuple(CodeHit("px", place, small_x("+".join(sorted(one)))) for place, one in found if one is not None)
 
 
 class Rank(NamedTuple):

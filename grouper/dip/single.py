@@ -101,7 +101,7 @@ class SingleDip:
         if not self.auxiliary.dimensions:
             return found._replace(rows_fit=rows_fit) if rows_fit > 1 else found
         levels = tuple(self.auxiliary.levels(case, row.code))
-        factor = max((level.factor for level in levels if level.factor is not None), default=ONE)
+        factor = max((level.factor for level in levels if level.factor is not None), default=ONE).quantize(ONE)
         return found._replace(
             rows_fit=rows_fit,
             auxiliary="|".join(map(str, levels)),

@@ -223,12 +223,14 @@ class _Explanation:
         return Hit(field, hit.place, self.given[hit.kind, hit.place], hit.item)
 
     def _no_core(self, layers: Iterable[LayerWalk]) -> NoCore:
-        rows = [row for layer in layers for row in layer.rows if row.listed]
-        if not rows:
+        if not any(row.listed for layer in layers for row in layer.rows):
             return NoCore.DIAGNOSIS_NOT_LISTED
-        if any(item.column == "px" and item.step is ConditionStep.MET for row in rows for item in row.conditions):
-            return NoCore.CONDITIONS_NOT_MET
-        return NoCore.PROCEDURE_NOT_LISTED if self.read.effective else NoCore.NO_CONSERVATIVE_ROW
+        operation = self.read.operation
+        for row in self.reader.open_rows(self.read.principal, operation):
+            named = operation in (row.procedures.operations or ())
+            if row.principal is not None and (named or row.procedures.test(self.read)):
+                return NoCore.CONDITIONS_NOT_MET
+        return NoCore.PROCEDURE_NOT_LISTED if operation else NoCore.NO_CONSERVATIVE_ROW
 
     def _mixed(self) -> MixedWalk:
         reader, operation = self.reader, self.read.operation

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Protocol
 
+from grouper.dip.conditions import small_x
 from grouper.dip.reader import ProcedureStep
 from grouper.dip.trace_model import (
     CleanedProcedure,
@@ -244,7 +245,7 @@ class RowPhrases:
         if not operation and all(len(codes) == 1 for codes in alternatives):
             return cell_text(cell)
         lacking = [[code for code in codes if code not in self.present] for codes in alternatives]
-        return "、".join(code.replace("X", "x") for code in min(lacking, key=len, default=[]))
+        return "、".join(small_x(code) for code in min(lacking, key=len, default=[]))
 
     def _related(self, _row: TriedRow, item: ConditionResult) -> str:
         if item.hits:
