@@ -173,6 +173,7 @@ ODDITIES = {
     "numbers without the layer": ("merged", plain_numbers),
     "numbers without the layer, before newborns": ("pre", plain_numbers),
     "line breaks in remarks": ("excluded_px", in_cells("可作为", "可\n作为")),
+    "remarks in a few more words": ("excluded_px", in_cells("作为主要诊断", "作为主要诊断时")),
     "half-width comma in remarks": ("excluded_px", in_cells("，", ",")),
     "age and weight in other words": ("pre", in_cells("<29天", "天龄＜29 天")),
     "weight with a long dash": ("pre", in_cells("-999克", "～999 克")),

@@ -154,6 +154,7 @@ FAULTS = {
     "beginning on the exclusion list": ("excluded_dx", 4, 0, "I10", "DW02", "主要诊断编码", "I10"),
     "name without code": ("excluded_dx", 4, 0, None, "DW08", "", ""),
     "unknown remark": ("excluded_px", 3, 2, "暂不入组", "DW09", "说明", "暂不入组"),
+    "remark with another separator": ("excluded_px", 13, 2, f"A00、D01{MAY}", "DW09", "说明", f"A00、D01{MAY}"),
     "no remark": ("excluded_px", 3, 2, None, "DW09", "说明", ""),
     "unreadable list in a remark": ("excluded_px", 13, 2, f"A00-A0{MAY}", "DW02", "说明", "A00-A0"),
     "primary care without a number": ("primary_care", 3, 0, None, "DW02", "序号", ""),
