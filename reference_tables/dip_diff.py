@@ -197,11 +197,12 @@ def _compare_rows(diff: DipDiff, table: str, old: _Rows, new: _Rows) -> None:
 
 
 def _compare_scores(diff: DipDiff, old: _Rows, new: _Rows) -> None:
-    nothing = dict.fromkeys(dip_schema().tables["score"].columns, _NONE)
+    """Scores, and for groups that both packs score the statistics beside them."""
     for key in dict.fromkeys([*old, *new]):
-        before, after = old.get(key, nothing), new.get(key, nothing)
-        for column in dip_schema().tables["score"].columns:
-            if column == "code":
-                continue
-            changes = diff.scores_changed if column == "score" else diff.statistics_changed
-            _note(changes, "score", key[0], column, before[column], after[column])
+        before, after = old.get(key), new.get(key)
+        scores = [row["score"] if row is not None else _NONE for row in (before, after)]
+        _note(diff.scores_changed, "score", key[0], "score", *scores)
+        if before is not None and after is not None:
+            for column in dip_schema().tables["score"].columns:
+                if column not in {"code", "score"}:
+                    _note(diff.statistics_changed, "score", key[0], column, before[column], after[column])
