@@ -13,13 +13,14 @@ from datetime import date
 from functools import cache
 from hashlib import sha256
 from importlib import resources
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from reference_tables.policy_checks import check_settings
 from reference_tables.policy_file import Header, read_policy_data, read_policy_text
 from reference_tables.policy_schema import policy_schema
-from reference_tables.policy_settings import Setting, matches, precedence, scope_text
+from reference_tables.policy_settings import Setting, precedence, scope_text
 from reference_tables.problems import Level, Problem, TablesRefused
 
 __all__ = ["Policy", "Setting", "find_policies", "load_policy", "parse_policy", "policy_of"]
@@ -36,15 +37,25 @@ class Policy:
     settings: tuple[Setting, ...]
     problems: tuple[Problem, ...] = ()
     _index: dict[str, list[Setting]] = field(default_factory=dict, repr=False)
+    _by_scope: dict[str, dict[tuple[str, ...], dict[tuple[str, ...], list[Setting]]]] = field(
+        default_factory=dict, repr=False
+    )
     _found: dict[tuple[object, ...], Setting | None] = field(default_factory=dict, repr=False)
-    _lists: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    _lists_of: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         for setting in self.settings:
             self._index.setdefault(setting.key, []).append(setting)
-        for settings in self._index.values():
+        for key, settings in self._index.items():
             settings.sort(key=precedence)
-        self._lists.update({name: frozenset(codes) for name, codes in self.header.lists.items()})
+            patterns = self._by_scope.setdefault(key, {})
+            for setting in settings:
+                names = tuple(name for name, _ in setting.scope)
+                values = tuple(value for _, value in setting.scope)
+                patterns.setdefault(names, {}).setdefault(values, []).append(setting)
+        for name, codes in self.header.lists.items():
+            for code in codes:
+                self._lists_of[code] = (*self._lists_of.get(code, ()), name)
 
     @property
     def id(self) -> str:
@@ -125,15 +136,20 @@ class Policy:
             raise ValueError(f"{key} changes within the policy's time: say the day")
         cache_key = (key, on if dated else None, *sorted(given.items()))
         if cache_key not in self._found:
-            self._found[cache_key] = next(
-                (
-                    setting
-                    for setting in settings
-                    if (not dated or on is None or setting.on(on)) and matches(setting.scope, given, self._lists)
-                ),
-                None,
-            )
+            self._found[cache_key] = self._first(key, given, on if dated else None)
         return self._found[cache_key]
+
+    def _first(self, key: str, given: Mapping[str, str], on: date | None) -> Setting | None:
+        """The value that wins. A list holds for the groups in it; two lists with a group in common never both have a
+        value (PL14), so that the first found is the only one."""
+        lists = (given["list"],) if "list" in given else self._lists_of.get(given.get("group", ""), ())
+        for names, by_value in self._by_scope[key].items():
+            choices = [lists if name == "list" else (given[name],) if name in given else () for name in names]
+            for values in product(*choices):
+                for setting in by_value.get(values, ()):
+                    if on is None or setting.on(on):
+                        return setting
+        return None
 
     def need(
         self, key: str, command: str, *, on: date | None = None, problems: list[Problem] | None = None, **scope: str

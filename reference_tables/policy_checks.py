@@ -58,7 +58,11 @@ class _Checks:
 
     def overlaps(self) -> None:
         """PL14: two values of a parameter for the same scope on the same day."""
-        for settings in self.by_key.values():
+        buckets: dict[tuple[object, ...], list[Setting]] = {}
+        for setting in self.settings:
+            same = tuple((name, "" if name == "list" else value) for name, value in setting.scope)
+            buckets.setdefault((setting.key, same), []).append(setting)
+        for settings in buckets.values():
             for one, other in combinations(settings, 2):
                 shared = _same_cases(one, other, self.header)
                 days = together(one, other)
@@ -199,13 +203,10 @@ def _compatible(one: Setting, other: Setting) -> bool:
 
 
 def _same_cases(one: Setting, other: Setting, header: Header) -> str | None:
-    """None when no case is under both at the same rank; else the groups that two lists share ("" = same scope)."""
+    """Of two scopes that differ at most in the list they name: the groups that the lists share ("" = same scope); None
+    when there are none."""
     if one.scope == other.scope:
         return ""
     mine, theirs = dict(one.scope), dict(other.scope)
-    if set(mine) != set(theirs) or any(mine[name] != theirs[name] for name in mine if name != "list"):
-        return None
-    if "list" not in mine:
-        return None
     shared = set(header.lists[mine["list"]]) & set(header.lists[theirs["list"]])
     return "、".join(sorted(shared)[:5]) or None

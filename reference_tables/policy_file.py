@@ -123,7 +123,7 @@ class _Reading:
         self.note("PL04", {"key": ".".join(path), "reason": reason}, *path)
 
     def header(self) -> Header | None:
-        before = len(self.problems)
+        """The head; the settings are checked against it even when it has faults. None without a known method."""
         for key in self.data:
             if key not in _HEAD:
                 self.head_fault("不认识的项", key)
@@ -138,16 +138,13 @@ class _Reading:
         insurances, tiers = self._words("insurances", required=True), self._words("tiers", required=False)
         self.lists = self._lists()
         sources = self._sources()
-        if since is None or len(self.problems) > before:
-            # The settings are still checked, as far as they can be without a sound head.
-            since = since or date.min
         header = Header(
             **texts,
             scheme=self._head_text("scheme", required=False),
             weights=self._weights(),
             insurances=insurances,
             tiers=tiers,
-            effective_from=since,
+            effective_from=since or date.min,
             effective_until=until,
             sources=sources,
             lists=self.lists,

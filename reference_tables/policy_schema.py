@@ -67,8 +67,8 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class PolicySchema:
-    """`scopes`: name -> label, narrowest first. `confidences`, `types`, `basic_kinds`, `band_formulas`: word ->
-    Chinese text. `formula_methods`: formula -> the payment methods it belongs to."""
+    """`scopes`: name -> label, narrowest first. `confidences`, `types`, `basic_kinds`, `band_formulas`, `formulas`:
+    word -> Chinese text. `formula_methods`: formula -> the payment methods it belongs to."""
 
     parameters: Mapping[str, Parameter]
     commands: Mapping[str, Command]
@@ -77,6 +77,7 @@ class PolicySchema:
     types: Mapping[str, str]
     basic_kinds: Mapping[str, str]
     band_formulas: Mapping[str, str]
+    formulas: Mapping[str, str]
     formula_methods: Mapping[str, tuple[str, ...]]
 
 
@@ -124,5 +125,6 @@ def policy_schema() -> PolicySchema:
         types=data["types"],
         basic_kinds=data["basic_kinds"],
         band_formulas=data["band_formulas"],
+        formulas=data["formulas"],
         formula_methods={formula: tuple(methods) for formula, methods in data["formula_methods"].items()},
     )

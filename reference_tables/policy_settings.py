@@ -76,16 +76,6 @@ def precedence(setting: Setting) -> tuple[int, tuple[int, ...]]:
     return -len(setting.scope), tuple(ranks[name] for name, _ in setting.scope)
 
 
-def matches(scope: Scope, given: Mapping[str, str], lists: Mapping[str, frozenset[str]]) -> bool:
-    """Does a value of this scope hold for a case? A list holds for the groups in it."""
-    return all(
-        given.get("list") == wanted or given.get("group", "") in lists.get(wanted, frozenset())
-        if name == "list"
-        else given.get(name) == wanted
-        for name, wanted in scope
-    )
-
-
 def scope_text(scope: Iterable[tuple[str, str]]) -> str:
     """A scope in Chinese; 全部 when there is none."""
     labels = policy_schema().scopes

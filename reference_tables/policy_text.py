@@ -8,6 +8,7 @@ rest of the file is still read.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 
 Path = tuple[str | int, ...]
@@ -38,6 +39,7 @@ class TomlLines:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._ends = [match.start() for match in re.finditer("\n", text)]
         self.lines: dict[Path, int] = {}
         self.twice: list[Twice] = []
         self._arrays: dict[Path, int] = {}
@@ -63,7 +65,7 @@ class TomlLines:
         return "".join([*parts, self.text[at:]])
 
     def _line_at(self, offset: int) -> int:
-        return self.text.count("\n", 0, offset) + 1
+        return bisect_left(self._ends, offset) + 1
 
     def _walk(self) -> None:
         text, at = self.text, 0

@@ -70,7 +70,7 @@ class Reader:
         if isinstance(raw, bool) or not isinstance(raw, int | str) or isinstance(raw, FloatText):
             self.wrong(raw)
             return Fraction(0)
-        if isinstance(raw, str) and pattern.fullmatch(raw) is None:
+        if pattern.fullmatch(str(raw)) is None:
             self.wrong(raw)
             return Fraction(0)
         value = Fraction(raw)

@@ -90,6 +90,8 @@ def value_text(setting: Setting) -> str:
         return "，".join(f"{name} {decimal_shown(part)}" for name, part in value)
     if parameter.type == "basic_rule":
         return _basic(value)
+    if value in policy_schema().formulas:
+        return f"{value}：{policy_schema().formulas[value]}"
     if parameter.type in _PARTS:
         return "；".join(map(_PARTS[parameter.type], value)) + unit
     return f"{value}{unit}"
@@ -148,7 +150,8 @@ def _print_meaning(console: Console, parameter: Parameter) -> None:
     console.print(f"    {escape(parameter.meaning)}")
     console.print(f"    写法：{escape(schema.types[parameter.type])}")
     if parameter.values:
-        console.print(f"    可用值：{'、'.join(parameter.values)}")
+        words = [f"{word}（{schema.formulas[word]}）" if word in schema.formulas else word for word in parameter.values]
+        console.print(f"    可用值：{escape('、'.join(words))}")
     scopes = "、".join(f"{name}（{schema.scopes[name]}）" for name in parameter.scope)
     console.print(f"    可按：{scopes or '全区一个值'}")
 

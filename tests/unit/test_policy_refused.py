@@ -22,6 +22,7 @@ LAST = FIRST + 5
         (value("average_cost", '"9e3"'), "PL07", VALUE),
         (value("average_cost", '""'), "PL07", VALUE),
         (value("average_cost", '["9000"]'), "PL07", VALUE),
+        (value("average_cost", "1" + "0" * 15), "PL07", VALUE),
         (value("readmission_days", '"15"'), "PL07", VALUE),
         (value("low_inclusive", '"true"'), "PL07", VALUE),
         (value("single_disease_price", '"5000.123"'), "PL07", VALUE),

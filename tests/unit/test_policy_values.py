@@ -127,4 +127,4 @@ def test_every_parameter_is_documented() -> None:
         assert set(parameter.unless) <= set(schema.parameters) | {"coefficient_table", "average_table"}
     formulas = {word for key in schema.parameters if key.endswith("_formula") and key != "point_value_formula"
                 for word in schema.parameters[key].values}  # fmt: skip
-    assert formulas == set(schema.formula_methods)
+    assert formulas == set(schema.formula_methods) == set(schema.formulas)
