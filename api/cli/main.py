@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import explain, group, pack
+from api.cli import catalog, explain, group, pack, policy
 from grouper.proof import program_version
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ app.command("validate")(group.validate)
 app.command("explain")(explain.explain)
 app.command("whatif")(explain.whatif)
 app.add_typer(pack.app, name="pack")
+app.add_typer(catalog.app, name="catalog")
+app.add_typer(policy.app, name="policy")
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,259 @@
+"""`drgdip catalog build`: a region's DIP catalog out of its own history."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from api.cli import catalog_text
+from api.cli.console import Exit, fail, load_scheme, print_problems
+from api.cli.group import (
+    Edition,
+    EditionOption,
+    Files,
+    Format,
+    FormatOption,
+    JsonOption,
+    all_threads,
+    check_paths,
+    result_writer,
+)
+from api.cli.progress import progress_bar
+from api.core.catalog import build_catalog
+from api.core.catalog_auxiliary import DEFAULT, NONE, auxiliary_tables
+from api.core.catalog_plan import CatalogIdentity, CatalogPlan
+from api.core.catalog_report import write_report
+from budget.money import FEN, exact
+from budget.trimming import read_trimming
+from grouper.catalog.history import HistoryRefused
+from grouper.compile import CompiledScheme
+from grouper.dip.compile import CompiledDip
+from reference_tables.catalog_rules import catalog_rules
+from reference_tables.problems import PROBLEM_SCHEMA, Level, TablesRefused, problem_frame
+
+DRG_SCHEME = "chs-drg-1.1"
+STDIN = "-"
+_RULES = catalog_rules()
+_UNFIT = frozenset({Level.ERROR.value, Level.REJECT.value})
+
+app = typer.Typer(
+    help="DIP 病种目录：由历史病例生成。",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+class CombinationName(StrEnum):
+    ALL = "all"
+    PRINCIPAL = "principal"
+
+
+class Method(StrEnum):
+    MEAN_COST = "mean-cost"
+    BENCHMARK = "benchmark"
+    STANDARD_QUOTA = "standard-quota"
+
+
+class DataLevelName(StrEnum):
+    LOCAL = "local"
+    SYNTHETIC = "synthetic"
+
+
+@app.callback()
+def _root() -> None:
+    pass
+
+
+@app.command()
+def build(
+    history: Files,
+    output: Annotated[str, typer.Option("--output", "-o", help="目录写到的文件夹，须不存在或为空", metavar="PACK")],
+    years: Annotated[
+        str | None, typer.Option("--years", help="统计年度，如 2023,2024,2025 或 2023-2025；默认为最近的几年")
+    ] = None,
+    year_weights: Annotated[
+        str, typer.Option("--year-weights", help="年度权重，由早到晚，如 1:2:7；个数即年数")
+    ] = ":".join(map(str, _RULES.year_weights)),
+    min_cases: Annotated[int, typer.Option("--min-cases", min=1, help="核心病种最少病例数")] = _RULES.min_cases,
+    combination: Annotated[
+        CombinationName, typer.Option("--combination", help="all 全部手术操作的组合，principal 只看主要手术操作")
+    ] = CombinationName.ALL,
+    method: Annotated[
+        Method, typer.Option("--method", help="分值方法：平均费用法、基准病种法、固定额度法")
+    ] = Method.MEAN_COST,
+    benchmark: Annotated[
+        str, typer.Option("--benchmark", help="基准病种编码（--method benchmark）", metavar="CODE")
+    ] = "",
+    quota: Annotated[
+        str | None, typer.Option("--quota", help="固定额度，元（--method standard-quota）", metavar="YUAN")
+    ] = None,
+    trim: Annotated[
+        str, typer.Option("--trim", help="费用裁剪：percentile:2.5:97.5、iqr:1.5 或 none")
+    ] = _RULES.trimming,
+    scheme: Annotated[
+        str | None,
+        typer.Option("--scheme", help="沿用这个 DIP 方案的病种，只测算分值", metavar="NAME|DIR|XLSX"),
+    ] = None,
+    drg_scheme: Annotated[
+        str, typer.Option("--drg-scheme", help="作对照的 DRG 方案", metavar="NAME|DIR|XLSX")
+    ] = DRG_SCHEME,
+    auxiliary: Annotated[
+        str | None,
+        typer.Option(
+            "--auxiliary",
+            help="辅助目录：default 默认维度，none 不用，或放有辅助目录表的文件夹",
+            metavar="default|none|DIR",
+        ),
+    ] = None,
+    id_: Annotated[str | None, typer.Option("--id", help="目录编号；默认为文件夹名")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="目录名称")] = None,
+    region: Annotated[str, typer.Option("--region", help="统筹地区")] = "本统筹区",
+    data_level: Annotated[
+        DataLevelName, typer.Option("--data-level", help="local 本地数据，synthetic 合成数据")
+    ] = DataLevelName.LOCAL,
+    effective_from: Annotated[
+        datetime | None, typer.Option("--effective-from", formats=["%Y-%m-%d"], help="施行日期，如 2027-01-01")
+    ] = None,
+    report: Annotated[
+        str | None, typer.Option("--report", help="报告文件 .xlsx；默认为文件夹名加 -report.xlsx")
+    ] = None,
+    problems: Annotated[str | None, typer.Option("--problems", help="问题清单文件 .csv .parquet .xlsx")] = None,
+    format_: FormatOption = Format.AUTO,
+    edition: EditionOption = Edition.INSURANCE,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")] = all_threads(),
+    json: JsonOption = False,
+) -> None:
+    """由历年病例生成 DIP 病种目录：核心病种、综合病种、分值与变异系数，并与 DRG 对照。"""
+    folder = Path(output)
+    place = Path(report) if report is not None else folder.with_name(f"{folder.name}-report.xlsx")
+    _check(history, folder, place, problems)
+    if auxiliary is None and scheme is None:
+        auxiliary = DEFAULT
+    plan = CatalogPlan(
+        years=_years(years), year_weights=_weights(year_weights), min_cases=min_cases, combination=combination.value,
+        method=method.value, benchmark=benchmark, quota_fen=_quota(quota, method), trimming=_trimming(trim),
+        scheme=scheme or "", auxiliary=auxiliary or "", fmt=format_.value, edition=edition.value,
+    )  # fmt: skip
+    if plan.years is not None and len(plan.years) != len(plan.year_weights):
+        fail(f"--years 有 {len(plan.years)} 年，--year-weights 有 {len(plan.year_weights)} 个权重，应相等", Exit.USAGE)
+    if (method is Method.BENCHMARK) != bool(benchmark):
+        fail("--method benchmark 与 --benchmark 编码 须同时给出", Exit.USAGE)
+    identity = CatalogIdentity(
+        id_ or folder.resolve().name, name or f"{region}按病种分值付费（DIP）病种目录", region, data_level.value,
+        effective_from.date() if effective_from else None,
+    )  # fmt: skip
+    drg = load_scheme(drg_scheme)
+    if not isinstance(drg, CompiledScheme):
+        fail(f"--drg-scheme {drg_scheme} 是 DIP 方案，应为 DRG 方案", Exit.TABLES)
+    base = load_scheme(scheme) if scheme is not None else None
+    if base is not None and not isinstance(base, CompiledDip):
+        fail(f"--scheme {scheme} 是 DRG 方案，应为 DIP 方案", Exit.TABLES)
+    passes = 2 if auxiliary in {None, NONE} else 3
+    with result_writer(problems) as listed, progress_bar(history * passes) as progress:
+        if listed is not None:
+            listed.write(pl.DataFrame(schema=PROBLEM_SCHEMA))  # a list of no problems is a list too
+        try:
+            catalog = build_catalog(
+                history, folder, plan, identity, drg_scheme=drg, base=base, auxiliary=_auxiliary(auxiliary),
+                threads=threads, problems=listed, progress=progress,
+            )  # fmt: skip
+            write_report(catalog, place)
+        except HistoryRefused as error:
+            if listed is not None:
+                listed.write(problem_frame(error.problems))
+            print_problems(error.problems)
+            refused = True
+        except FileExistsError:
+            fail(f"{folder} 不是空文件夹，不写入", Exit.USAGE)
+        except OSError as error:
+            fail(f"不能写入 {folder}（{error.strerror or error}），请换一个存在且可写的文件夹", Exit.ENVIRONMENT)
+        else:
+            refused = False
+    if refused:
+        raise typer.Exit(Exit.PROBLEMS)
+    catalog_text.show(catalog, folder, place, as_json=json)
+    if any(level in _UNFIT for _, level in catalog.history.problems):
+        raise typer.Exit(Exit.PROBLEMS)
+
+
+def _auxiliary(choice: str | None) -> Mapping[str, pl.DataFrame] | None:
+    """The tables of an auxiliary catalog; None = those of the pack whose groups are kept."""
+    if choice is None:
+        return None
+    if choice not in {DEFAULT, NONE} and not Path(choice).is_dir():
+        fail(f"--auxiliary 应为 default、none 或一个文件夹：{choice}", Exit.USAGE)
+    try:
+        return auxiliary_tables(choice)
+    except TablesRefused as error:
+        print_problems(error.problems)
+        fail(f"辅助目录 {choice} 不可用", Exit.TABLES)
+
+
+def _check(history: list[str], folder: Path, report: Path, problems: str | None) -> None:
+    """Leave with code 2 for anything about the files that would only show after hours of work."""
+    if STDIN in history:
+        fail("历史病例要读多遍，不能从标准输入读取，请给出文件", Exit.USAGE)
+    if report.suffix.lower() != ".xlsx":
+        fail(f"报告文件须以 .xlsx 结尾：{report}", Exit.USAGE)
+    check_paths(history, str(report), problems)
+    if folder.is_file():
+        fail(f"{folder} 是文件，应为文件夹", Exit.USAGE)
+    if folder.exists() and any(folder.iterdir()):
+        fail(f"{folder} 不是空文件夹，不写入", Exit.USAGE)
+
+
+def _years(text: str | None) -> tuple[int, ...] | None:
+    """2023,2024,2025 or 2023-2025 as years, ascending."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{4})-(\d{4})", text.strip())
+    parts = [*range(int(found[1]), int(found[2]) + 1)] if found else text.split(",")
+    try:
+        years = sorted(int(part) for part in parts)
+    except ValueError:
+        years = []
+    if not years or len(set(years)) < len(years) or not all(1000 <= year <= 9999 for year in years):
+        fail(f"--years 应如 2023,2024,2025 或 2023-2025：{text}", Exit.USAGE)
+    return tuple(years)
+
+
+def _weights(text: str) -> tuple[Fraction, ...]:
+    """1:2:7 or 0.1:0.2:0.7 as positive numbers."""
+    try:
+        weights = tuple(exact(part) for part in text.split(":"))
+    except ValueError:
+        weights = ()
+    if not weights or any(weight <= 0 for weight in weights):
+        fail(f"--year-weights 应为冒号分开的正数，如 1:2:7：{text}", Exit.USAGE)
+    return weights
+
+
+def _quota(text: str | None, method: Method) -> int:
+    """The fixed amount in fen, 0 when the method has none."""
+    if (method is Method.STANDARD_QUOTA) != (text is not None):
+        fail("--method standard-quota 与 --quota 金额 须同时给出", Exit.USAGE)
+    try:
+        fen = exact(text) * FEN if text is not None else Fraction(0)
+    except ValueError:
+        fen = Fraction(-1)
+    if fen.denominator != 1 or (text is not None and fen <= 0):
+        fail(f"--quota 应为正的金额（元，至多两位小数）：{text}", Exit.USAGE)
+    return int(fen)
+
+
+def _trimming(text: str) -> str:
+    """A rule of trimming, checked."""
+    try:
+        read_trimming(text)
+    except ValueError:
+        fail(f"--trim 应为 percentile:低:高（0 至 100）、iqr:倍数 或 none：{text}", Exit.USAGE)
+    return text

@@ -1,0 +1,97 @@
+"""What `drgdip catalog build` tells: a Chinese summary on standard error, or the same as JSON on standard output."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from api.cli.console import DATA_LEVEL_ZH, SHOWN, err, print_json
+from api.core.catalog import KINDS, BuiltCatalog
+from api.core.catalog_plan import ratio_text
+from api.core.catalog_report import KIND_ZH, attention, group_rows, riv_rows
+from budget.money import decimal_text, round_half_up, yuan_text
+from grouper.result import STATUS_ZH
+from reference_tables.catalog_rules import catalog_rules
+from reference_tables.problems import LEVEL_ZH, Level, catalogue
+
+
+def show(catalog: BuiltCatalog, folder: Path, report: Path, *, as_json: bool) -> None:
+    """Tell what was built and where it stands."""
+    if as_json:
+        print_json(_values(catalog, folder, report))
+    else:
+        _print(catalog, folder, report)
+
+
+def _percent(part: int, whole: int) -> str:
+    return decimal_text(Fraction(100 * part, max(whole, 1)), 2) + "%"
+
+
+def _print(catalog: BuiltCatalog, folder: Path, report: Path) -> None:
+    console = err()
+    pack, history = catalog.pack, catalog.history
+    level = DATA_LEVEL_ZH.get(pack.data_level, pack.data_level)
+    console.print(f"目录 [bold]{escape(pack.id)}[/] {escape(pack.version)}（{level}）  校验值 {pack.sha256[:12]}")
+    rows = history.cases.height
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_row("病例", f"{rows:,}", "", f"计入统计 {catalog.scores.whole.cases:,}")
+    for status, text in STATUS_ZH.items():
+        if history.status[status]:
+            count = history.status[status]
+            table.add_row(text, f"{count:,}", _percent(count, rows), status.value)
+    for kind in KINDS:
+        cases = catalog.cases_of(kind)
+        table.add_row(KIND_ZH[kind], f"{len(cases):,} 个", _percent(cases.total(), rows), f"病例 {cases.total():,}")
+    console.print(table)
+    weights = ratio_text(catalog.plan.year_weights)
+    mean = yuan_text(round_half_up(catalog.scores.whole.mean_fen))
+    method = catalog_rules().methods[catalog.plan.method].label
+    years = "、".join(map(str, catalog.years))
+    console.print(f"年度 {years}  权重 {weights}  裁剪 {catalog.plan.trimming}  {method}  次均费用 {mean} 元")
+    console.print("[bold]费用变异解释程度（RIV），同一批病例[/]")
+    for name, every, trimmed in riv_rows(catalog):
+        console.print(f"  {escape(name)}：{every.groups:,} 组，全部病例 {every.text}，裁剪后 {trimmed.text}")
+    noted = sum(bool(attention(catalog, row)) for row in group_rows(catalog))
+    console.print(f"病例少或变异大的病种 {noted:,} 个，见报告")
+    if catalog.auxiliary is not None:
+        console.print(f"辅助目录校正系数 {catalog.auxiliary.table.height:,} 个")
+    kinds = catalogue()
+    problems = history.problems.most_common(SHOWN)
+    if problems:
+        console.print("[bold]主要问题[/]")
+    for (code, problem_level), count in problems:
+        example = history.listed.filter(history.listed["code"] == code)["message"][0]
+        shown = f"如：{example}" if kinds[code].arguments else example
+        console.print(f"  {count:>9,}  {LEVEL_ZH[Level(problem_level)]} {code}  {escape(shown)}")
+    console.print(f"目录写到 {escape(str(folder))}，报告写到 {escape(str(report))}")
+
+
+def _values(catalog: BuiltCatalog, folder: Path, report: Path) -> dict[str, Any]:
+    pack, history, scores = catalog.pack, catalog.history, catalog.scores
+    kinds = {kind: catalog.cases_of(kind) for kind in KINDS}
+    return {
+        "pack": {
+            "id": pack.id, "version": pack.version, "sha256": pack.sha256, "data_level": pack.data_level,
+            "folder": folder.name, "report": report.name,
+        },
+        "years": catalog.years,
+        "cases": history.cases.height,
+        "counted": scores.whole.cases,
+        "status": dict(sorted(history.status.items())),
+        "reasons": dict(sorted(history.reasons.items())),
+        "groups": {kind: {"groups": len(cases), "cases": cases.total()} for kind, cases in kinds.items()},
+        "mean_cost_fen": round_half_up(scores.whole.mean_fen),
+        "riv": [
+            {"scheme": name, "groups": every.groups, "cases": every.cases, "riv": every.text or None,
+             "cases_trimmed": trimmed.cases, "riv_trimmed": trimmed.text or None}
+            for name, every, trimmed in riv_rows(catalog)
+        ],
+        "factors": 0 if catalog.auxiliary is None else catalog.auxiliary.table.height,
+        "problems": [
+            {"code": code, "level": level, "count": count} for (code, level), count in sorted(history.problems.items())
+        ],
+    }  # fmt: skip

@@ -1,0 +1,185 @@
+"""A history streamed through: counted to see what groups there are, then grouped by the catalog and by a DRG scheme.
+
+Of each case only numbers are kept (group, DRG, year, cost), so that millions of cases fit into memory.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+
+from grouper.catalog.grow import GrowthCounts
+from grouper.catalog.history import HistoryBlock, HistoryRefused, check_sources, read_history, set_aside
+from grouper.compile import CompiledScheme
+from grouper.dip.compile import CompiledDip
+from grouper.engine import group_cases
+from grouper.in_order import in_order
+from grouper.intake import BLOCK_ROWS, SourceInfo
+from grouper.normalize import Edition
+from grouper.pipeline import Progress, Sink
+from reference_tables.catalog_rules import catalog_rules
+from reference_tables.problems import PROBLEM_SCHEMA, Problem
+
+NO_GROUP = -1
+Work = TypeVar("Work")
+
+
+class HistoryFiles:
+    """The files of a history, read as often as needed: blocks worked on in threads, results in order.
+
+    The first reading notes `sources`; a later one that finds other content refuses the history (DC06).
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        *,
+        fmt: str = "auto",
+        edition: Edition = "insurance",
+        threads: int = 1,
+        block_rows: int = BLOCK_ROWS,
+        progress: Progress | None = None,
+    ) -> None:
+        self.paths, self.fmt, self.edition = paths, fmt, edition
+        self.threads, self.block_rows, self.progress = threads, block_rows, progress
+        self.sources: tuple[SourceInfo, ...] = ()
+        self._rows = 0
+
+    def each(self, work: Callable[[HistoryBlock, int], Work]) -> Iterator[Work]:
+        """`work` on every block of every file and the number of cases before it. Raises HistoryRefused for a file that
+        cannot be read, was given twice, or has changed since the first reading."""
+        sources: list[SourceInfo] = []
+
+        def blocks() -> Iterator[tuple[HistoryBlock, int]]:
+            first = 0
+            for block in read_history(self.paths, fmt=self.fmt, edition=self.edition, block_rows=self.block_rows):
+                if not sources or sources[-1] is not block.source:
+                    sources.append(block.source)
+                yield block, first
+                first += block.cases.height
+                self._rows += block.cases.height
+                if self.progress is not None:
+                    self.progress(block.source, self._rows)
+
+        yield from in_order(lambda item: work(*item), blocks(), self.threads)
+        if not self.sources:
+            check_sources(sources)
+            self.sources = tuple(sources)
+        changed = [new for new, old in zip(sources, self.sources, strict=True) if new.sha256 != old.sha256]
+        if changed:
+            raise HistoryRefused(Problem("DC06", file=source.path) for source in changed)
+
+
+@dataclass
+class FirstLook:
+    """`rows` of a history; cases `found` by year, and those of them with a `usable` cost (year 0 = none)."""
+
+    rows: int = 0
+    found: Counter[int] = field(default_factory=Counter)
+    usable: Counter[int] = field(default_factory=Counter)
+
+
+def first_look(files: HistoryFiles, counts: GrowthCounts | None) -> FirstLook:
+    """Count the cases of a history by year and, with `counts`, by what a grown group is made of."""
+
+    def work(block: HistoryBlock, _first: int) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+        usable = block.usable
+        years = pl.DataFrame({"year": block.year, "usable": usable}).group_by("year").agg(pl.len(), pl.sum("usable"))
+        return years, None if counts is None else counts.counted(block.cases, block.year, usable)
+
+    look = FirstLook()
+    for years, counted in files.each(work):
+        for year, cases, usable in years.iter_rows():
+            look.rows += cases
+            look.found[year] += cases
+            look.usable[year] += usable
+        if counts is not None and counted is not None:
+            counts.add(counted)
+    return look
+
+
+@dataclass
+class GroupedHistory:
+    """Every case of a history, in the order read.
+
+    `cases`: `group` (Int32, place in `groups`, NO_GROUP = none), `drg` (Int32, place in `drgs`), `year` (Int32),
+    `cost_fen` (Int64, 0 where it does not count), `counts` (Boolean: stands in the statistics). `status` and
+    `drg_status`: cases by status; `reasons`: by why they are in no DIP group. `problems`: those of reading and those
+    that put a case aside, by code and level; `listed`: the first of each code by file and row.
+    """
+
+    groups: tuple[str, ...]
+    cases: pl.DataFrame = field(default_factory=pl.DataFrame)
+    drgs: list[str] = field(default_factory=list)
+    status: Counter[str] = field(default_factory=Counter)
+    drg_status: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    problems: Counter[tuple[str, str]] = field(default_factory=Counter)
+    listed: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PROBLEM_SCHEMA))
+
+    def counting(self) -> pl.DataFrame:
+        """group, year, cost_fen of the cases that are in a group and stand in the statistics."""
+        return self.cases.filter(pl.col("counts") & (pl.col("group") != NO_GROUP)).select("group", "year", "cost_fen")
+
+    def note(self, found: pl.DataFrame) -> None:
+        """Count problems, and keep the first of each code by file and row, whatever the order in which they come."""
+        for code, level, count in found.group_by("code", "level").len().iter_rows():
+            self.problems[code, level] += count
+        kept = pl.concat([self.listed, found]).sort("code", "file", "row", "field", maintain_order=True)
+        self.listed = kept.filter(pl.int_range(pl.len()).over("code") < catalog_rules().listed)
+
+
+def group_history(
+    files: HistoryFiles,
+    catalog: CompiledDip,
+    groups: Sequence[str],
+    drg_scheme: CompiledScheme,
+    years: Sequence[int],
+    problems: Sink | None,
+) -> GroupedHistory:
+    """Group every case by both schemes; `groups`: the codes of the catalog, each once."""
+    place = pl.Series(range(len(groups)), dtype=pl.Int32)
+    codes = pl.Series(list(groups), dtype=pl.String)
+
+    def work(block: HistoryBlock, _first: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        found = group_cases(block.cases, catalog, used_codes=False)
+        drgs = group_cases(block.cases, drg_scheme, used_codes=False)
+        counts, aside = set_aside(block, years)
+        numbers = pl.DataFrame(
+            {
+                "group": found["dip"].replace_strict(codes, place, default=NO_GROUP, return_dtype=pl.Int32),
+                "year": block.year.cast(pl.Int32),
+                "cost_fen": block.cost_fen.fill_null(0).zip_with(counts, _zeros(len(counts))),
+                "counts": counts,
+            }
+        )
+        texts = found.select("status", "reason").with_columns(drgs["drg"], drgs["status"].alias("drg_status"))
+        return numbers, texts, pl.concat([block.problems, aside]).sort("row", maintain_order=True)
+
+    grouped = GroupedHistory(tuple(groups))
+    drg_places: dict[str, int] = {}
+    parts = []
+    for numbers, texts, found in files.each(work):
+        for status, reason, drg_status, count in texts.group_by("status", "reason", "drg_status").len().iter_rows():
+            grouped.status[status] += count
+            grouped.drg_status[drg_status] += count
+            if reason:
+                grouped.reasons[reason] += count
+        different = texts["drg"].unique()
+        known = [drg_places.setdefault(code, len(drg_places)) for code in different.to_list()]
+        parts.append(numbers.with_columns(texts["drg"].replace_strict(different, known, return_dtype=pl.Int32)))
+        grouped.note(found)
+        if problems is not None and found.height:
+            problems.write(found)
+    grouped.cases = pl.concat(parts, rechunk=True)
+    grouped.drgs = list(drg_places)
+    return grouped
+
+
+def _zeros(size: int) -> pl.Series:
+    return pl.Series(np.zeros(size, np.int64))

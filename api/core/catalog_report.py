@@ -1,0 +1,267 @@
+"""The report on a catalog as a workbook: how it was built, what it explains beside DRG, every group, groups to look at,
+and what was put aside and why. The same catalog gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import xlsxwriter
+
+from api.core.catalog import KINDS, BuiltCatalog
+from api.core.catalog_auxiliary import AuxiliaryEstimate
+from api.core.catalog_plan import ratio_text
+from budget.auxiliary_factors import GATE_ZH, GateReason, LevelFactor
+from budget.explained_variance import ExplainedVariance
+from budget.money import decimal_text
+from grouper.catalog.history import NO_YEAR
+from grouper.dip.result import dip_reason_text
+from grouper.result import STATUS_ZH
+from reference_tables.catalog_rules import catalog_rules
+from reference_tables.problems import LEVEL_ZH, Level, catalogue
+
+_CREATED = datetime(2026, 1, 1, tzinfo=UTC)  # a fixed date, so that the same catalog gives the same bytes
+KIND_ZH = {"core": "核心病种", "mixed": "综合病种"}
+LEVEL_OF_MIXED_ZH = {"subcategory": "亚目", "category": "类目", "chapter": "章"}
+GROUP_HEADER = (
+    "种类",
+    "层级",
+    "编码",
+    "名称",
+    "入组病例数",
+    "统计病例数",
+    "裁剪后病例数",
+    "占比",
+    "次均费用（元）",
+    "变异系数",
+    "分值",
+)
+GROUP_WIDTHS = (10, 10, 34, 50, 11, 11, 12, 10, 15, 10, 12)
+FACTOR_HEADER = (
+    "病种编码", "维度", "病种例数", "分型数", "最小分型例数", "变异系数下降", "判定",
+    "分型", "分型例数", "次均费用（元）", "校正系数",
+)  # fmt: skip
+FACTOR_WIDTHS = (34, 14, 10, 8, 12, 12, 20, 14, 10, 15, 10)
+_RIV_HEADER = ("分组方案", "组数", "病例数", "RIV（全部病例）", "裁剪后病例数", "RIV（裁剪后）")
+
+Cell = str | int | Fraction | None
+
+
+def write_report(catalog: BuiltCatalog, path: Path) -> None:
+    """Write the report; the file appears only when it is complete. OSError when it cannot be written."""
+    place = path.with_name(f".{path.stem}.{os.getpid()}.partial.xlsx")
+    try:
+        place.touch()  # a place that cannot be written to says so here, as OSError, and not at the end
+        with xlsxwriter.Workbook(str(place), {"strings_to_urls": False, "strings_to_formulas": False}) as book:
+            book.set_properties({"created": _CREATED})
+            _Report(book, catalog).write()
+        place.replace(path)
+    finally:
+        place.unlink(missing_ok=True)
+
+
+def group_rows(catalog: BuiltCatalog) -> Iterator[tuple[Cell, ...]]:
+    """One row a group in GROUP_HEADER and its cases of each year: core groups, then mixed ones, in their order."""
+    for kind in KINDS:
+        table = catalog.pack.tables[kind]
+        cases = catalog.cases_of(kind)
+        level = "layer" if kind == "core" else "level"
+        rows = table.unique("code", maintain_order=True).select("code", "name", level)
+        names = {code: layer.name for code, layer in catalog.pack.layers.items()} | LEVEL_OF_MIXED_ZH
+        for code, name, place in rows.iter_rows():
+            costs = catalog.scores.costs.get(code)
+            head: tuple[Cell, ...] = (KIND_ZH[kind], names[place], code, name, cases[code])
+            if costs is None:
+                yield (*head, 0, 0, *[None] * (len(GROUP_HEADER) - 7), *[0] * len(catalog.years))
+                continue
+            by_year = {year.year: year.cases for year in costs.years}
+            yield (
+                *head, costs.cases, costs.kept, Fraction(catalog.scores.share(code)), costs.mean_fen / 100, costs.cv,
+                Fraction(catalog.scores.scores[code]), *(by_year.get(year, 0) for year in catalog.years),
+            )  # fmt: skip
+
+
+def attention(catalog: BuiltCatalog, row: Sequence[Cell]) -> str:
+    """Why a group of `group_rows` is worth a look, "" = it is not: few cases, or costs that vary much."""
+    cases, cv = row[GROUP_HEADER.index("统计病例数")], row[GROUP_HEADER.index("变异系数")]
+    least, high = catalog.plan.min_cases, Fraction(catalog_rules().cv_high)
+    reasons = []
+    if isinstance(cases, int) and cases < least:
+        reasons.append(f"统计病例少于 {least} 例")
+    if isinstance(cv, Fraction) and cv > high:
+        reasons.append(f"变异系数大于 {catalog_rules().cv_high}")
+    return "；".join(reasons)
+
+
+def riv_rows(catalog: BuiltCatalog) -> Iterator[tuple[str, ExplainedVariance, ExplainedVariance]]:
+    """What the catalog and the DRG scheme explain: name, over all cases, over the cases kept by the trimming."""
+    found = catalog.explained
+    drg = catalog.drg_scheme.pack
+    yield f"DIP 目录 {catalog.pack.id}", found.dip, found.dip_trimmed
+    yield f"DRG {drg.id} {drg.version}", found.drg, found.drg_trimmed
+
+
+class _Report:
+    def __init__(self, book: Any, catalog: BuiltCatalog) -> None:
+        self.book, self.catalog = book, catalog
+        self.head = book.add_format({"bold": True, "bg_color": "#DDEBF7", "text_wrap": True, "valign": "vcenter"})
+        self.text = book.add_format({"num_format": "@", "valign": "top"})
+        self.bold = book.add_format({"bold": True})
+        self.numbers = {places: book.add_format({"num_format": "0." + "0" * places}) for places in (2, 4, 6)}
+        self.groups = list(group_rows(catalog))
+
+    def write(self) -> None:
+        years = tuple(f"{year} 年病例数" for year in self.catalog.years)
+        self._summary(self.book.add_worksheet("摘要"))
+        self._table("病种", (*GROUP_HEADER, *years), (*GROUP_WIDTHS, *[12] * len(years)), self.groups)
+        noted = [(attention(self.catalog, row), row) for row in self.groups]
+        self._table(
+            "需关注病种",
+            ("原因", *GROUP_HEADER, *years),
+            (30, *GROUP_WIDTHS, *[12] * len(years)),
+            [(reason, *row) for reason, row in noted if reason],
+        )
+        if self.catalog.auxiliary is not None:
+            self._table("辅助目录", FACTOR_HEADER, FACTOR_WIDTHS, list(self._factors(self.catalog.auxiliary)))
+        self._aside(self.book.add_worksheet("问题与未计入统计"))
+
+    def _factors(self, found: AuxiliaryEstimate) -> Iterator[tuple[Cell, ...]]:
+        """What became of every dimension in every core group: its factors, or why it has none."""
+        codes = self.catalog.history.groups
+        factors: dict[tuple[int, str], list[LevelFactor]] = {}
+        for factor in found.estimate.factors:
+            factors.setdefault((factor.group, factor.dimension), []).append(factor)
+        for gate in found.estimate.gates:
+            head: tuple[Cell, ...] = (codes[gate.group], gate.dimension, gate.cases, gate.levels, gate.smallest)
+            verdict = (Fraction(gate.cv_fall_text), GATE_ZH[gate.reason])
+            if gate.reason is not GateReason.NONE:
+                yield (*head, *verdict)
+            for factor in factors.get((gate.group, gate.dimension), ()):
+                yield (*head, *verdict, factor.level, factor.cases, factor.mean_fen / 100, Fraction(factor.factor))
+
+    def _summary(self, sheet: Any) -> None:
+        catalog = self.catalog
+        sheet.set_column(0, 0, 30, self.text)
+        sheet.set_column(1, 5, 18)
+        line = 0
+        for title, rows in self._sections():
+            sheet.write_string(line, 0, title, self.bold)
+            for row in rows:
+                line += 1
+                self._row(sheet, line, row)
+            line += 2
+        sheet.write_string(line, 0, "费用变异解释程度（RIV），同一批病例；未入组的病例算一组", self.bold)
+        line += 1
+        for at, header in enumerate(_RIV_HEADER):
+            sheet.write_string(line, at, header, self.head)
+        first = line + 1
+        for name, every, trimmed in riv_rows(catalog):
+            line += 1
+            self._row(sheet, line, (name, every.groups, every.cases, every.riv, trimmed.cases, trimmed.riv))
+        chart = self.book.add_chart({"type": "column"})
+        for at in (3, 5):
+            chart.add_series(
+                {
+                    "name": ["摘要", first - 1, at],
+                    "categories": ["摘要", first, 0, line, 0],
+                    "values": ["摘要", first, at, line, at],
+                    "data_labels": {"value": True, "num_format": "0.0000"},
+                }
+            )
+        chart.set_title({"name": "费用变异解释程度（RIV）"})
+        chart.set_y_axis({"min": 0, "max": 1})
+        sheet.insert_chart(line + 2, 0, chart, {"x_scale": 1.3})
+
+    def _sections(self) -> Iterator[tuple[str, list[tuple[Cell, ...]]]]:
+        catalog, history, drg = self.catalog, self.catalog.history, self.catalog.history.drg_status
+        yield "目录", self._identity()
+        rows = history.cases.height
+        cases: list[tuple[Cell, ...]] = [("全部病例", rows)]
+        cases += [(STATUS_ZH[status], history.status[status]) for status in STATUS_ZH if history.status[status]]
+        cases += [(f"  {dip_reason_text(code)}", count) for code, count in sorted(history.reasons.items())]
+        cases += [("计入统计", catalog.scores.whole.cases)]
+        if catalog.grown is not None:
+            cases += [("编码不在目录或主要诊断为灰码，不参与形成核心病种", catalog.grown.unfit)]
+        for year in sorted(year for year in catalog.look.found if year != NO_YEAR):
+            cases.append((f"{year} 年", catalog.look.found[year], "其中费用可用", catalog.look.usable[year]))
+        yield "病例", cases
+        kinds: list[tuple[Cell, ...]] = []
+        for kind in KINDS:
+            found = catalog.cases_of(kind)
+            share = Fraction(found.total(), rows)
+            kinds.append((KIND_ZH[kind], len(found), "病例", found.total(), "占全部病例", share))
+        yield "病种", kinds
+        compared = f"同一批病例按 DRG（{catalog.drg_scheme.pack.id}）"
+        yield compared, [(STATUS_ZH[status], drg[status]) for status in STATUS_ZH if drg[status]]
+
+    def _identity(self) -> list[tuple[Cell, ...]]:
+        catalog, plan, rules = self.catalog, self.catalog.plan, catalog_rules()
+        rows: list[tuple[Cell, ...]] = [
+            ("编号", catalog.pack.id),
+            ("名称", catalog.pack.name),
+            ("地区", catalog.identity.region),
+            ("校验值", catalog.pack.sha256),
+            ("年度", "、".join(map(str, catalog.years))),
+            ("年度权重", ratio_text(plan.year_weights)),
+            ("分值方法", rules.methods[plan.method].label),
+            ("裁剪", plan.trimming),
+        ]
+        if catalog.grown is not None:
+            rows += [("核心病种最少病例数", plan.min_cases), ("组合方式", rules.combinations[plan.combination].label)]
+        return [
+            *rows,
+            ("全部病例次均费用（元）", catalog.scores.whole.mean_fen / 100),
+            ("分值基准（元）", catalog.scores.reference_fen / 100),
+            ("基准对应分值", catalog.scores.scale),
+        ]
+
+    def _aside(self, sheet: Any) -> None:
+        history = self.catalog.history
+        self._header(sheet, ("规则", "级别", "问题数", "问题举例", "处理建议"), (8, 8, 12, 60, 50))
+        line = 0
+        for (code, level), count in sorted(history.problems.items()):
+            example = str(history.listed.filter(history.listed["code"] == code)["message"][0])
+            line += 1
+            self._row(sheet, line, (code, LEVEL_ZH[Level(level)], count, example, catalogue()[code].fix))
+        line += 2
+        note = f"病例（每条规则最多列 {catalog_rules().listed} 例；--problems 给出全部）"
+        sheet.write_string(line, 0, note, self.bold)
+        line += 1
+        for at, name in enumerate(("规则", "文件", "行号", "病例号", "字段", "值")):
+            sheet.write_string(line, at, name, self.head)
+        for row in history.listed.select("code", "file", "row", "case_id", "field", "value").iter_rows():
+            line += 1
+            self._row(sheet, line, row)
+
+    def _table(self, name: str, header: Sequence[str], widths: Sequence[int], rows: Iterable[Sequence[Cell]]) -> None:
+        sheet = self.book.add_worksheet(name)
+        self._header(sheet, header, widths)
+        places = {"次均费用（元）": 2, "占比": 6}
+        last = 0
+        for last, row in enumerate(rows, start=1):
+            self._row(sheet, last, row, [places.get(name, 4) for name in header])
+        sheet.freeze_panes(1, 0)
+        sheet.autofilter(0, 0, last, len(header) - 1)
+
+    def _header(self, sheet: Any, header: Sequence[str], widths: Sequence[int]) -> None:
+        for at, (label, width) in enumerate(zip(header, widths, strict=True)):
+            sheet.set_column(at, at, width)
+            sheet.write_string(0, at, label, self.head)
+
+    def _row(self, sheet: Any, line: int, row: Sequence[Cell], places: Sequence[int] = ()) -> None:
+        for at, cell in enumerate(row):
+            self._cell(sheet, line, at, cell, places[at] if places else 4)
+
+    def _cell(self, sheet: Any, line: int, at: int, cell: Cell, places: int) -> None:
+        """A text stays a text, a count a whole number; a fraction is rounded half up to its places and shown so."""
+        if isinstance(cell, Fraction):
+            sheet.write_number(line, at, float(decimal_text(cell, places)), self.numbers[places])
+        elif isinstance(cell, int):
+            sheet.write_number(line, at, cell)
+        elif cell is not None:
+            sheet.write_string(line, at, cell, self.text)

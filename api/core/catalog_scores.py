@@ -1,0 +1,109 @@
+"""From grouped cases to the scores of a catalog, and how much of the variance of costs it explains beside DRG."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+import polars as pl
+
+from api.core.catalog_cases import GroupedHistory
+from api.core.catalog_plan import CatalogPlan
+from budget.cost_statistics import GroupCosts, group_costs, whole_costs, year_weights
+from budget.explained_variance import ExplainedVariance, explained_variance
+from budget.money import decimal_text, round_half_up
+from budget.trimming import kept_costs
+from budget.weights import relative_weights
+from grouper.catalog.history import HistoryRefused
+from reference_tables.catalog_rules import catalog_rules
+from reference_tables.dip_pack import dip_schema
+from reference_tables.problems import Problem
+from reference_tables.table_files import LINE
+
+SHARE_PLACES = 6
+
+
+@dataclass(frozen=True)
+class Scores:
+    """`costs` and `scores` of every group with a case in the statistics, by code; `whole`: of all these cases;
+    `reference_fen`: what the scores are measured in, worth `scale` points."""
+
+    costs: Mapping[str, GroupCosts]
+    scores: Mapping[str, Decimal]
+    whole: GroupCosts
+    reference_fen: Fraction
+    scale: int
+
+    def share(self, code: str) -> str:
+        """The group's share of all cases of the statistics."""
+        return decimal_text(Fraction(self.costs[code].cases, self.whole.cases), SHARE_PLACES)
+
+    def table(self) -> pl.DataFrame:
+        """The table `score` of a DIP pack, in the order of `costs`."""
+        rows = [
+            {
+                "code": code,
+                "score": str(self.scores[code]),
+                "cases": str(costs.cases),
+                "share": self.share(code),
+                "cv": costs.cv_text,
+                "mean_cost_fen": str(round_half_up(costs.mean_fen)),
+            }
+            for code, costs in self.costs.items()
+        ]
+        columns = dip_schema().tables["score"].columns
+        frame = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
+        return frame.with_columns(pl.lit(0, pl.UInt32).alias(LINE))
+
+
+def score_groups(history: GroupedHistory, plan: CatalogPlan, years: Sequence[int]) -> Scores:
+    """Costs and scores of every group, in the order of `history.groups`.
+
+    The reference of the mean-cost method is the mean of all cases that are in a group. Raises HistoryRefused: DC07
+    when the benchmark disease is no group with cases, DC09 when no case at all is in a group.
+    """
+    cases = history.counting()
+    if cases.is_empty():
+        raise HistoryRefused([Problem("DC09")])
+    weights = year_weights(years, plan.year_weights)
+    costs = {history.groups[found.group]: found for found in group_costs(cases, weights, plan.trim)}
+    whole = whole_costs(cases, weights, plan.trim)
+    reference = whole.mean_fen
+    if plan.method == "benchmark":
+        if plan.benchmark not in costs:
+            near = "、".join(difflib.get_close_matches(plan.benchmark, costs, 3))
+            args = {"code": plan.benchmark, "near": f"；相近的有 {near}" if near else ""}
+            raise HistoryRefused([Problem("DC07", args, value=plan.benchmark)])
+        reference = costs[plan.benchmark].mean_fen
+    elif plan.method == "standard-quota":
+        reference = Fraction(plan.quota_fen)
+    scale = catalog_rules().methods[plan.method].scale
+    scores = relative_weights({code: found.mean_fen for code, found in costs.items()}, reference, scale)
+    return Scores(costs, scores, whole, reference, scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Variance explained by the catalog and by DRG over the same cases: all that stand in the statistics, and those
+    that the trimming rule keeps of them all. Cases without a group are one class more."""
+
+    dip: ExplainedVariance
+    drg: ExplainedVariance
+    dip_trimmed: ExplainedVariance
+    drg_trimmed: ExplainedVariance
+
+
+def explain_variance(history: GroupedHistory, plan: CatalogPlan) -> Explained:
+    """Compare both groupings of the history."""
+    cases = history.cases.filter("counts").select("group", "drg", "cost_fen")
+    together = pl.repeat(0, cases.height, dtype=pl.Int32, eager=True)
+    kept = cases.filter(kept_costs(together, cases["cost_fen"], plan.trim))
+    return Explained(
+        explained_variance(cases, "group"),
+        explained_variance(cases, "drg"),
+        explained_variance(kept, "group"),
+        explained_variance(kept, "drg"),
+    )

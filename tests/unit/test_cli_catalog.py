@@ -1,0 +1,143 @@
+"""`drgdip catalog build` as a person types it: exit codes, messages, files left behind."""
+
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import fastexcel
+import orjson
+import pytest
+
+from tests.unit.catalog_history import OPERATED, SCORES, line, write, write_years
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ("catalog", "build", "--min-cases", "3", "--trim", "none", "--auxiliary", "none")
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "api.cli.main", *words], cwd=folder, capture_output=True, text=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": "", "LANG": "C.UTF-8"}, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def rows(path: Path) -> list[tuple[str, ...]]:
+    return [tuple(row) for row in csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig")))][1:]
+
+
+def sheet(path: Path, name: str) -> list[tuple[object, ...]]:
+    return fastexcel.read_excel(path).load_sheet(name, header_row=None).to_polars().rows()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_years(tmp_path)
+    return tmp_path
+
+
+YEARS = ("h2023.csv", "h2024.csv", "h2025.csv")
+
+
+def test_a_history_gives_a_pack_and_a_report(folder: Path) -> None:
+    done = run(folder, *BUILD, *YEARS, "-o", "pack", "--region", "测试市", "--data-level", "synthetic")
+    assert done.returncode == 0, done.stderr
+    assert rows(folder / "pack" / "score.csv") == SCORES
+    assert "核心病种  2 个" in done.stderr
+    assert "综合病种  2 个" in done.stderr
+    assert "RIV" in done.stderr
+    summary = sheet(folder / "pack-report.xlsx", "摘要")
+    assert ("核心病种", "2", "病例", "8") in {tuple(row[:4]) for row in summary}
+    riv = next(row for row in summary if row[0] == "DIP 目录 pack")
+    assert [float(str(cell)) for cell in riv[1:4]] == [4, 11, 0.6525]
+    groups = sheet(folder / "pack-report.xlsx", "病种")
+    assert groups[1][:3] == ("核心病种", "本地核心病种", "I10.x:0")
+    assert [float(str(cell)) for cell in groups[2][4:]] == [5, 5, 5, 0.454545, 27500, 0.4489, 2179.6565, 2, 1, 2]
+    noted = {row[3]: row[0] for row in sheet(folder / "pack-report.xlsx", "需关注病种")[1:]}
+    assert noted == {"CH10-1": "统计病例少于 3 例", "CH11-4": "统计病例少于 3 例"}
+
+
+def test_the_pack_groups_every_case_of_the_history(folder: Path) -> None:
+    assert run(folder, *BUILD, *YEARS, "-o", "pack").returncode == 0
+    done = run(folder, "group", *YEARS, "--scheme", "pack", "-o", "groups.csv", "--json")
+    assert done.returncode == 0, done.stderr
+    assert orjson.loads(done.stdout)["status"] == {"GROUPED": 11}
+    named = csv.DictReader(io.StringIO((folder / "groups.csv").read_text(encoding="utf-8-sig")))
+    counts: dict[str, int] = {}
+    for row in named:
+        counts[row["dip"]] = counts.get(row["dip"], 0) + 1
+    assert counts == {"I10.x:0": 3, "K80.2:51.2300": 5, "CH10-1": 1, "CH11-4": 2}
+
+
+def test_json_and_what_was_put_aside(folder: Path) -> None:
+    write(folder / "odd.csv", line("a", OPERATED, "-5.5", "2025-06-01"), line("b", OPERATED, "7", "2020-06-01"))
+    done = run(folder, *BUILD, *YEARS, "odd.csv", "-o", "pack", "--problems", "problems.csv", "--json")
+    assert done.returncode == 1, done.stderr
+    told = orjson.loads(done.stdout)
+    assert told["cases"] == 13
+    assert told["counted"] == 11
+    assert told["years"] == [2023, 2024, 2025]
+    assert told["groups"] == {"core": {"groups": 2, "cases": 10}, "mixed": {"groups": 2, "cases": 3}}
+    assert told["riv"][0]["riv"] == "0.6525"
+    assert told["problems"] == [
+        {"code": "DC21", "level": "reject", "count": 1}, {"code": "DC22", "level": "reject", "count": 1},
+    ]  # fmt: skip
+    listed = [row[:7] for row in rows(folder / "problems.csv")]
+    assert listed == [
+        ("odd.csv", "2", "a", "DC22", "reject", "total_cost_fen", "-5.50"),
+        ("odd.csv", "3", "b", "DC21", "reject", "discharge_time", "2020"),
+    ]
+    assert rows(folder / "pack" / "score.csv") == SCORES
+
+
+def test_a_year_missing_stops_the_work(folder: Path) -> None:
+    done = run(folder, *BUILD, "h2023.csv", "h2025.csv", "-o", "pack", "--problems", "problems.csv")
+    assert done.returncode == 1
+    assert "缺少 2024 年的病例" in done.stderr
+    assert [row[3] for row in rows(folder / "problems.csv")] == ["DC03"]
+    assert not (folder / "pack").exists()
+    assert not (folder / "pack-report.xlsx").exists()
+
+
+def test_an_output_that_is_taken(folder: Path) -> None:
+    (folder / "pack").mkdir()
+    (folder / "pack" / "mine.txt").write_text("mine", encoding="utf-8")
+    done = run(folder, *BUILD, *YEARS, "-o", "pack")
+    assert done.returncode == 2
+    assert "不是空文件夹" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("-",), "标准输入"),
+        (("h2023.csv", "--years", "2023"), "应相等"),
+        (("h2023.csv", "--years", "now"), "--years 应如"),
+        (("h2023.csv", "--year-weights", "1:0:7"), "--year-weights"),
+        (("h2023.csv", "--trim", "percentile:5"), "--trim"),
+        (("h2023.csv", "--method", "benchmark"), "--benchmark"),
+        (("h2023.csv", "--method", "standard-quota"), "--quota"),
+        (("h2023.csv", "--method", "standard-quota", "--quota", "1.005"), "两位小数"),
+        (("h2023.csv", "--auxiliary", "nowhere"), "--auxiliary"),
+        (("h2023.csv", "--report", "r.csv"), ".xlsx"),
+        (("absent.csv",), "找不到文件"),
+    ],
+)
+def test_usage(folder: Path, words: tuple[str, ...], told: str) -> None:
+    done = run(folder, "catalog", "build", *words, "-o", "pack")
+    assert done.returncode == 2, done.stderr
+    assert told in done.stderr
+    assert not (folder / "pack").exists()
+
+
+@pytest.mark.parametrize(("option", "told"), [("--scheme", "应为 DIP 方案"), ("--drg-scheme", "找不到分组方案")])
+def test_a_scheme_of_the_wrong_kind(folder: Path, option: str, told: str) -> None:
+    name = "chs-drg-1.1" if option == "--scheme" else "nowhere"
+    done = run(folder, *BUILD, *YEARS, "-o", "pack", option, name)
+    assert done.returncode == 3, done.stderr
+    assert told in done.stderr
