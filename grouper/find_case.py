@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 
 import polars as pl
 
-from grouper.intake import read_cases
+from grouper.intake import Columns, read_cases
 from reference_tables.problems import PROBLEM_SCHEMA
 
 NEAR_SHOWN = 5
@@ -26,17 +26,19 @@ class FoundCases:
     read: int
 
 
-def find_cases(path: str, *, case_id: str | None, row: int | None, fmt: str = "auto") -> FoundCases:
+def find_cases(
+    path: str, *, case_id: str | None, row: int | None, fmt: str = "auto", columns: Columns = "grouping"
+) -> FoundCases:
     """Every case of a file with this id and at this row (None = any).
 
-    `row` is the number a person sees on opening the file. Raises IntakeError when the file cannot be read
-    as cases.
+    `row` is the number a person sees on opening the file; `columns`: what of the file is read, as in `read_cases`.
+    Raises IntakeError when the file cannot be read as cases.
     """
     wanted: list[pl.DataFrame] = []
     listed: list[pl.DataFrame] = []
     pool: list[str] = []
     read = 0
-    for block in read_cases(path, fmt=fmt, columns="grouping"):
+    for block in read_cases(path, fmt=fmt, columns=columns):
         cases = block.cases
         read += cases.height
         match = pl.lit(True)

@@ -15,7 +15,7 @@ from grouper.dip.compile import CompiledDip
 from grouper.dip.conditions import Condition, DipCase, Principal, Procedures, RowConditions
 from grouper.dip.plain_auxiliary import PlainAuxiliary
 from grouper.dip.reader import DipReader, score_of, unmet
-from grouper.dip.result import dip_reason_text
+from grouper.dip.result import CORE, MIXED, dip_reason_text
 from grouper.result import GroupStatus, Reason
 from reference_tables.dip_rows import CoreRow
 
@@ -97,7 +97,7 @@ class SingleDip:
         found = self._answers.get(row.place)
         if found is None:
             base = self.reader.base_score(row.code)
-            found = self._answers[row.place] = grouped_answer("core", row.layer.code, row.code, row.name, base)
+            found = self._answers[row.place] = grouped_answer(CORE, row.layer.code, row.code, row.name, base)
         if not self.auxiliary.dimensions:
             return found._replace(rows_fit=rows_fit) if rows_fit > 1 else found
         levels = tuple(self.auxiliary.levels(case, row.code))
@@ -123,7 +123,7 @@ class SingleDip:
         if mixed is None:
             otherwise = self.refused[reader.no_group(principal)]
         else:
-            otherwise = grouped_answer("mixed", mixed.level, mixed.code, mixed.name, reader.base_score(mixed.code))
+            otherwise = grouped_answer(MIXED, mixed.level, mixed.code, mixed.name, reader.base_score(mixed.code))
         marking = [row.procedures for row in reader.primary_care_rows(principal)]
         program = _Program(
             layers=tuple(tuple(rows) for rows in layers.values() if rows),
@@ -171,7 +171,7 @@ def grouped_answer(kind: str, layer: str, code: str, name: str, base: Decimal | 
         factor=ONE,
         score=score_of(base, ONE),
         primary_care=False,
-        rows_fit=int(kind == "core"),
+        rows_fit=int(kind == CORE),
     )
 
 

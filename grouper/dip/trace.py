@@ -15,6 +15,7 @@ from grouper.case_facts import ROLES, Described, Uses, case_facts, placed_codes
 from grouper.dip.compile import CompiledDip
 from grouper.dip.conditions import AgeDays, BirthWeight, CodeHit, Condition, DipCase, Rank, RowConditions
 from grouper.dip.reader import DipReader, Fit, MixedRow
+from grouper.dip.result import CORE, MIXED
 from grouper.dip.single import SingleDipAnswer, reader_of, single_of_dip
 from grouper.dip.trace_model import (
     CleanedProcedure,
@@ -76,9 +77,9 @@ def replay(trace: DipTrace) -> tuple[str, str, str]:
             first = min(fits, key=lambda row: _rank(row, layer.precedence))
             if any(item.step is ConditionStep.UNKNOWN for item in first.conditions):
                 return GroupStatus.INVALID.value, "", ""
-            return GroupStatus.GROUPED.value, "core", first.code
+            return GroupStatus.GROUPED.value, CORE, first.code
     if trace.mixed is not None and trace.mixed.code:
-        return GroupStatus.GROUPED.value, "mixed", trace.mixed.code
+        return GroupStatus.GROUPED.value, MIXED, trace.mixed.code
     return GroupStatus.UNGROUPED.value, "", ""
 
 
@@ -274,7 +275,7 @@ class _Explanation:
 
     def _levels(self, answer: SingleDipAnswer) -> Iterator[LevelFact]:
         """The auxiliary levels of the case with the factor that the table has for its group."""
-        if answer.kind != "core":
+        if answer.kind != CORE:
             return
         catalog = single_of_dip(self.scheme).auxiliary
         for found in catalog.levels(self.read, answer.dip):

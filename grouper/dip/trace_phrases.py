@@ -8,6 +8,7 @@ from typing import Protocol
 
 from grouper.dip.conditions import small_x
 from grouper.dip.reader import ProcedureStep
+from grouper.dip.result import KINDS
 from grouper.dip.trace_model import (
     CleanedProcedure,
     ConditionResult,
@@ -24,7 +25,6 @@ from grouper.dip.trace_model import (
 from grouper.result import STATUS_ZH, GroupStatus
 from reference_tables.dip_cells import procedure_alternatives, spelled
 
-KIND_ZH: Mapping[str, str] = {"core": "核心病种", "mixed": "综合病种"}
 LEVEL_ZH: Mapping[str, str] = {"subcategory": "亚目", "category": "类目", "chapter": "章"}
 _ITEMS_SHOWN = 6
 _PROCEDURE: Mapping[ProcedureStep, str] = {
@@ -77,7 +77,7 @@ class Scored(Protocol):
 def group_text(answer: Scored, layer_name: str = "") -> str:
     """A group with its name, status and kind: BX-20 …  正常入组  （核心病种，并项）."""
     layer = layer_name or LEVEL_ZH.get(answer.layer, answer.layer)
-    kind = "，".join(part for part in (KIND_ZH.get(answer.kind, ""), layer) if part)
+    kind = "，".join(part for part in (KINDS.get(answer.kind, ""), layer) if part)
     status = STATUS_ZH[GroupStatus(answer.status)]
     return "  ".join(part for part in (answer.dip, answer.name, status, f"（{kind}）" if kind else "") if part)
 

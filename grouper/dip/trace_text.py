@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from grouper.case_text import fact_lines, heading, reason_lines, section
-from grouper.dip.result import DIP_ENTRY
+from grouper.dip.result import CORE, DIP_ENTRY, KINDS, MIXED, PRIMARY_CARE
 from grouper.dip.trace_model import (
     ConditionStep,
     DipTrace,
@@ -62,13 +62,13 @@ def trace_lines(trace: DipTrace, *, full: bool = False) -> tuple[Line, ...]:
 def _head(trace: DipTrace) -> Iterator[Line]:
     yield from heading(trace.case.case_id, trace.case.row, trace.scheme)
     answer = trace.answer
-    names = {layer.code: layer.name for layer in trace.layers} if answer.kind == "core" else {}
+    names = {layer.code: layer.name for layer in trace.layers} if answer.kind == CORE else {}
     yield Line(LineKind.ANSWER, 0, f"结果 {group_text(answer, names.get(answer.layer, ''))}")
     if answer.dip:
         yield Line(LineKind.PLAIN, 1, score_text(answer) or "方案没有该病种的分值")
     if answer.primary_care:
         numbers = "、".join(number for number in trace.primary_care if number)
-        yield Line(LineKind.PLAIN, 1, "基层病种" + (f"（第 {numbers} 号）" if numbers else ""))
+        yield Line(LineKind.PLAIN, 1, PRIMARY_CARE + (f"（第 {numbers} 号）" if numbers else ""))
     yield from reason_lines(answer.reason, DIP_ENTRY)
 
 
@@ -138,7 +138,7 @@ def _mixed(trace: DipTrace) -> Iterator[Line]:
     mixed = trace.mixed
     if mixed is None:
         return
-    yield section("综合病种")
+    yield section(KINDS[MIXED])
     yield Line(LineKind.PASSED, 1, f"没有核心病种：{no_core_text(trace)}")
     yield Line(LineKind.PLAIN, 1, nature_text(mixed))
     if mixed.code:
