@@ -51,7 +51,8 @@ class AuxiliaryCatalog:
         """Text and factor of every case of a block.
 
         `frame`: the canonical cases; `dx`, `px`: their diagnoses and procedures as ids of the two indexes; `group`
-        (String): the DIP group; null, "" or any other code than a core group's stand for none. Returns `auxiliary` (String) and `factor` (FACTOR).
+        (String): the DIP group; null, "" or any other code than a core group's stand for none. Returns `auxiliary`
+        (String) and `factor` (FACTOR).
         """
         at = self._places(group)
         levels = self._levels(frame, dx, px, self._mean_costs.take(at))

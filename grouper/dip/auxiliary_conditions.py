@@ -20,7 +20,7 @@ from grouper.code_index import FIRST, UNKNOWN, CodeIndex
 from grouper.dip.codes import DiagnosisCodes
 from grouper.encode import NUMBER_COLUMNS, WEIGHT_COLUMN, CodeLists
 from reference_tables.auxiliary import Auxiliary, Disease, cost_fields, set_items, sets_asked
-from reference_tables.dip_cells import DiagnosisItem, category_of, spelled
+from reference_tables.dip_cells import category_of, spelled
 from reference_tables.rule_ast import And, Compare, Const, Count, Node, Not, Or
 
 Bools = NDArray[np.bool_]
@@ -70,10 +70,10 @@ class AuxiliaryConditions:
             for name in names:
                 cells = auxiliary.sets[name]
                 self.inside[kind, name] = (
-                    _diagnoses(codes, set_items(cells)) if kind == "dx" else self._listed(kind, procedures, cells)
+                    codes.members(set_items(cells)) if kind == "dx" else self._listed(kind, procedures, cells)
                 )
         self.diseases = auxiliary.diseases
-        of_diseases = {("CCI", disease.code): _diagnoses(codes, disease.items) for disease in auxiliary.diseases}
+        of_diseases = {("CCI", disease.code): codes.members(disease.items) for disease in auxiliary.diseases}
         self.bits: dict[tuple[str, str], _Bit] = {}
         self.masks: dict[str, Words] = {}
         for kind, index in (("dx", codes.index), ("px", procedures)):
@@ -97,13 +97,6 @@ class AuxiliaryConditions:
     def of(self, frame: pl.DataFrame, dx: CodeLists, px: CodeLists, mean_cost_fen: NDArray[np.int64]) -> CaseConditions:
         """The conditions of a block of cases; `mean_cost_fen` int64 [cases]: of each case's group, 0 = unknown."""
         return CaseConditions(self, frame, dx, px, mean_cost_fen)
-
-
-def _diagnoses(codes: DiagnosisCodes, items: Iterable[DiagnosisItem]) -> Bools:
-    """bool [ids]: under one of the items. Whole codes, of which a set may have thousands, are looked up at once."""
-    items = tuple(items)
-    inside = codes.members(item for item in items if not item.whole)
-    return inside | _flags(codes.index, (item.low for item in items if item.whole))
 
 
 def _flags(index: CodeIndex, codes: Iterable[str]) -> Bools:

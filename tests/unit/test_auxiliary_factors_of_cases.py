@@ -111,27 +111,35 @@ _SETS: Rows = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("rule", "true"),
-    [
-        ("", True), ("0", False), ("ZYZD in 心梗", True), ("ZYZD in 肺", False), ("QTZD in 心梗", True),
-        ("QTZDX in 心梗", False), ("QTZDX in 肺", True), ("QTZDX not in 心梗", True), ("ZYSS in 支架", True),
-        ("QTSS in 支架", False), ("QTSS in 透析", True), ("{ZYSS, QTSS} in {支架, 透析}", True), ("LYFS in 转院", True),
-        ("KS in 内科", True), ("XB = 1", True), ("XSRTZ < 1000", True), ("XSRTZ > 900", False), ("NL != 70", False),
-        ("ZYTS != 4", False), ("not ZYTS = 4", True), ("ICUXS < 48", False), ("FYBL < 100", False),
-        # Different codes, as spelt: I21.100 and, once, J44.900.
-        ("length(心梗 ∩ QTZD) = 1", True), ("length(心梗 ∩ {ZYZD, QTZD}) = 2", True), ("length(肺 ∩ QTZD) = 1", True),
-        ("length(心梗 ∩ QTZDX) = 0", True), ("length(肺 ∩ QTZDX) >= 1", True),
-        ("length(混合 ∩ {QTZD, QTSS}) = 2", True), ("length(混合 ∩ {QTZDX, QTSS}) = 1", True),
-        ("length(转院 ∩ LYFS) = 1", True), ("{QTZD, QTSS} in 混合", True), ("{QTZDX, ZYSS} in 混合", False),
-        ("ZYZD in 心梗 and (QTZDX in 肺 or NL < 3) and not QTSS in 支架", True),
-    ],
+CONDITIONS = (
+    ("", True), ("0", False), ("ZYZD in 心梗", True), ("ZYZD in 肺", False), ("QTZD in 心梗", True),
+    ("QTZDX in 心梗", False), ("QTZDX in 肺", True), ("QTZDX not in 心梗", True), ("ZYSS in 支架", True),
+    ("QTSS in 支架", False), ("QTSS in 透析", True), ("{ZYSS, QTSS} in {支架, 透析}", True), ("LYFS in 转院", True),
+    ("KS in 内科", True), ("XB = 1", True), ("XSRTZ < 1000", True), ("XSRTZ > 900", False), ("NL != 70", False),
+    ("ZYTS != 4", False), ("not ZYTS = 4", True), ("ICUXS < 48", False), ("FYBL < 100", False),
+    # Different codes, as spelt: I21.100 and, once, J44.900.
+    ("length(心梗 ∩ QTZD) = 1", True), ("length(心梗 ∩ {ZYZD, QTZD}) = 2", True), ("length(肺 ∩ QTZD) = 1", True),
+    ("length(心梗 ∩ QTZDX) = 0", True), ("length(肺 ∩ QTZDX) >= 1", True),
+    ("length(混合 ∩ {QTZD, QTSS}) = 2", True), ("length(混合 ∩ {QTZDX, QTSS}) = 1", True),
+    ("length(转院 ∩ LYFS) = 1", True), ("{QTZD, QTSS} in 混合", True), ("{QTZDX, ZYSS} in 混合", False),
+    ("ZYZD in 心梗 and (QTZDX in 肺 or NL < 3) and not QTSS in 支架", True),
 )  # fmt: skip
-def test_conditions(rule: str, true: bool) -> None:
-    catalog = Catalog(pack(aux_level=[("D", "是", "", "1", rule)], aux_set=_SETS, cci=()))
+
+
+@pytest.fixture(scope="module")
+def true_rules() -> dict[str, bool]:
+    """Every rule of CONDITIONS as a dimension of its own: is it true for `_CASE`?"""
+    levels = [(f"D{at}", "是", "", str(at), rule) for at, (rule, _) in enumerate(CONDITIONS)]
+    catalog = Catalog(pack(aux_level=levels, aux_set=_SETS, cci=()))
     # A neighbour on either side shows that lists are not mixed up between cases.
     bare = {"diagnoses": ["A09.900"], "procedures": []}
-    assert catalog.levels(bare, _CASE, {}, bare)[1] == ({"D": "是"} if true else {})
+    found = catalog.levels(bare, _CASE, {}, bare)[1]
+    return {rule: f"D{at}" in found for at, (rule, _) in enumerate(CONDITIONS)}
+
+
+@pytest.mark.parametrize(("rule", "true"), CONDITIONS)
+def test_conditions(true_rules: dict[str, bool], rule: str, true: bool) -> None:
+    assert true_rules[rule] is true
 
 
 @pytest.mark.parametrize(("other", "true"), [("U9X.12345", False), ("U8X.12345", True)])
@@ -151,24 +159,19 @@ def test_set_names_are_read_half_width() -> None:
 
 
 @pytest.mark.parametrize(
-    ("percent", "true"), [("FYBL >= 150", True), ("FYBL > 150", False), ("FYBL = 150", True), ("FYBL <= 149", False)]
-)
-def test_a_share_of_exactly_a_whole_percentage(percent: str, true: bool) -> None:
-    catalog = Catalog(pack(aux_level=[("D", "是", "", "1", percent)], aux_set=(), cci=()))
-    assert (catalog.of("A09", diagnoses=["A09.900"], total_cost_fen=750_000)[0] == "D:是") is true
-
-
-@pytest.mark.parametrize(
-    ("percent", "true"),
+    ("cost_fen", "true"),
     [
-        ("FYBL > 150", True), ("FYBL >= 151", False), ("FYBL < 151", True), ("FYBL <= 150", False),
-        ("FYBL = 150", False), ("FYBL = 151", False), ("FYBL != 150", True),
+        # Exactly 150 % of the mean of 500,000 fen, and 150.0002 %: between two whole percentages.
+        (750_000, {">= 150", "= 150", "< 151", "<= 150", "!= 151"}),
+        (750_001, {">= 150", "> 150", "< 151", "!= 150", "!= 151"}),
     ],
-)  # fmt: skip
-def test_a_share_between_two_whole_percentages(percent: str, true: bool) -> None:
-    """750,001 of 500,000 fen are 150.0002 %."""
-    catalog = Catalog(pack(aux_level=[("D", "是", "", "1", percent)], aux_set=(), cci=()))
-    assert (catalog.of("A09", diagnoses=["A09.900"], total_cost_fen=750_001)[0] == "D:是") is true
+)
+def test_a_share_compares_like_the_exact_fraction(cost_fen: int, true: set[str]) -> None:
+    asked = [f"{sign} {value}" for sign in ("<", "<=", "=", "!=", ">=", ">") for value in (150, 151)]
+    levels = [(word, "是", "", str(at), f"FYBL {word}") for at, word in enumerate(asked)]
+    catalog = Catalog(pack(aux_level=levels, aux_set=(), cci=()))
+    text = catalog.of("A09", diagnoses=["A09.900"], total_cost_fen=cost_fen)[0]
+    assert {pair.removesuffix(":是") for pair in text.split("|")} == true | {"<= 151"}
 
 
 def test_each_group_is_measured_by_its_own_mean() -> None:
