@@ -17,8 +17,9 @@ from benchmarks.lines import (
     oracle_rate,
     single_line,
 )
+from grouper.compile import compile_scheme
 from grouper.engine import grouper_of
-from grouper.schemes import open_scheme
+from reference_tables.packs import find_drg_pack
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     args = parser.parse_args()
-    scheme = open_scheme(args.scheme)
+    scheme = compile_scheme(find_drg_pack(args.scheme))
     grouper = grouper_of(scheme)
     frame = pl.read_parquet(args.folder / "canonical.parquet").rechunk()
     flat = pl.read_csv(args.folder / "cases.csv", infer_schema=False)

@@ -136,6 +136,11 @@ class Grouper:
         """Group one block of cases; see `group_cases`."""
         return self.encoded(self.encode(frame), frame, used_codes=used_codes)
 
+    def with_codes(self, frame: pl.DataFrame) -> tuple[EncodedCases, pl.DataFrame]:
+        """Group one block of cases; also the block as integers."""
+        cases = self.encode(frame)
+        return cases, self.encoded(cases, frame)
+
     def encode(self, frame: pl.DataFrame) -> EncodedCases:
         """A canonical case frame as `encoded` takes it."""
         return encode_cases(frame, self.scheme.indexes, self.scheme.pack.newborn_weight)

@@ -13,6 +13,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import IO
 
@@ -198,7 +199,8 @@ class _ParquetFile(_File):
 
 
 class _XlsxFile(_File):
-    """A workbook whose cells are all text or whole numbers: a code keeps its zeros, a formula stays a text."""
+    """A workbook whose cells are text, numbers or yes and no: a code keeps its zeros, a formula stays a text, an exact
+    amount shows four decimals."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -207,6 +209,7 @@ class _XlsxFile(_File):
         self.book.set_properties({"created": _CREATED})
         self.header = self.book.add_format({"bold": True, "bottom": 1})
         self.text = self.book.add_format({"num_format": "@"})
+        self.decimal = self.book.add_format({"num_format": "0.0000"})
         self.at = 0
         self.sheets = 0
 
@@ -217,7 +220,11 @@ class _XlsxFile(_File):
             if self.at == 0 or self.at > SHEET_ROWS:
                 self._new_sheet(names)
             for column, value in enumerate(row):
-                if isinstance(value, int | float):
+                if isinstance(value, bool):
+                    self.sheet.write_boolean(self.at, column, value)
+                elif isinstance(value, Decimal):
+                    self.sheet.write_number(self.at, column, float(value), self.decimal)
+                elif isinstance(value, int | float):
                     self.sheet.write_number(self.at, column, value)
                 elif value:
                     self.sheet.write_string(self.at, column, value, self.text)

@@ -12,13 +12,15 @@ from typing import Protocol
 
 import polars as pl
 
-from grouper.compile import CompiledScheme
+from grouper.dip.compile import CompiledDip
+from grouper.dip.engine import DipGrouper
+from grouper.dip.result import DIP_ENTRY, KINDS
 from grouper.discretion import discreet
-from grouper.encode import encode_cases
 from grouper.engine import Grouper, group_cases, grouper_of
-from grouper.intake import CaseBlock, IntakeError, SourceInfo, read_cases
+from grouper.intake import CaseBlock, Columns, IntakeError, SourceInfo, read_cases
 from grouper.normalize import Edition, normalize_codes
 from grouper.result import MDC, Reason
+from grouper.schemes import Scheme
 from grouper.unknown_codes import UnknownCodes
 from grouper.validate import BatchValidator, SchemeRules, rules_of_pack
 from reference_tables.problems import PROBLEM_SCHEMA, Level, problem_frame, problem_rows
@@ -36,6 +38,10 @@ OUTPUT_COLUMNS = (
     "case_id", "status", "reason", "mdc", "adrg", "drg", "name", "severity", "used_codes", "reason_zh",
     "file", "row",
 )  # fmt: skip
+DIP_OUTPUT_COLUMNS = (
+    "case_id", "status", "reason", "kind", "layer", "dip", "name", "base_score", "auxiliary", "factor", "score",
+    "primary_care", "rows_fit", "used_codes", "reason_zh", "file", "row",
+)  # fmt: skip
 
 
 class Sink(Protocol):
@@ -46,7 +52,8 @@ class Sink(Protocol):
 
 @dataclass
 class Summary:
-    """What a run did: counts over all files; `problems` and `examples` by code and level.
+    """What a run did: counts over all files; `problems` and `examples` by code and level. `kinds`: cases in core and
+    in mixed groups, `primary_care`: cases with the mark 基层病种, by a DIP scheme alone.
 
     `seconds` is wall time, kept out of everything that is hashed.
     """
@@ -54,6 +61,8 @@ class Summary:
     rows: int = 0
     status: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    primary_care: int = 0
     problems: Counter[tuple[str, str]] = field(default_factory=Counter)
     examples: dict[tuple[str, str], str] = field(default_factory=dict)
     levels: Counter[str] = field(default_factory=Counter)
@@ -87,11 +96,15 @@ class Summary:
             self.status[status] += count
             if reason:
                 self.reasons[reason] += count
+        if "kind" in results.columns:
+            grouped = results.filter(pl.col("kind") != "")
+            self.kinds.update(dict(grouped.group_by("kind").len().iter_rows()))
+            self.primary_care += int(grouped["primary_care"].sum())
 
 
 @dataclass(frozen=True)
 class GroupedBlock:
-    """One block's results (OUTPUT_COLUMNS) and problems (PROBLEM_SCHEMA), in input order."""
+    """One block's results (OUTPUT_COLUMNS or DIP_OUTPUT_COLUMNS) and problems (PROBLEM_SCHEMA), in input order."""
 
     source: SourceInfo
     results: pl.DataFrame
@@ -111,7 +124,7 @@ Progress = Callable[[SourceInfo, int], None]
 
 def group_files(
     paths: Sequence[str],
-    scheme: CompiledScheme,
+    scheme: Scheme,
     results: Sink | None,
     *,
     problems: Sink | None = None,
@@ -132,7 +145,7 @@ def group_files(
     stages = _Stages(grouper_of(scheme), edition)
     for path in paths:
         try:
-            blocks = read_cases(path, fmt=fmt, block_rows=BLOCK_ROWS, columns="grouping")
+            blocks = read_cases(path, fmt=fmt, block_rows=BLOCK_ROWS, columns=stages.columns)
             refusals = _rejections(path, fmt, edition, rules_of_pack(scheme.pack)) if strict else None
             if refusals is not None and refusals.height:
                 summary.add_problems(refusals)
@@ -140,14 +153,16 @@ def group_files(
                     problems.write(refusals)
             rejected = refusals["row"].unique().sort() if refusals is not None else None
             for done in _in_order(stages, blocks, rejected, threads):
+                listed = done.problems
                 if not summary.sources or summary.sources[-1] is not done.source:
                     summary.sources.append(done.source)
+                    listed = pl.concat([stages.not_answered(done.source), listed])
                 summary.add_results(done.results)
-                summary.add_problems(done.problems)
+                summary.add_problems(listed)
                 if results is not None:
                     results.write(done.results)
-                if problems is not None and done.problems.height:
-                    problems.write(done.problems)
+                if problems is not None and listed.height:
+                    problems.write(listed)
                 if progress is not None:
                     progress(done.source, summary.rows)
         except IntakeError as error:
@@ -157,31 +172,40 @@ def group_files(
 
 
 class _Stages:
-    """What happens to one block, start to end; holds no state between blocks."""
+    """What happens to one block, start to end; holds no state between blocks. `columns`: what it needs of a file."""
 
-    def __init__(self, grouper: Grouper, edition: Edition) -> None:
+    def __init__(self, grouper: Grouper | DipGrouper, edition: Edition) -> None:
         self.grouper = grouper
         self.edition = edition
         self.unknown = UnknownCodes(grouper.scheme)
+        self.dip = isinstance(grouper, DipGrouper)
+        self.columns: Columns = "all" if isinstance(grouper, DipGrouper) and grouper.asks_costs else "grouping"
 
     def run(self, block: CaseBlock, rejected: pl.Series | None) -> GroupedBlock:
-        scheme, file = self.grouper.scheme, block.source.path
+        file = block.source.path
         cases, refused = normalize_codes(block.cases, self.edition, file=file)
         if rejected is not None:
             cases = _mark_rejected(cases, rejected)
-        encoded = encode_cases(cases, scheme.indexes, scheme.pack.newborn_weight)
-        found = self.grouper.encoded(encoded, cases)
-        results = found.with_columns(pl.lit(file).alias("file")).select(OUTPUT_COLUMNS)
-        listed = [block.problems, refused, self.unknown.problems(cases, encoded, file=file), *_unfit(found, file)]
+        encoded, found = self.grouper.with_codes(cases)
+        columns = DIP_OUTPUT_COLUMNS if self.dip else OUTPUT_COLUMNS
+        results = found.with_columns(pl.lit(file).alias("file")).select(columns)
+        unfit = _unfit(found, file, DIP_ENTRY if self.dip else MDC)
+        listed = [block.problems, refused, self.unknown.problems(cases, encoded, file=file), *unfit]
         return GroupedBlock(block.source, results, discreet(pl.concat(listed).sort("row", maintain_order=True)))
 
+    def not_answered(self, source: SourceInfo) -> pl.DataFrame:
+        """What the scheme asks of every case and a whole file does not tell (PROBLEM_SCHEMA)."""
+        if not isinstance(self.grouper, DipGrouper):
+            return pl.DataFrame(schema=PROBLEM_SCHEMA)
+        return problem_frame(self.grouper.unanswered(source.columns, source.path))
 
-def _unfit(found: pl.DataFrame, file: str) -> list[pl.DataFrame]:
+
+def _unfit(found: pl.DataFrame, file: str, entry: str) -> list[pl.DataFrame]:
     """Problems of cases that are no case to group: what the input check refused, or no principal diagnosis."""
     present = set(found["reason"].unique())
     return [
         problem_rows(
-            found.filter(pl.col("reason") == reason.value), reason.value, file=file, field=column, args={"entry": MDC}
+            found.filter(pl.col("reason") == reason.value), reason.value, file=file, field=column, args={"entry": entry}
         )
         for reason, column in _UNFIT.items()
         if reason.value in present
@@ -212,7 +236,7 @@ def validate_files(
     *,
     fmt: str = "auto",
     edition: Edition = "insurance",
-    scheme: CompiledScheme | None = None,
+    scheme: Scheme | None = None,
     progress: Progress | None = None,
 ) -> tuple[Summary, Mapping[str, NotApplied]]:
     """Run the quality rules over every case of some files, each file as one batch.
@@ -245,7 +269,7 @@ def validate_files(
 
 
 def _validated(
-    path: str, fmt: str, edition: Edition, scheme: CompiledScheme | None, rules: SchemeRules | None = None
+    path: str, fmt: str, edition: Edition, scheme: Scheme | None, rules: SchemeRules | None = None
 ) -> Iterator[tuple[SourceInfo | None, int, pl.DataFrame, Mapping[str, Sequence[str]]]]:
     """(source, cases, problems, rules not applied) block by block, then what only the whole file shows."""
     validator: BatchValidator | None = None
@@ -279,7 +303,7 @@ def _mark_rejected(cases: pl.DataFrame, rejected: pl.Series) -> pl.DataFrame:
     return cases.with_columns(pl.coalesce(defect, mark).alias("defect"))
 
 
-def summary_dict(summary: Summary, scheme: CompiledScheme | None) -> dict[str, object]:
+def summary_dict(summary: Summary, scheme: Scheme | None) -> dict[str, object]:
     """The summary as plain values for JSON."""
     found: dict[str, object] = {
         "rows": summary.rows,
@@ -296,6 +320,9 @@ def summary_dict(summary: Summary, scheme: CompiledScheme | None) -> dict[str, o
         "seconds": round(summary.seconds, 3),
         "cases_per_second": round(summary.rate),
     }
+    if isinstance(scheme, CompiledDip):
+        found["kinds"] = {kind: summary.kinds[kind] for kind in KINDS}
+        found["primary_care"] = summary.primary_care
     if scheme is not None:
         pack = scheme.pack
         found["scheme"] = {

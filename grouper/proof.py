@@ -9,8 +9,8 @@ from pathlib import Path
 
 import orjson
 
-from grouper.compile import CompiledScheme
 from grouper.intake import SourceInfo
+from grouper.schemes import Scheme
 from reference_tables.codes import load_code_books
 
 
@@ -26,7 +26,7 @@ def file_sha256(path: Path) -> str:
 
 
 def proof_of(
-    sources: list[SourceInfo], scheme: CompiledScheme, options: Mapping[str, str | bool], output: Path
+    sources: list[SourceInfo], scheme: Scheme, options: Mapping[str, str | bool], output: Path
 ) -> dict[str, object]:
     """The proof of one grouping run.
 

@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from grouper.compile import CompiledScheme
+from grouper.dip.compile import CompiledDip
+from grouper.dip.result import KINDS, PRIMARY_CARE, dip_reason_text
 from grouper.pipeline import Summary
-from grouper.result import STATUS_ZH, reason_text
-from grouper.schemes import open_scheme
+from grouper.result import STATUS_ZH, GroupStatus, reason_text
+from grouper.schemes import Scheme, open_scheme
 from reference_tables.problems import LEVEL_ZH, Level, Problem, ProblemKind, TablesRefused, catalogue
 
 DATA_LEVEL_ZH = {
@@ -50,7 +51,7 @@ def fail(message: str, code: Exit) -> NoReturn:
     raise typer.Exit(code)
 
 
-def load_scheme(name: str) -> CompiledScheme:
+def load_scheme(name: str) -> Scheme:
     """Open a scheme or leave with code 3 and every problem found."""
     try:
         return open_scheme(name)
@@ -75,7 +76,7 @@ def print_json(value: object) -> None:
     sys.stdout.flush()
 
 
-def print_summary(summary: Summary, scheme: CompiledScheme | None) -> None:
+def print_summary(summary: Summary, scheme: Scheme | None) -> None:
     """Counts, top reasons and top problems of a run, in Chinese, on standard error."""
     console = err()
     if scheme is not None:
@@ -91,12 +92,21 @@ def print_summary(summary: Summary, scheme: CompiledScheme | None) -> None:
         console.print(f"[red]文件不可用[/] {escape(path)}")
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_row("病例", f"{summary.rows:,}", "", f"{summary.seconds:.2f} 秒，{summary.rate:,.0f} 例/秒")
+
+    def add_share(text: str, count: int, code: str) -> None:
+        table.add_row(text, f"{count:,}", f"{count / max(1, summary.rows):.2%}", code)
+
+    dip = isinstance(scheme, CompiledDip)
     for status, text in STATUS_ZH.items():
-        count = summary.status.get(status, 0)
-        if summary.status:
-            table.add_row(text, f"{count:,}", f"{count / max(1, summary.rows):.2%}", status.value)
+        if summary.status and not (dip and status is GroupStatus.AMBIGUOUS):
+            add_share(text, summary.status.get(status, 0), status.value)
+        if summary.status and dip and status is GroupStatus.GROUPED:
+            for kind, kind_zh in KINDS.items():
+                add_share(f"  {kind_zh}", summary.kinds.get(kind, 0), kind)
+            add_share(f"  {PRIMARY_CARE}", summary.primary_care, "primary_care")
     console.print(table)
-    _top(console, "未正常入组的原因", ((reason_text(code), n) for code, n in summary.reasons.most_common(SHOWN)))
+    said = dip_reason_text if dip else reason_text
+    _top(console, "未正常入组的原因", ((said(code), n) for code, n in summary.reasons.most_common(SHOWN)))
     known = catalogue()
     _top(
         console,

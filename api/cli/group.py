@@ -15,11 +15,11 @@ import typer
 
 from api.cli.console import Exit, fail, load_scheme, print_json, print_problems, print_summary
 from api.cli.progress import progress_bar
-from grouper.compile import CompiledScheme
 from grouper.intake import IntakeError
 from grouper.output import ResultWriter
 from grouper.pipeline import NotApplied, Summary, group_files, summary_dict, validate_files
 from grouper.proof import proof_of
+from grouper.schemes import Scheme
 from grouper.validate import missing_label
 from grouper.worklist import write_worklist
 from reference_tables.problems import PROBLEM_SCHEMA, Level
@@ -42,7 +42,10 @@ class Edition(StrEnum):
 
 Files = Annotated[list[str], typer.Argument(help="病例文件，可多个；- 为标准输入", metavar="FILES...")]
 SchemeOption = Annotated[
-    str, typer.Option("--scheme", help="分组方案：内置名称、方案文件夹或官方工作簿（.xlsx）", metavar="NAME|DIR|XLSX")
+    str,
+    typer.Option(
+        "--scheme", help="DRG 或 DIP 分组方案：内置名称、方案文件夹或官方工作簿（.xlsx）", metavar="NAME|DIR|XLSX"
+    ),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="文件格式；auto 自动识别")]
 EditionOption = Annotated[Edition, typer.Option("--edition", help="编码版本：insurance 医保版2.0，clinical 国临版")]
@@ -118,7 +121,7 @@ def group(
     threads: Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")] = all_threads(),
     json: JsonOption = False,
 ) -> None:
-    """对病例分组（CHS-DRG），逐例给出分组、原因和所用编码。"""
+    """对病例分组（DRG 或 DIP，由分组方案决定），逐例给出分组、原因和所用编码。"""
     check_paths(files, output, problems)
     if json and "-" in {output, problems}:
         fail("--json 与写到标准输出（-）不能同时使用", Exit.USAGE)
@@ -140,13 +143,13 @@ def group(
         raise typer.Exit(Exit.PROBLEMS)
 
 
-def _write_proof(summary: Summary, scheme: CompiledScheme, output: Path, options: dict[str, str | bool]) -> None:
+def _write_proof(summary: Summary, scheme: Scheme, output: Path, options: dict[str, str | bool]) -> None:
     proof = proof_of(summary.sources, scheme, options, output)
     place = output.with_name(output.name + ".proof.json")
     place.write_bytes(orjson.dumps(proof, option=orjson.OPT_INDENT_2) + b"\n")
 
 
-def _report(summary: Summary, scheme: CompiledScheme | None, *, as_json: bool) -> None:
+def _report(summary: Summary, scheme: Scheme | None, *, as_json: bool) -> None:
     for _, error in summary.unusable:
         print_problems(error.problems)
     if as_json:

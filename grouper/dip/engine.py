@@ -6,7 +6,7 @@ Source: 《按病种分值（DIP）付费3.0版分组方案》; the order of pre
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,12 +20,13 @@ from grouper.dip.compile import CompiledDip
 from grouper.dip.encode import DipCases, encode_dip_cases
 from grouper.dip.layers import LayerEvaluator, LayerKernel, Outcomes
 from grouper.dip.mixed import NO_ROW
-from grouper.dip.result import DIP_RESULT_SCHEMA, dip_reason_text
+from grouper.dip.result import CORE, DIP_RESULT_SCHEMA, MIXED, dip_reason_text
 from grouper.dip.scores import NO_SCORE, decimals, read_scores, scores_of, unit_factors
 from grouper.dip.used_codes import UsedDipCodes
 from grouper.kernel import NO_PATH, Kernel
 from grouper.result import GroupStatus, Reason
 from grouper.term_tables import Words
+from reference_tables.problems import Problem
 
 _AFTER_ALL = np.iinfo(np.int32).max  # place in the order of terms of a case that meets none
 _REASONS = list(Reason)
@@ -75,7 +76,7 @@ class DipGrouper:
         self.base = np.array([scores.get(code, NO_SCORE) for code in codes], np.int64)
         self.pools = {
             "status": _pool(GroupStatus.GROUPED, self.ungrouped, [GroupStatus.UNGROUPED, GroupStatus.INVALID]),
-            "kind": pl.Series(["core"] * len(core) + ["mixed"] * mixed.height + ["", ""], dtype=pl.String),
+            "kind": pl.Series([CORE] * len(core) + [MIXED] * mixed.height + ["", ""], dtype=pl.String),
             "layer": pl.Series([*(one.layer.code for one in core), *mixed["level"], "", ""], dtype=pl.String),
             "dip": pl.Series(codes, dtype=pl.String),
             "name": pl.Series([*(one.name for one in core), *mixed["name"], "", ""], dtype=pl.String),
@@ -101,6 +102,20 @@ class DipGrouper:
     def block(self, frame: pl.DataFrame, *, used_codes: bool = True) -> pl.DataFrame:
         """Group one block of cases; see `grouper.engine.group_cases`."""
         return self.encoded(self.encode(frame), frame, used_codes=used_codes)
+
+    def with_codes(self, frame: pl.DataFrame) -> tuple[DipCases, pl.DataFrame]:
+        """Group one block of cases; also the block as integers."""
+        cases = self.encode(frame)
+        return cases, self.encoded(cases, frame)
+
+    @property
+    def asks_costs(self) -> bool:
+        """Does some level of the auxiliary catalog ask what a case cost?"""
+        return bool(self.unanswered(()))
+
+    def unanswered(self, given: Collection[str], file: str = "") -> list[Problem]:
+        """What the auxiliary catalog asks of every case and a file with the columns `given` does not tell."""
+        return self.auxiliary.unanswered(given, file) if self.auxiliary else []
 
     def encode(self, frame: pl.DataFrame) -> DipCases:
         """A canonical case frame as `encoded` takes it."""

@@ -7,6 +7,9 @@ import polars as pl
 from grouper.result import reason_text
 
 DIP_ENTRY = "病种"
+CORE, MIXED = "core", "mixed"
+KINDS = {CORE: "核心病种", MIXED: "综合病种"}
+PRIMARY_CARE = "基层病种"
 SCORE = pl.Decimal(14, 4)
 FACTOR = pl.Decimal(10, 4)
 
