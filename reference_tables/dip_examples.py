@@ -252,28 +252,37 @@ def _procedure_lists(one: CoreRow, two: CoreRow, rules: FitRules) -> Iterator[tu
     if "none" in modes and modes & {"principal", "exact"}:
         return
     conservative = min(rules.conservative, default="")
-    shared = _codes(one) & _codes(two) if modes == {"principal"} else frozenset()
-    for (px, related), (px_2, related_2) in product(_wanted(one, shared), _wanted(two, shared)):
-        if one.layer.specific and len(px) + len(related) != len(px_2) + len(related_2):
-            continue
-        both, others = {*px, *px_2}, {*related, *related_2}
+    for first, px, px_2, others in _pairs_of_alternatives(one, two):
+        both = {*px, *px_2}
         asking = [set(codes) for row, codes in ((one, px), (two, px_2)) if row.px_mode == "principal"]
-        for first in sorted(set.intersection(*asking) if asking else both):
-            yield (first, *sorted((both - {first}) | others))
+        for code in [first] if first else sorted(set.intersection(*asking) if asking else both):
+            yield (code, *sorted((both - {code}) | others))
         if not asking:
             yield tuple(sorted(both))
             if conservative and both:
                 yield (conservative, *sorted(both - {conservative}))
 
 
-def _codes(row: CoreRow) -> frozenset[str]:
-    return frozenset(code for alternative in row.px for code in alternative)
+_Wanted = tuple[Alternative, Alternative]
 
 
-def _wanted(row: CoreRow, shared: frozenset[str]) -> Iterator[tuple[Alternative, Alternative]]:
-    """Each alternative with each related one; only those with a shared code when two rows ask for the principal
-    procedure, since it is in both."""
-    asked = (
-        [codes for codes in row.px if not shared.isdisjoint(codes)] if row.px_mode == "principal" and shared else row.px
-    )
-    return product(asked or ((),), row.related or ((),))
+def _pairs_of_alternatives(one: CoreRow, two: CoreRow) -> Iterator[tuple[str, Alternative, Alternative, set[str]]]:
+    """An alternative of each row with the related codes of both; in a layer of precedence `specific` only such that
+    require the same number of codes. Where both rows ask for the principal procedure, only such that may share it,
+    which comes first ("" = not settled)."""
+    principal = one.px_mode == two.px_mode == "principal"
+    partners: dict[tuple[int, str], list[_Wanted]] = {}
+    for px, related in _wanted(two):
+        size = len(px) + len(related) if two.layer.specific else 0
+        for code in px if principal else ("",):
+            partners.setdefault((size, code), []).append((px, related))
+    for px, related in _wanted(one):
+        size = len(px) + len(related) if one.layer.specific else 0
+        for code in px if principal else ("",):
+            for px_2, related_2 in partners.get((size, code), ()):
+                yield code, px, px_2, {*related, *related_2}
+
+
+def _wanted(row: CoreRow) -> Iterator[_Wanted]:
+    """Each alternative with each related one; nothing asked is the empty one."""
+    return product(row.px or ((),), row.related or ((),))

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from reference_tables.dip_cells import DiagnosisItem, categories_between
+from reference_tables.dip_cells import DiagnosisItem, categories_between, category_of
 from reference_tables.dip_examples import ExampleCase, FitRules, example_cases, fit_of
 from reference_tables.dip_rows import CoreRow, Layer
 from reference_tables.dip_tables import PlacedRow, problem
@@ -86,12 +87,13 @@ def find_ties(rows: Sequence[PlacedRow], rules: FitRules) -> Iterator[Tie]:
     index = _Index()
     for placed in rows:
         row = placed.row
-        for earlier in index.may_meet(row):
+        starts = frozenset(_starts(row))
+        for earlier in index.may_meet(row, starts):
             case = shared_case(earlier.row, row, rules)
             if case is not None:
                 yield Tie(earlier, placed, case)
                 break
-        index.add(placed)
+        index.add(placed, starts)
 
 
 def shared_case(earlier: CoreRow, row: CoreRow, rules: FitRules) -> ExampleCase | None:
@@ -116,18 +118,18 @@ class _Index:
         self._by_start: dict[object, list[int]] = {}
         self._by_procedure: dict[object, list[int]] = {}
 
-    def add(self, placed: PlacedRow) -> None:
+    def add(self, placed: PlacedRow, starts: frozenset[object]) -> None:
+        """Add a row with its keys of `_starts`."""
         place = len(self._rows)
         self._rows.append(placed)
-        self._starts.append(frozenset(_starts(placed.row)))
-        for start in self._starts[place]:
+        self._starts.append(starts)
+        for start in starts:
             self._by_start.setdefault(start, []).append(place)
         for key in _procedure_keys(placed.row, stored=True):
             self._by_procedure.setdefault(key, []).append(place)
 
-    def may_meet(self, row: CoreRow) -> Iterator[PlacedRow]:
-        """The rows that may fit a case as `row` does, in their order."""
-        starts = frozenset(_starts(row))
+    def may_meet(self, row: CoreRow, starts: frozenset[object]) -> Iterator[PlacedRow]:
+        """The rows that may fit a case as `row` does, in their order; `starts` are its keys of `_starts`."""
         by_start = [self._by_start.get(start, []) for start in starts]
         by_procedure = [self._by_procedure.get(key, []) for key in _procedure_keys(row, stored=False)]
         asks_procedures = row.px_mode not in {"any", "anywhere"}
@@ -149,15 +151,19 @@ def _starts(row: CoreRow) -> Iterator[object]:
         yield _ANY_PRINCIPAL
     else:
         for item in row.principal:
-            yield from ((item.length, start) for start in _item_starts(item))
+            yield from _item_starts(item)
 
 
-def _item_starts(item: DiagnosisItem) -> Iterator[str]:
+@lru_cache(maxsize=1 << 14)
+def _item_starts(item: DiagnosisItem) -> tuple[tuple[int, str], ...]:
+    """The beginnings that an item covers, with its length."""
+    length = item.length
     if item.whole or item.low == item.high:
-        yield item.low
-        return
-    for category in categories_between(item.low, item.high):
-        yield from (f"{category}.{fourth}" for fourth in _FOURTH) if item.length > len(category) else (category,)
+        return ((length, item.low),)
+    starts = categories_between(item.low, item.high)
+    if length == len(category_of(item.low)):
+        return tuple((length, category) for category in starts)
+    return tuple((length, f"{category}.{fourth}") for category in starts for fourth in _FOURTH)
 
 
 def _procedure_keys(row: CoreRow, *, stored: bool) -> Iterator[object]:

@@ -91,7 +91,7 @@ class DrgPack:
 
     @property
     def data_level(self) -> str:
-        """official, reference or synthetic as the manifest says; "unverified" without one."""
+        """official, reference, local or synthetic as the manifest says; "unverified" without one."""
         return self.manifest.data_level if self.manifest else UNVERIFIED
 
     def table(self, name: str) -> pl.DataFrame:
