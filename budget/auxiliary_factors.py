@@ -20,11 +20,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from itertools import groupby
 from math import isqrt
+from typing import NamedTuple
 
 import polars as pl
 
-from budget.cost_statistics import GroupCosts, group_costs
+from budget.cost_statistics import group_costs
 from budget.money import decimal_text
 from budget.trimming import NO_TRIMMING, Trimming, kept_costs
 from budget.weights import PLACES, relative_weight
@@ -62,20 +64,48 @@ class LevelFactor:
     factor: Decimal
 
 
+class LevelCosts(NamedTuple):
+    """The kept cases of a group in one level, NO_LEVEL = in none: how many, sum (fen) and sum of squares."""
+
+    level: str
+    cases: int
+    sum_fen: int
+    square_sum: int
+
+    @property
+    def squares(self) -> Fraction:
+        """Sum of the squared distances from the mean."""
+        return self.square_sum - Fraction(self.sum_fen**2, self.cases)
+
+
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """How a dimension did in a group that has a case in one of its levels.
-
-    `cases` kept; `levels` with cases, the smallest with `smallest` of them; `within`: within-level by total sum of
-    squares, exact (1 when all costs are equal)."""
+    """How a dimension did in a group that has a case in one of its levels; `parts`: its cases split."""
 
     group: int
     dimension: str
-    cases: int
-    levels: int
-    smallest: int
-    within: Fraction
+    parts: tuple[LevelCosts, ...]
     reason: GateReason
+
+    @property
+    def cases(self) -> int:
+        """Kept cases of the group."""
+        return sum(part.cases for part in self.parts)
+
+    @property
+    def levels(self) -> int:
+        """Levels that the group has cases in."""
+        return sum(part.level != NO_LEVEL for part in self.parts)
+
+    @property
+    def smallest(self) -> int:
+        """Cases of the level with the fewest."""
+        return min(part.cases for part in self.parts if part.level != NO_LEVEL)
+
+    @property
+    def within(self) -> Fraction:
+        """Within-level by total sum of squares; 1 when all costs are equal."""
+        return _within(self.parts)
 
     @property
     def cv_fall_text(self) -> str:
@@ -109,71 +139,85 @@ def estimate_factors(
     A level whose factor rounds to 0 has none. Does not depend on the order of the cases.
     """
     kept = cases.filter(kept_costs(cases["group"], cases["cost_fen"], rule))
-    whole = {
-        found.group: found for found in group_costs(kept.select("group", "year", "cost_fen"), weights, NO_TRIMMING)
-    }
-    found = [_dimension(kept, name, whole, weights, gate) for name in dimensions]
-    order = {name: at for at, name in enumerate(dimensions)}
-    return FactorEstimate(
-        tuple(
-            sorted((item for factors, _ in found for item in factors), key=lambda it: (it.group, order[it.dimension]))
-        ),
-        tuple(sorted((item for _, gates in found for item in gates), key=lambda it: (it.group, order[it.dimension]))),
-    )
-
-
-def _dimension(
-    kept: pl.DataFrame,
-    name: str,
-    whole: Mapping[int, GroupCosts],
-    weights: Mapping[int, Fraction | int],
-    gate: FactorGate,
-) -> tuple[list[LevelFactor], list[GateResult]]:
     factors: list[LevelFactor] = []
     gates: list[GateResult] = []
-    for group, levels in _by_level(kept, name, weights).items():
-        if levels.keys() == {NO_LEVEL}:
-            continue
-        parent = whole[group]
-        result = _gate(group, name, parent, levels, gate)
-        gates.append(result)
-        if result.reason is not GateReason.NONE:
-            continue
-        for level, costs in levels.items():
-            factor = relative_weight(costs.mean_fen, parent.mean_fen, 1)
-            if level != NO_LEVEL and factor:
-                factors.append(LevelFactor(group, name, level, costs.kept, costs.mean_fen, factor))
-    return factors, gates
+    for name in dimensions:
+        split = kept.select("group", "year", "cost_fen", _numbered(kept[name]))
+        labels = _labels(kept[name])
+        results = [
+            GateResult(group, name, parts, _reason(parts, gate))
+            for group, parts in _by_level(split, labels).items()
+            if any(part.level != NO_LEVEL for part in parts)
+        ]
+        gates += results
+        passed = {result.group for result in results if result.reason is GateReason.NONE}
+        factors += _factors(split, name, labels, passed, weights)
+    order = {name: at for at, name in enumerate(dimensions)}
+    factors.sort(key=lambda found: (found.group, order[found.dimension]))
+    gates.sort(key=lambda found: (found.group, order[found.dimension]))
+    return FactorEstimate(tuple(factors), tuple(gates))
 
 
-def _by_level(kept: pl.DataFrame, name: str, weights: Mapping[int, Fraction | int]) -> dict[int, dict[str, GroupCosts]]:
-    """Costs by group and level, levels in order."""
-    column = kept[name]
-    labels = column.dtype.categories if isinstance(column.dtype, pl.Enum) else column.unique().sort()
-    number = column.cast(pl.Enum(labels)).to_physical().cast(pl.Int64)
-    of_level = kept.select(pl.col("group").cast(pl.Int64) * max(len(labels), 1) + number, "year", "cost_fen")
-    found: dict[int, dict[str, GroupCosts]] = {}
-    for costs in group_costs(of_level, weights, NO_TRIMMING):
+def _labels(column: pl.Series) -> list[str]:
+    """The levels in order: the categories of an Enum, else by code."""
+    return list(column.dtype.categories if isinstance(column.dtype, pl.Enum) else column.unique().sort())
+
+
+def _numbered(column: pl.Series) -> pl.Series:
+    """Places of the levels among `_labels`."""
+    return column.cast(pl.Enum(_labels(column))).to_physical().cast(pl.Int64).alias("level")
+
+
+def _by_level(split: pl.DataFrame, labels: Sequence[str]) -> dict[int, tuple[LevelCosts, ...]]:
+    """The kept cases of every group by level, levels in order."""
+    wide = pl.col("cost_fen").cast(pl.Int128)
+    sums = (
+        split.lazy()
+        .group_by("group", "level")
+        .agg(pl.len(), wide.sum().alias("sum_fen"), (wide * wide).sum().alias("square_sum"))
+        .sort("group", "level")
+        .collect()
+    )
+    return {
+        group: tuple(LevelCosts(labels[at], cases, total, squares) for _, at, cases, total, squares in rows)
+        for group, rows in groupby(sums.iter_rows(), key=lambda row: row[0])
+    }
+
+
+def _reason(parts: Sequence[LevelCosts], gate: FactorGate) -> GateReason:
+    if sum(part.cases for part in parts) < gate.min_cases:
+        return GateReason.FEW_CASES
+    if min(part.cases for part in parts if part.level != NO_LEVEL) < gate.min_level_cases:
+        return GateReason.SMALL_LEVEL
+    return GateReason.NONE if _within(parts) <= (1 - gate.least_cv_fall) ** 2 else GateReason.LITTLE_FALL
+
+
+def _within(parts: Sequence[LevelCosts]) -> Fraction:
+    whole = LevelCosts(
+        NO_LEVEL,
+        sum(part.cases for part in parts),
+        sum(part.sum_fen for part in parts),
+        sum(part.square_sum for part in parts),
+    )
+    total = whole.squares
+    return sum((part.squares for part in parts), Fraction(0)) / total if total else Fraction(1)
+
+
+def _factors(
+    split: pl.DataFrame, name: str, labels: Sequence[str], groups: set[int], weights: Mapping[int, Fraction | int]
+) -> list[LevelFactor]:
+    """The factors of a dimension in the groups where it passed the gate."""
+    cases = split.filter(pl.col("group").is_in(sorted(groups)))
+    whole = {found.group: found.mean_fen for found in group_costs(_of(cases, pl.col("group")), weights, NO_TRIMMING)}
+    pair = pl.col("group").cast(pl.Int64) * max(len(labels), 1) + pl.col("level")
+    found = []
+    for costs in group_costs(_of(cases, pair), weights, NO_TRIMMING):
         group, at = divmod(costs.group, len(labels))
-        found.setdefault(group, {})[labels[at]] = costs
+        factor = relative_weight(costs.mean_fen, whole[group], 1)
+        if labels[at] != NO_LEVEL and factor:
+            found.append(LevelFactor(group, name, labels[at], costs.kept, costs.mean_fen, factor))
     return found
 
 
-def _gate(group: int, name: str, parent: GroupCosts, levels: Mapping[str, GroupCosts], gate: FactorGate) -> GateResult:
-    named = [costs.kept for level, costs in levels.items() if level != NO_LEVEL]
-    total = _squares(parent)
-    within = sum(map(_squares, levels.values()), Fraction(0)) / total if total else Fraction(1)
-    if parent.kept < gate.min_cases:
-        reason = GateReason.FEW_CASES
-    elif min(named) < gate.min_level_cases:
-        reason = GateReason.SMALL_LEVEL
-    elif within > (1 - gate.least_cv_fall) ** 2:
-        reason = GateReason.LITTLE_FALL
-    else:
-        reason = GateReason.NONE
-    return GateResult(group, name, parent.kept, len(named), min(named), within, reason)
-
-
-def _squares(costs: GroupCosts) -> Fraction:
-    """Sum of the squared distances from the mean."""
-    return costs.square_sum - Fraction(costs.sum_fen**2, costs.kept)
+def _of(cases: pl.DataFrame, group: pl.Expr) -> pl.DataFrame:
+    return cases.select(group.alias("group"), "year", "cost_fen")
