@@ -7,7 +7,9 @@ from fractions import Fraction
 from typing import Any
 
 from budget.assessment import ScoreBand, assessed_amount, assessed_share
+from budget.clearing import Account, ClearingRule, clear_pool
 from budget.county_group import BundleRule, Heads, clear_bundle, control_total
+from budget.entitlement import HospitalUnits, entitle
 from budget.point_value import dip_budget_value, drg_point_value, grossed_up_value
 from budget.sharing import Band, SharingRule, flat, share, share_region
 from tests.differential.settlement_vectors import fen, number, places, yuan
@@ -115,6 +117,56 @@ def assessed(inputs: Inputs) -> Answer:
     return {"share": places(part, 4), "pays": yuan(assessed_amount(fen(inputs["amount"]), part))}
 
 
+def clearing(inputs: Inputs) -> Answer:
+    """A pool shared by points, deposits withheld and returned by assessment, violations deducted."""
+    hospitals = inputs["hospitals"]
+    units = [HospitalUnits(item["id"], 0, number(item["points"]), 0, 0, 0) for item in hospitals]
+    due = entitle(fen(inputs["pool"]), units, "DIP_SETTLEMENT").due
+    accounts = [
+        Account(
+            item["id"], 0, number(item["points"]), amount, 0, 0, number(inputs["deposit_pct"]),
+            number(item["assessment"]), fen(item["violation"]), fen(item["prepaid"]), 0,
+        )
+        for item, amount in zip(hospitals, due, strict=True)
+    ]  # fmt: skip
+    rule = ClearingRule("none", None, None, "", ("entitlement", "assessment", "prepaid", "balance"))
+    found = clear_pool(accounts, rule, 0, 0)
+    net = [line.balance + line.prepaid for line in found.lines]
+    return {
+        "hospitals": [
+            {
+                "id": line.hospital, "due": yuan(line.entitlement), "deposit": yuan(line.deposit),
+                "deposit_returned": yuan(line.assessment), "violation": yuan(line.deductions), "net": yuan(amount),
+                "prepaid": yuan(line.prepaid), "balance": yuan(line.balance),
+            }
+            for line, amount in zip(found.lines, net, strict=True)
+        ],
+        "sum_due": yuan(sum(due)),
+        "sum_net": yuan(sum(net)),
+        "returned_to_fund": yuan(found.withheld + sum(line.deductions for line in found.lines)),
+    }  # fmt: skip
+
+
+def simulate(inputs: Inputs) -> Answer:
+    """The same pool shared with the coefficients before and after."""
+    pool, hospitals = fen(inputs["pool"]), sorted(inputs["hospitals"], key=lambda item: item["id"])
+    names = [item["id"] for item in hospitals]
+    answer: Answer = {}
+    amounts = {}
+    for when in ("before", "after"):
+        coefficients = inputs[f"coef_{when}"]
+        units = [
+            HospitalUnits(item["id"], 0, number(item["rw_sum"]) * number(coefficients[item["id"]]) * 100, 0, 0, 0)
+            for item in hospitals
+        ]
+        found = entitle(pool, units, "DIP_SETTLEMENT")
+        amounts[when] = dict(zip(names, found.due, strict=True))
+        answer[when] = {name: yuan(amount) for name, amount in amounts[when].items()}
+        answer[f"point_value_{when}"] = places(found.value or Fraction(0), 4)
+    answer["delta"] = {name: yuan(amounts["after"][name] - amounts["before"][name]) for name in names}
+    return answer
+
+
 KINDS: dict[str, Callable[[Inputs], Answer]] = {
     "sharing": sharing,
     "region_sharing": region_sharing,
@@ -122,4 +174,6 @@ KINDS: dict[str, Callable[[Inputs], Answer]] = {
     "capitation": capitation,
     "unit_control": unit_control,
     "assessed_share": assessed,
+    "clearing": clearing,
+    "simulate": simulate,
 }
