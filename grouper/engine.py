@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, overload
@@ -17,6 +16,7 @@ from grouper.context import ContextPlan
 from grouper.dip.compile import CompiledDip
 from grouper.dip.engine import DipGrouper
 from grouper.encode import UNKNOWN_NUMBER, CodeLists, EncodedCases, encode_cases
+from grouper.kept import kept_with
 from grouper.kernel import NO_PATH, Kernel
 from grouper.result import (
     RESULT_SCHEMA,
@@ -234,18 +234,15 @@ def _with_one_procedure(
     )
 
 
-_GROUPERS: weakref.WeakKeyDictionary[CompiledScheme | CompiledDip, Grouper | DipGrouper] = weakref.WeakKeyDictionary()
-
-
 @overload
 def grouper_of(scheme: CompiledScheme) -> Grouper: ...
 @overload
 def grouper_of(scheme: CompiledDip) -> DipGrouper: ...
 def grouper_of(scheme: CompiledScheme | CompiledDip) -> Grouper | DipGrouper:
     """The one Grouper of a compiled scheme."""
-    if scheme not in _GROUPERS:
-        _GROUPERS[scheme] = DipGrouper(scheme) if isinstance(scheme, CompiledDip) else Grouper(scheme)
-    return _GROUPERS[scheme]
+    if isinstance(scheme, CompiledDip):
+        return kept_with(scheme, "grouper", lambda: DipGrouper(scheme))
+    return kept_with(scheme, "grouper", lambda: Grouper(scheme))
 
 
 def group_cases(

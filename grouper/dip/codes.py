@@ -31,9 +31,12 @@ class DiagnosisCodes:
     """Diagnoses of the code book and of a pack's items. `index`: codes and beginnings of codes -> ids; `listed`
     bool [ids]: the code book or an item names this very code."""
 
-    def __init__(self, books: CodeBooks, items: Iterable[DiagnosisItem]) -> None:
-        """`items`: every item that `members` and `ids_under` will be asked for."""
+    def __init__(self, books: CodeBooks, items: Iterable[DiagnosisItem], further: Iterable[DiagnosisItem] = ()) -> None:
+        """`items` and `further`: every item that `members` and `ids_under` will be asked for; what only a further
+        item names is not `listed`."""
         items = tuple(dict.fromkeys(items))
+        named = [item.low for item in items if item.whole]
+        items = tuple(dict.fromkeys((*items, *further)))
         book = books.diagnosis.frame["code"].to_list()
         wholes = [item.low for item in items if item.whole]
         beginnings = [item for item in items if not item.whole]
@@ -55,7 +58,7 @@ class DiagnosisCodes:
             "*": np.array([text.split("+", 1)[0].endswith("*") for text in self._sorted], np.bool_),
         }
         self.listed = np.zeros(self.index.size, np.bool_)
-        self.listed[self.index.ids([*book, *map(_as_in_book, wholes)])] = True
+        self.listed[self.index.ids([*book, *map(_as_in_book, named)])] = True
         self.listed[[NONE, UNKNOWN]] = False
 
     def _starts(self, categories: Iterable[str]) -> Iterator[str]:

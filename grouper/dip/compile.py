@@ -72,7 +72,7 @@ def compile_dip(pack: DipPack, books: CodeBooks | None = None) -> CompiledDip:
     excluded = [spelled(code) for code in pack.tables["excluded_dx"]["code"]]
     blocked = [DiagnosisItem(code, code, "", whole=True) for code in excluded if not is_beginning(code)]
     items = tuple(dict.fromkeys(_items(pack, flags)))
-    dx = DiagnosisCodes(books, (*items, *blocked, *auxiliary.diagnosis_items()))
+    dx = DiagnosisCodes(books, (*items, *blocked), auxiliary.diagnosis_items())
     procedures = tuple(dict.fromkeys(_procedures(pack)))
     listed = [spelled(code) for name in ("excluded_px", "nature") for code in pack.tables[name]["code"]]
     px = procedure_index(books, (*procedures, *listed, *map(spelled, auxiliary.procedure_codes())))
