@@ -57,17 +57,14 @@ class ExampleCase:
 @dataclass(frozen=True, slots=True)
 class FitRules:
     """What fitting needs beside the rows: `flags` -> items for the principal and for the other diagnoses;
-    `excluded_px` -> rule and admitting diagnoses; `ends`: a conservative procedure in first place makes the whole
-    case conservative; `excluded_dx`: never a principal diagnosis."""
+    `excluded_px` -> rule and admitting diagnoses, `conservative` those of that rule; `ends`: a conservative procedure
+    in first place makes the whole case conservative; `excluded_dx`: never a principal diagnosis."""
 
     flags: Mapping[str, tuple[tuple[DiagnosisItem, ...], tuple[DiagnosisItem, ...]]]
     excluded_px: Mapping[str, tuple[str, tuple[DiagnosisItem, ...]]]
+    conservative: frozenset[str]
     ends: bool
     excluded_dx: frozenset[str]
-
-    @property
-    def conservative(self) -> frozenset[str]:
-        return frozenset(code for code, (rule, _) in self.excluded_px.items() if rule == "conservative")
 
 
 def read_fit_rules(tables: DipTables, *, ends: bool) -> FitRules:
@@ -81,6 +78,7 @@ def read_fit_rules(tables: DipTables, *, ends: bool) -> FitRules:
     return FitRules(
         flags={flag: (tuple(principal), tuple(other)) for flag, (principal, other) in flags.items()},
         excluded_px=excluded,
+        conservative=frozenset(code for code, (rule, _) in excluded.items() if rule == "conservative"),
         ends=ends,
         excluded_dx=frozenset(spelled(code) for code in tables.frames["excluded_dx"]["code"]),
     )

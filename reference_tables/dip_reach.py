@@ -18,10 +18,11 @@ def check_reach(rows: Sequence[PlacedRow], rules: FitRules) -> list[Problem]:
     """TB55 for each row that is never reached: its diagnoses or its procedures are excluded, or an earlier row
     takes every case that would fit it. `rows` stand in the order of the pack."""
     earlier = _Takers()
+    barred = frozenset(code for code, (rule, _) in rules.excluded_px.items() if rule in _NEVER_PRINCIPAL)
     problems: list[Problem] = []
     for placed in rows:
         row = placed.row
-        reason = _excluded(row, rules)
+        reason = _excluded(row, rules, barred)
         taker = earlier.taker_of(row)
         if not reason and taker is not None:
             reason = f"符合它的病例都先归入 {taker.row.code}（{taker.place} 第 {taker.row.line} 行）"
@@ -31,11 +32,10 @@ def check_reach(rows: Sequence[PlacedRow], rules: FitRules) -> list[Problem]:
     return problems
 
 
-def _excluded(row: CoreRow, rules: FitRules) -> str:
-    """Why excluded codes keep every case away ("" = they do not)."""
+def _excluded(row: CoreRow, rules: FitRules, barred: frozenset[str]) -> str:
+    """Why excluded codes keep every case away ("" = they do not); `barred`: procedures that are never principal."""
     if row.principal and all(item.whole and item.low in rules.excluded_dx for item in row.principal):
         return "它的主要诊断都在不纳入分组的主要诊断之列"
-    barred = {code for code, (rule, _) in rules.excluded_px.items() if rule in _NEVER_PRINCIPAL}
     if row.px_mode == "principal" and all(barred.issuperset(codes) for codes in row.px):
         return "它的手术操作都不能作主要手术操作"
     dead = (barred.issuperset(codes) or not rules.conservative.isdisjoint(codes) for codes in row.px)
