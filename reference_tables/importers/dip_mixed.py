@@ -11,6 +11,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -28,6 +29,7 @@ _LEVEL = "category"
 _TYPICAL = (".x00", ".900", ".000")  # the codes of a category that name it best, best first
 
 
+@cache
 def derived_mixed() -> pl.DataFrame:
     """Mixed groups for every category of the diagnosis code book, columns of the table `mixed` and `line` (0).
 
