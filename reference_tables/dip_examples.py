@@ -249,7 +249,7 @@ def _procedure_lists(one: CoreRow, two: CoreRow, rules: FitRules) -> Iterator[tu
     modes = {one.px_mode, two.px_mode}
     if "none" in modes and modes & {"principal", "exact"}:
         return
-    conservative = min(rules.conservative, default="")
+    conservative = "" if "principal" in modes else min(rules.conservative, default="")
     for first, px, px_2, others in _pairs_of_alternatives(one, two):
         both = {*px, *px_2}
         asking = [set(codes) for row, codes in ((one, px), (two, px_2)) if row.px_mode == "principal"]
