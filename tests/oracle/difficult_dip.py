@@ -48,7 +48,7 @@ class DifficultDipCases:
         self.excluded_px = sorted(oracle.excluded_px)
         self.care = oracle.primary_care
         items = {item for row in self.rows for item in (*(row.principal or ()), *row.other, *row.anywhere)}
-        items |= {item for mixed in oracle.mixed for item in mixed.scope}
+        items |= {item for listed in oracle.mixed.values() for mixed in listed for item in mixed.scope}
         items |= {item for listed in oracle.flags.values() for _, item in listed}
         self.items = sorted(items, key=str)
         self.book_codes = _by_category(oracle.diagnosis_book.spelling)

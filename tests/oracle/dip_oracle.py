@@ -8,6 +8,7 @@ How it reads what could be read in two ways:
 - The rows of one layer stand by number, equal numbers in the order of the file.
 - Among rows that lack a number, the one of the highest precedence gives the reason; one that lacks its age and its
   birth weight gives the age.
+- A diagnosis that only the auxiliary catalog names is in no group's table: as principal diagnosis it is unknown.
 - Used codes stand in the order of the record, each once, as the book spells them; a code that no book has in capital
   letters with a small x.
 """
@@ -77,7 +78,9 @@ class DipOracle:
     def __init__(self, folder: str | Path) -> None:
         folder = Path(folder)
         self.layers = read_layers(folder)
-        self.mixed = read_mixed(folder)
+        self.mixed: dict[tuple[str, int], list[MixedRow]] = {}
+        for mixed in read_mixed(folder):
+            self.mixed.setdefault((mixed.level, mixed.nature), []).append(mixed)
         self.diagnosis_book, self.procedure_book = read_book("diagnosis"), read_book("procedure")
         self.meta = {row["key"]: row["value"] for row in read_rows(folder, "meta")}
         self.excluded_dx = frozenset(spelled(row["code"]) for row in read_rows(folder, "excluded_dx"))
@@ -101,10 +104,10 @@ class DipOracle:
         for layer in self.layers:
             for row in layer.rows:
                 yield from (*(row.principal or ()), *row.other, *row.anywhere)
-        for mixed in self.mixed:
-            yield from mixed.scope
-        for listed in self.flags.values():
-            yield from (item for _, item in listed)
+        for listed in self.mixed.values():
+            yield from (item for mixed in listed for item in mixed.scope)
+        for flag in self.flags.values():
+            yield from (item for _, item in flag)
         for items, _ in self.primary_care:
             yield from items or ()
         for _, items in self.excluded_px.values():
@@ -247,9 +250,7 @@ class DipOracle:
         nature = self.nature_of(facts.effective)
         for level in MIXED_LEVELS:
             plain: MixedRow | None = None
-            for row in self.mixed:
-                if row.level != level or row.nature != nature:
-                    continue
+            for row in self.mixed.get((level, nature), ()):
                 holding = [item for item in row.scope if item.holds(facts.principal)]
                 if any(item.mark for item in holding):
                     return row
