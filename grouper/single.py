@@ -6,7 +6,6 @@ The terms, their masks, the level table and the answers are those of the batch; 
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping
 from typing import Any, NamedTuple, overload
 
@@ -19,6 +18,7 @@ from grouper.dip.compile import CompiledDip
 from grouper.dip.single import SingleDipAnswer, group_one_dip
 from grouper.encode import WEIGHT_COLUMN
 from grouper.engine import NEWBORN_DAYS, PRINCIPAL_REASONS, Grouper, grouper_of
+from grouper.kept import kept_with
 from grouper.result import Answer, Reason, invalid_answer, reason_text, ungrouped_answer
 from grouper.single_context import SingleCase, SingleContext, find_id
 
@@ -172,14 +172,9 @@ def _single(answer: Answer, reason: str | None = None, severity: str = "") -> Si
     )
 
 
-_SINGLES: weakref.WeakKeyDictionary[CompiledScheme, SingleGrouper] = weakref.WeakKeyDictionary()
-
-
 def single_of(scheme: CompiledScheme) -> SingleGrouper:
     """The one SingleGrouper of a compiled scheme."""
-    if scheme not in _SINGLES:
-        _SINGLES[scheme] = SingleGrouper(grouper_of(scheme))
-    return _SINGLES[scheme]
+    return kept_with(scheme, "single", lambda: SingleGrouper(grouper_of(scheme)))
 
 
 @overload

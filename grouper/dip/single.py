@@ -6,7 +6,6 @@ group, the mark 基层病种) is worked out once a pair and kept; a case is held
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from grouper.dip.conditions import Condition, DipCase, Principal, Procedures, Ro
 from grouper.dip.plain_auxiliary import PlainAuxiliary
 from grouper.dip.reader import DipReader, score_of, unmet
 from grouper.dip.result import CORE, MIXED, dip_reason_text
+from grouper.kept import kept_with
 from grouper.result import GroupStatus, Reason
 from reference_tables.dip_rows import CoreRow
 
@@ -175,22 +175,14 @@ def grouped_answer(kind: str, layer: str, code: str, name: str, base: Decimal | 
     )
 
 
-_READERS: weakref.WeakKeyDictionary[CompiledDip, DipReader] = weakref.WeakKeyDictionary()
-_SINGLES: weakref.WeakKeyDictionary[CompiledDip, SingleDip] = weakref.WeakKeyDictionary()
-
-
 def reader_of(scheme: CompiledDip) -> DipReader:
     """The one DipReader of a compiled scheme."""
-    if scheme not in _READERS:
-        _READERS[scheme] = DipReader(scheme.pack)
-    return _READERS[scheme]
+    return kept_with(scheme, "reader", lambda: DipReader(scheme.pack))
 
 
 def single_of_dip(scheme: CompiledDip) -> SingleDip:
     """The one SingleDip of a compiled scheme."""
-    if scheme not in _SINGLES:
-        _SINGLES[scheme] = SingleDip(scheme)
-    return _SINGLES[scheme]
+    return kept_with(scheme, "single", lambda: SingleDip(scheme))
 
 
 def group_one_dip(case: Mapping[str, Any], scheme: CompiledDip) -> SingleDipAnswer:
