@@ -279,6 +279,7 @@ def test_resistance_without_a_remark_is_read_as_usual_and_told(tmp_path: Path, p
 
 def test_published_counts_make_it_the_official_scheme(tmp_path: Path) -> None:
     contents = published()
+    contents["excluded_dx"].rows.append(contents["excluded_dx"].rows[-1])  # a repeated row does not count
     path = write(tmp_path / "按病种分值（DIP）付费3.0版分组方案.xlsx", contents.values())
     pack = read_dip_workbook(path)
     assert (pack.id, pack.version, pack.data_level, pack.newborn_weight) == ("dip-3.0", "3.0", "official", "birth")
@@ -288,12 +289,11 @@ def test_published_counts_make_it_the_official_scheme(tmp_path: Path) -> None:
     assert manifest.workbook is not None
     assert (manifest.scheme, str(manifest.effective_from)) == ("DIP", "2027-01-01")
     assert manifest.workbook.file == "按病种分值（DIP）付费3.0版分组方案.xlsx"
-    assert manifest.workbook.rows == {NAMES[name]: count for name, count in PUBLISHED.items()}
+    expected = PUBLISHED | {"excluded_dx": PUBLISHED["excluded_dx"] + 1}
+    assert manifest.workbook.rows == {NAMES[name]: count for name, count in expected.items()}
+    assert (manifest.workbook.duplicates, pack.tables["excluded_dx"].height) == (1, PUBLISHED["excluded_dx"])
     assert any("综合病种" in question for question in manifest.open_questions)
     assert not told(pack, "TB86")
-    contents["excluded_dx"].rows.append(contents["excluded_dx"].rows[-1])
-    repeated = read_dip_workbook(write(tmp_path / "repeated.xlsx", contents.values()))
-    assert (repeated.data_level, repeated.sha256) == ("official", pack.sha256)
     del contents["primary_care"].rows[-1]
     short = read_dip_workbook(write(tmp_path / "short.xlsx", contents.values()))
     assert (short.data_level, short.version) == ("reference", short.id.removeprefix("workbook-"))
