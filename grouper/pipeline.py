@@ -171,6 +171,11 @@ def group_files(
     return summary
 
 
+def columns_asked(grouper: Grouper | DipGrouper) -> Columns:
+    """What of a file a scheme needs: costs only where levels of its auxiliary catalog ask for them."""
+    return "all" if isinstance(grouper, DipGrouper) and grouper.asks_costs else "grouping"
+
+
 class _Stages:
     """What happens to one block, start to end; holds no state between blocks. `columns`: what it needs of a file."""
 
@@ -179,7 +184,7 @@ class _Stages:
         self.edition = edition
         self.unknown = UnknownCodes(grouper.scheme)
         self.dip = isinstance(grouper, DipGrouper)
-        self.columns: Columns = "all" if isinstance(grouper, DipGrouper) and grouper.asks_costs else "grouping"
+        self.columns = columns_asked(grouper)
 
     def run(self, block: CaseBlock, rejected: pl.Series | None) -> GroupedBlock:
         file = block.source.path

@@ -15,15 +15,14 @@ from rich.text import Text
 from api.cli.console import Exit, err, fail, load_scheme, print_json, print_problems
 from api.cli.group import SCHEME, Edition, EditionOption, Format, FormatOption, SchemeOption
 from grouper.dip.compile import CompiledDip
-from grouper.dip.engine import DipGrouper
 from grouper.dip.trace import explain_dip_case
 from grouper.dip.trace_text import trace_lines as dip_trace_lines
 from grouper.engine import grouper_of
 from grouper.find_case import find_cases
 from grouper.intake import Columns, IntakeError
 from grouper.normalize import CLINICAL_MARK, normalize_codes
+from grouper.pipeline import columns_asked
 from grouper.result import GroupStatus
-from grouper.schemes import Scheme
 from grouper.text_lines import Line, LineKind
 from grouper.trace import explain_case
 from grouper.trace_text import trace_lines
@@ -81,7 +80,7 @@ def explain(
 ) -> None:
     """说明一个病例为什么分到这一组：逐条规则，哪些编码符合，哪些不符合。"""
     compiled = load_scheme(scheme)
-    found = _one_case(file, case, row, format_, edition, _columns(compiled))
+    found = _one_case(file, case, row, format_, edition, columns_asked(grouper_of(compiled)))
     if isinstance(compiled, CompiledDip):
         by_dip = explain_dip_case(found.frame, compiled)
         content, lines, status = by_dip.to_dict(), dip_trace_lines(by_dip, full=full), by_dip.answer.status
@@ -104,7 +103,7 @@ def whatif(
 ) -> None:
     """试算一个病例换主要诊断、换主要手术、去掉某个编码后的分组（只供核对，编码以病历为准）。"""
     compiled = load_scheme(scheme)
-    found = _one_case(file, case, row, format_, edition, _columns(compiled))
+    found = _one_case(file, case, row, format_, edition, columns_asked(grouper_of(compiled)))
     comparison = what_if(found.frame, compiled)
     _show(file, found, comparison.to_dict(), whatif_lines(comparison), as_json=json)
     _leave(found.problems, comparison.as_is.status)
@@ -118,12 +117,6 @@ def _show(file: str, found: _OneCase, content: dict[str, Any], lines: Iterable[L
     console = Console(soft_wrap=True, highlight=False)
     for line in [*lines, *found.lines()]:
         console.print(Text(str(line), style=_STYLE[line.kind]))
-
-
-def _columns(scheme: Scheme) -> Columns:
-    """What of a file a scheme needs: costs only where levels of its auxiliary catalog ask for them."""
-    grouper = grouper_of(scheme)
-    return "all" if isinstance(grouper, DipGrouper) and grouper.asks_costs else "grouping"
 
 
 def _one_case(
