@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -110,7 +111,7 @@ def build(
         str | None,
         typer.Option(
             "--auxiliary",
-            help="辅助目录：default 默认维度，none 不用，或放有辅助目录表的文件夹",
+            help="辅助目录：default 默认维度，none 不用，或放有辅助目录表的文件夹；沿用方案时默认为该方案的",
             metavar="default|none|DIR",
         ),
     ] = None,
@@ -172,10 +173,13 @@ def build(
                 listed.write(problem_frame(error.problems))
             print_problems(error.problems)
             refused = True
+        except TablesRefused as error:
+            print_problems(error.problems)
+            fail("目录的表不可用", Exit.TABLES)
         except FileExistsError:
             fail(f"{folder} 不是空文件夹，不写入", Exit.USAGE)
         except OSError as error:
-            fail(f"不能写入 {folder}（{error.strerror or error}），请换一个存在且可写的文件夹", Exit.ENVIRONMENT)
+            fail(f"不能写入 {folder} 或 {place}（{error.strerror or error}），请换一个可写的文件夹", Exit.ENVIRONMENT)
         else:
             refused = False
     if refused:
@@ -209,6 +213,10 @@ def _check(history: list[str], folder: Path, report: Path, problems: str | None)
         fail(f"{folder} 是文件，应为文件夹", Exit.USAGE)
     if folder.exists() and any(folder.iterdir()):
         fail(f"{folder} 不是空文件夹，不写入", Exit.USAGE)
+    for path in (folder, report):
+        above = next(parent for parent in path.resolve().parents if parent.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK):
+            fail(f"不能写入 {path}，请换一个可写的文件夹", Exit.ENVIRONMENT)
 
 
 def _years(text: str | None) -> tuple[int, ...] | None:

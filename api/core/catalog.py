@@ -26,6 +26,7 @@ from grouper.compile import CompiledScheme
 from grouper.dip.compile import CompiledDip, compile_dip
 from grouper.intake import BLOCK_ROWS
 from grouper.pipeline import Progress, Sink
+from reference_tables.auxiliary import AUXILIARY_TABLES
 from reference_tables.codes import load_code_books
 from reference_tables.dip_build import build_dip_pack
 from reference_tables.dip_pack import DipPack
@@ -105,9 +106,11 @@ def build_catalog(
     manifest = manifest_of(plan, years, identity, files.sources, kept)
     named = PackIdentity(manifest.id, manifest.version, manifest.name, manifest.newborn_weight)
     tables = _kept_tables(kept, keep_auxiliary=auxiliary is None) if kept else dict(grown.tables if grown else {})
-    # Without scores and factors yet: which group a case comes into does not depend on them.
-    compiled = compile_dip(build_dip_pack(tables, named, manifest), books)
+    # Which group a case comes into does not depend on the auxiliary catalog: it is checked now and applied later.
+    bare = {name: frame for name, frame in tables.items() if name not in AUXILIARY_TABLES}
+    compiled = compile_dip(build_dip_pack(bare, named, manifest), books)
     tables |= auxiliary or {}
+    build_dip_pack(tables, named, manifest)
     groups = list(dict.fromkeys([*tables[CORE]["code"].to_list(), *_codes(tables, MIXED)]))
     history = group_history(files, compiled, groups, drg_scheme, years, problems)
     _check(look, history, grown, plan)
@@ -127,7 +130,7 @@ def build_catalog(
 
 def _kept_tables(pack: DipPack, *, keep_auxiliary: bool) -> dict[str, pl.DataFrame]:
     """The tables of a pack whose groups are kept, without its scores."""
-    left_out = {"score"} if keep_auxiliary else {"score", "aux_level", "aux_set", "cci", "aux_factor"}
+    left_out = {"score"} if keep_auxiliary else {"score", *AUXILIARY_TABLES}
     tables = {name: frame for name, frame in pack.tables.items() if name not in left_out}
     return {**tables, "meta": pack.table("meta").with_columns(pl.lit(0, pl.UInt32).alias(LINE))}
 
@@ -149,7 +152,9 @@ def _check(look: FirstLook, history: GroupedHistory, grown: Grown | None, plan: 
         wrong = sorted(code for code in {*found, *grown.expected} if found.get(code) != grown.expected.get(code))
         raise CatalogBroken(f"groups with other cases than counted: {wrong[:5]}")
     counting = dict(history.counting().group_by("group").len().iter_rows())
-    small = [code for at, code in enumerate(history.groups) if code in grown.forming and counting[at] < plan.min_cases]
+    small = [
+        code for at, code in enumerate(history.groups) if code in grown.forming and counting.get(at, 0) < plan.min_cases
+    ]
     if small:
         raise CatalogBroken(f"core groups of fewer than {plan.min_cases} cases: {small[:5]}")
 

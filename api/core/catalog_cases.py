@@ -17,7 +17,7 @@ from grouper.catalog.grow import GrowthCounts
 from grouper.catalog.history import HistoryBlock, HistoryRefused, check_sources, read_history, set_aside
 from grouper.compile import CompiledScheme
 from grouper.dip.compile import CompiledDip
-from grouper.engine import group_cases
+from grouper.engine import group_cases, grouper_of
 from grouper.in_order import in_order
 from grouper.intake import BLOCK_ROWS, SourceInfo
 from grouper.normalize import Edition
@@ -161,6 +161,7 @@ def group_history(
         texts = found.select("status", "reason").with_columns(drgs["drg"], drgs["status"].alias("drg_status"))
         return numbers, texts, pl.concat([block.problems, aside]).sort("row", maintain_order=True)
 
+    grouper_of(catalog), grouper_of(drg_scheme)  # made once, before threads ask for them
     grouped = GroupedHistory(tuple(groups))
     drg_places: dict[str, int] = {}
     parts = []

@@ -56,6 +56,7 @@ def write_report(catalog: BuiltCatalog, path: Path) -> None:
     """Write the report; the file appears only when it is complete. OSError when it cannot be written."""
     place = path.with_name(f".{path.stem}.{os.getpid()}.partial.xlsx")
     try:
+        place.parent.mkdir(parents=True, exist_ok=True)
         place.touch()  # a place that cannot be written to says so here, as OSError, and not at the end
         with xlsxwriter.Workbook(str(place), {"strings_to_urls": False, "strings_to_formulas": False}) as book:
             book.set_properties({"created": _CREATED})

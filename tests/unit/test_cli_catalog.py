@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
-import subprocess
-import sys
 from pathlib import Path
 
 import fastexcel
 import orjson
 import pytest
+from typer.testing import CliRunner, Result
 
+from api.cli.main import app
 from tests.unit.catalog_history import OPERATED, SCORES, line, write, write_years
 
-ROOT = Path(__file__).resolve().parents[2]
 BUILD = ("catalog", "build", "--min-cases", "3", "--trim", "none", "--auxiliary", "none")
 
 
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "api.cli.main", *words], cwd=folder, capture_output=True, text=True,
-        env={"PYTHONPATH": str(ROOT), "PATH": "", "LANG": "C.UTF-8"}, check=False,
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr, done.stderr
+def run(folder: Path, *words: str) -> Result:
+    with contextlib.chdir(folder):
+        done = CliRunner().invoke(app, list(words))
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done
 
 
@@ -46,7 +44,7 @@ YEARS = ("h2023.csv", "h2024.csv", "h2025.csv")
 
 def test_a_history_gives_a_pack_and_a_report(folder: Path) -> None:
     done = run(folder, *BUILD, *YEARS, "-o", "pack", "--region", "测试市", "--data-level", "synthetic")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert rows(folder / "pack" / "score.csv") == SCORES
     assert "核心病种  2 个" in done.stderr
     assert "综合病种  2 个" in done.stderr
@@ -63,9 +61,9 @@ def test_a_history_gives_a_pack_and_a_report(folder: Path) -> None:
 
 
 def test_the_pack_groups_every_case_of_the_history(folder: Path) -> None:
-    assert run(folder, *BUILD, *YEARS, "-o", "pack").returncode == 0
+    assert run(folder, *BUILD, *YEARS, "-o", "pack").exit_code == 0
     done = run(folder, "group", *YEARS, "--scheme", "pack", "-o", "groups.csv", "--json")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert orjson.loads(done.stdout)["status"] == {"GROUPED": 11}
     named = csv.DictReader(io.StringIO((folder / "groups.csv").read_text(encoding="utf-8-sig")))
     counts: dict[str, int] = {}
@@ -77,7 +75,7 @@ def test_the_pack_groups_every_case_of_the_history(folder: Path) -> None:
 def test_json_and_what_was_put_aside(folder: Path) -> None:
     write(folder / "odd.csv", line("a", OPERATED, "-5.5", "2025-06-01"), line("b", OPERATED, "7", "2020-06-01"))
     done = run(folder, *BUILD, *YEARS, "odd.csv", "-o", "pack", "--problems", "problems.csv", "--json")
-    assert done.returncode == 1, done.stderr
+    assert done.exit_code == 1, done.stderr
     told = orjson.loads(done.stdout)
     assert told["cases"] == 13
     assert told["counted"] == 11
@@ -97,7 +95,7 @@ def test_json_and_what_was_put_aside(folder: Path) -> None:
 
 def test_a_year_missing_stops_the_work(folder: Path) -> None:
     done = run(folder, *BUILD, "h2023.csv", "h2025.csv", "-o", "pack", "--problems", "problems.csv")
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "缺少 2024 年的病例" in done.stderr
     assert [row[3] for row in rows(folder / "problems.csv")] == ["DC03"]
     assert not (folder / "pack").exists()
@@ -108,7 +106,7 @@ def test_an_output_that_is_taken(folder: Path) -> None:
     (folder / "pack").mkdir()
     (folder / "pack" / "mine.txt").write_text("mine", encoding="utf-8")
     done = run(folder, *BUILD, *YEARS, "-o", "pack")
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "不是空文件夹" in done.stderr
 
 
@@ -130,7 +128,7 @@ def test_an_output_that_is_taken(folder: Path) -> None:
 )
 def test_usage(folder: Path, words: tuple[str, ...], told: str) -> None:
     done = run(folder, "catalog", "build", *words, "-o", "pack")
-    assert done.returncode == 2, done.stderr
+    assert done.exit_code == 2, done.stderr
     assert told in done.stderr
     assert not (folder / "pack").exists()
 
@@ -139,5 +137,5 @@ def test_usage(folder: Path, words: tuple[str, ...], told: str) -> None:
 def test_a_scheme_of_the_wrong_kind(folder: Path, option: str, told: str) -> None:
     name = "chs-drg-1.1" if option == "--scheme" else "nowhere"
     done = run(folder, *BUILD, *YEARS, "-o", "pack", option, name)
-    assert done.returncode == 3, done.stderr
+    assert done.exit_code == 3, done.stderr
     assert told in done.stderr
