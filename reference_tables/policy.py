@@ -41,6 +41,8 @@ class Policy:
         default_factory=dict, repr=False
     )
     _found: dict[tuple[object, ...], Setting | None] = field(default_factory=dict, repr=False)
+    _names: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    _dated: dict[str, bool] = field(default_factory=dict, repr=False)
     _lists_of: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -53,6 +55,9 @@ class Policy:
                 names = tuple(name for name, _ in setting.scope)
                 values = tuple(value for _, value in setting.scope)
                 patterns.setdefault(names, {}).setdefault(values, []).append(setting)
+            used = {name for names in patterns for name in names}
+            self._names[key] = frozenset("group" if name == "list" else name for name in used)
+            self._dated[key] = any(setting.dated for setting in settings)
         for name, codes in self.header.lists.items():
             for code in codes:
                 self._lists_of[code] = (*self._lists_of.get(code, ()), name)
@@ -109,12 +114,11 @@ class Policy:
 
     def names(self, key: str) -> frozenset[str]:
         """The scope names an answer for `key` depends on: only these have to be given to `get`."""
-        used = {name for setting in self._index.get(key, ()) for name, _ in setting.scope}
-        return frozenset("group" if name == "list" else name for name in used)
+        return self._names.get(key, frozenset())
 
     def dated(self, key: str) -> bool:
         """Does the value of `key` change within the policy's time, by date or month?"""
-        return any(setting.dated for setting in self._index.get(key, ())) or "month" in self.names(key)
+        return self._dated.get(key, False) or "month" in self.names(key)
 
     def get(self, key: str, on: date | None = None, **scope: str) -> Setting | None:
         """The value of a parameter for a case: group, hospital, month, tier, insurance (list = a list by its name).
@@ -127,11 +131,10 @@ class Policy:
         settings = self._index.get(key)
         if not settings:
             return None if parameter.default is None else Setting(key, parameter.default, parameter.default)
-        names = self.names(key) | {"list"}
-        given = {name: value for name, value in scope.items() if name in names}
+        names, dated = self._names[key], self._dated[key]
+        given = {name: value for name, value in scope.items() if name in names or name == "list"}
         if on is not None and "month" in names:
             given.setdefault("month", f"{on:%Y-%m}")
-        dated = any(setting.dated for setting in settings)
         if dated and on is None:
             raise ValueError(f"{key} changes within the policy's time: say the day")
         cache_key = (key, on if dated else None, *sorted(given.items()))
@@ -154,15 +157,13 @@ class Policy:
     def need(
         self, key: str, command: str, *, on: date | None = None, problems: list[Problem] | None = None, **scope: str
     ) -> Setting | None:
-        """As `get`, but a missing value is a problem (PL30), named once: noted in `problems` and None given back, or
-        raised as TablesRefused when there is no list to note it in."""
+        """As `get`, but a missing value is a problem (PL30): noted in `problems`, once, and None given back, or raised as
+        TablesRefused when there is no list to note it in. It names the scopes by which the policy's other values of
+        the parameter differ; all, when there is no value."""
         found = self.get(key, on, **scope)
         if found is not None:
             return found
-        names = policy_schema().parameters[key].scope
-        wanted = [
-            (name, value) for name, value in scope.items() if name in names or (name == "group" and "list" in names)
-        ]
+        wanted = [(name, scope[name]) for name in policy_schema().scopes if name in self.names(key) and name in scope]
         problem = self.missing_problem(key, command, scope_text(wanted))
         if problems is None:
             raise TablesRefused(self.id, [problem])

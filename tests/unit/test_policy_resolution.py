@@ -109,6 +109,10 @@ def test_a_missing_value_is_named_once_with_parameter_scope_policy_and_command()
     for word in ("p ", "医疗机构系数", "coefficient", "机构级别 二级", "病例定价"):
         assert word in problem.message
     assert "month" not in problem.message
+    for tier in ("三级", "二级"):
+        assert some.need("average_cost", "pay", problems=problems, tier=tier) is None
+    assert [item.field for item in problems] == ["coefficient", "average_cost"]  # no value at all: said once
+    assert "范围：全部" in problems[1].message
     with pytest.raises(TablesRefused, match="PL30"):
         some.need("average_cost", "pay")
 
