@@ -157,8 +157,8 @@ class Policy:
     def need(
         self, key: str, command: str, *, on: date | None = None, problems: list[Problem] | None = None, **scope: str
     ) -> Setting | None:
-        """As `get`, but a missing value is a problem (PL30): noted in `problems`, once, and None given back, or raised as
-        TablesRefused when there is no list to note it in. It names the scopes by which the policy's other values of
+        """As `get`, but a missing value is a problem (PL30): noted in `problems`, once, and None given back, or raised
+        as TablesRefused when there is no list to note it in. It names the scopes by which the policy's other values of
         the parameter differ; all, when there is no value."""
         found = self.get(key, on, **scope)
         if found is not None:
