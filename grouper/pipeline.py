@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from grouper.dip.engine import DipGrouper
 from grouper.dip.result import DIP_ENTRY, KINDS
 from grouper.discretion import discreet
 from grouper.engine import Grouper, group_cases, grouper_of
+from grouper.in_order import in_order
 from grouper.intake import CaseBlock, Columns, IntakeError, SourceInfo, read_cases
 from grouper.normalize import Edition, normalize_codes
 from grouper.result import MDC, Reason
@@ -152,7 +153,7 @@ def group_files(
                 if problems is not None:
                     problems.write(refusals)
             rejected = refusals["row"].unique().sort() if refusals is not None else None
-            for done in _in_order(stages, blocks, rejected, threads):
+            for done in in_order(partial(stages.run, rejected=rejected), blocks, threads):
                 listed = done.problems
                 if not summary.sources or summary.sources[-1] is not done.source:
                     summary.sources.append(done.source)
@@ -215,24 +216,6 @@ def _unfit(found: pl.DataFrame, file: str, entry: str) -> list[pl.DataFrame]:
         for reason, column in _UNFIT.items()
         if reason.value in present
     ]
-
-
-def _in_order(
-    stages: _Stages, blocks: Iterator[CaseBlock], rejected: pl.Series | None, threads: int
-) -> Iterator[GroupedBlock]:
-    """Blocks grouped by `threads` workers, given back in input order, few in memory at a time."""
-    if threads <= 1:
-        for block in blocks:
-            yield stages.run(block, rejected)
-        return
-    waiting: deque[Future[GroupedBlock]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for block in blocks:
-            waiting.append(pool.submit(stages.run, block, rejected))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def validate_files(
