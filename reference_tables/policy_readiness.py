@@ -76,6 +76,8 @@ def all_readiness(policy: Policy) -> Sequence[Readiness]:
 def _unnecessary(policy: Policy, parameter: Parameter) -> bool:
     if any(policy.has(key) for key in (*parameter.unless, *parameter.rivals)):
         return True
+    if "dip_pack" in parameter.unless and policy.method == "dip":
+        return True
     if not policy.weights or not {"coefficient_table", "average_table"} & set(parameter.unless):
         return False
     table = find_group_weights(policy.weights)

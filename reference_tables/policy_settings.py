@@ -90,12 +90,14 @@ def together(one: Setting, other: Setting) -> tuple[date, date] | None:
 
 
 def why_needed(parameter: Parameter, by_key: Mapping[str, Sequence[Setting]]) -> str:
-    """The first condition of `parameter.needed_if` that the set values meet, as "key = value"; "" when none does."""
+    """The first condition of `parameter.needed_if` that the set values meet, as "key = value" (or "key",
+    when the value is a table or list); "" when none does."""
     for condition in parameter.needed_if:
         for setting in by_key.get(condition.key, ()):
             words = set(setting.value) if _is_steps(setting) else {_word(setting.value)}
             if not condition.values or words & set(condition.values):
-                return f"{condition.key} = {_word(setting.raw)}"
+                plain = isinstance(setting.raw, str | int)
+                return f"{condition.key} = {_word(setting.raw)}" if plain else condition.key
     return ""
 
 

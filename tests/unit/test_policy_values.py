@@ -124,7 +124,7 @@ def test_every_parameter_is_documented() -> None:
         assert (parameter.type in {"choice", "steps"}) == bool(parameter.values)
         keys = {condition.key for condition in parameter.needed_if} | set(parameter.rivals)
         assert keys <= set(schema.parameters)
-        assert set(parameter.unless) <= set(schema.parameters) | {"coefficient_table", "average_table"}
+        assert set(parameter.unless) <= set(schema.parameters) | {"coefficient_table", "average_table", "dip_pack"}
     formulas = {word for key in schema.parameters if key.endswith("_formula") and key != "point_value_formula"
                 for word in schema.parameters[key].values}  # fmt: skip
     assert formulas == set(schema.formula_methods) == set(schema.formulas)
