@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -105,9 +105,11 @@ class Summary:
 
 @dataclass(frozen=True)
 class GroupedBlock:
-    """One block's results (OUTPUT_COLUMNS or DIP_OUTPUT_COLUMNS) and problems (PROBLEM_SCHEMA), in input order."""
+    """One block's results (OUTPUT_COLUMNS or DIP_OUTPUT_COLUMNS) and problems (PROBLEM_SCHEMA), in input order;
+    `cases`: as they were read, row for row with the results."""
 
     source: SourceInfo
+    cases: pl.DataFrame
     results: pl.DataFrame
     problems: pl.DataFrame
 
@@ -172,6 +174,17 @@ def group_files(
     return summary
 
 
+def grouped_blocks(
+    path: str, scheme: Scheme, *, fmt: str = "auto", edition: Edition = "insurance", threads: int = 1
+) -> Iterator[GroupedBlock]:
+    """One file's cases with all their columns, grouped block by block in input order. Raises IntakeError."""
+    stages = _Stages(grouper_of(scheme), edition)
+    blocks = read_cases(path, fmt=fmt, block_rows=BLOCK_ROWS, columns="all")
+    for at, done in enumerate(_in_order(stages, blocks, None, threads)):
+        about_file = [] if at else [stages.not_answered(done.source)]
+        yield replace(done, problems=pl.concat([*about_file, done.problems]))
+
+
 def columns_asked(grouper: Grouper | DipGrouper) -> Columns:
     """What of a file a scheme needs: costs only where levels of its auxiliary catalog ask for them."""
     return "all" if isinstance(grouper, DipGrouper) and grouper.asks_costs else "grouping"
@@ -197,7 +210,7 @@ class _Stages:
         results = found.with_columns(pl.lit(file).alias("file")).select(columns)
         unfit = _unfit(found, file, DIP_ENTRY if self.dip else MDC)
         listed = [block.problems, refused, self.unknown.problems(cases, encoded, file=file), *unfit]
-        return GroupedBlock(block.source, results, discreet(pl.concat(listed).sort("row", maintain_order=True)))
+        return GroupedBlock(block.source, block.cases, results, discreet(pl.concat(listed).sort("row", maintain_order=True)))
 
     def not_answered(self, source: SourceInfo) -> pl.DataFrame:
         """What the scheme asks of every case and a whole file does not tell (PROBLEM_SCHEMA)."""
