@@ -1,4 +1,5 @@
-"""`make demo`: a synthetic city's month in the three formats hospitals send, grouped, shown and explained.
+"""`make demo`: a synthetic city's month in the three formats hospitals send, grouped by DRG and by a DIP catalog grown
+from the city's own three years, shown and explained.
 
 Every step is an ordinary command, printed before it runs, so that it can be typed again with other files.
 """
@@ -14,7 +15,10 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.hospitals import city_hospitals
+from benchmarks.make_cases import make_cases
 from benchmarks.make_city import make_city_month
+from benchmarks.write_cases import write_cases
 from grouper.result import STATUS_ZH
 from reference_tables.packs import find_drg_pack
 
@@ -22,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path("out") / "demo"
 SCHEME = "chs-drg-1.1"
 MONTH, HOSPITALS, CASES, SEED = "2026-10", 12, 30_000, 2026
+YEAR, HISTORY = 2026, 20_000
 BAR = 24
 console = Console(width=118, highlight=False)
 
@@ -82,6 +87,28 @@ def telling_case(groups: pl.DataFrame) -> tuple[str, str]:
     return str(FOLDER / worth["file"][0]), worth["case_id"][0]
 
 
+def show_dip(files: list[str]) -> None:
+    """The same city by DIP: a catalog from three made-up years, the month grouped by it, one mixed case explained."""
+    pack, years = find_drg_pack(SCHEME), range(YEAR - 3, YEAR)
+    console.print(f"\n[bold]DIP 病种目录[/]：由 {years[0]} 至 {years[-1]} 年合成病例各 {HISTORY:,} 例生成")
+    history = [str(FOLDER / f"history-{year}.csv") for year in years]
+    for year, path in zip(years, history, strict=True):
+        cases = make_cases(pack, HISTORY, SEED + year, month=f"{year}-06", hospitals=city_hospitals(HOSPITALS))
+        write_cases([cases], "flat", ROOT / path)
+    catalog, output = str(FOLDER / "dip-catalog"), str(FOLDER / "dip-groups.csv")
+    command(
+        "catalog", "build", *history, "-o", catalog, "--id", "synthetic-city-dip", "--name", "合成市病种目录",
+        "--region", "合成市", "--data-level", "synthetic",
+    )  # fmt: skip
+    command("group", *files, "--scheme", catalog, "-o", output)
+    groups = pl.read_csv(ROOT / output, infer_schema=False).with_columns(pl.all().fill_null(""))
+    first = groups.filter((pl.col("file") == groups["file"][0]) & (pl.col("kind") == "core"))
+    telling = first.filter(pl.col("factor").cast(pl.Float64) != 1)
+    case = (telling if telling.height else first)["case_id"][0]
+    command("explain", files[0], "--case", case, "--scheme", catalog)
+    console.print(f"目录 [bold]{catalog}[/]，报告 [bold]{catalog}-report.xlsx[/]，逐例结果 [bold]{output}[/]")
+
+
 def main() -> None:
     folder = ROOT / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
@@ -98,6 +125,7 @@ def main() -> None:
     command("explain", file, "--case", case, "--scheme", SCHEME)
     command("whatif", file, "--case", case, "--scheme", SCHEME)
     command("validate", *files, "--scheme", SCHEME, "-o", listed)
+    show_dip(files)
     console.print(f"\n逐例结果 [bold]{output}[/]（校验 {output}.proof.json），编码员问题清单 [bold]{listed}[/]")
 
 
