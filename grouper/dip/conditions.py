@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
 
-from reference_tables.dip_cells import Alternative, DiagnosisItem
+from reference_tables.dip_cells import Alternative, DiagnosisItem, category_of, subcategory_of
 from reference_tables.dip_rows import CoreRow, Range
 
 _LENGTHS_KEPT = 1 << 14  # bounds memory, not results
@@ -104,20 +104,28 @@ class DiagnosisCell:
 
     def __init__(self, items: tuple[DiagnosisItem, ...]) -> None:
         self.items = items
-        self._whole = {item.low: item.length for item in items if item.whole}
-        self._beginnings = [item for item in items if not item.whole]
+        # An item that is one text is looked up; a range or a marked item has to be asked.
+        self._texts = {item.low: item.length for item in items if item.whole}
+        simple = [item for item in items if not item.whole and item.low == item.high and not item.mark]
+        self._beginnings = {item.low: item.length for item in simple}
+        self._asked = [item for item in items if not item.whole and (item.low != item.high or item.mark)]
         self._lengths: dict[str, int] = {}
 
     def length(self, code: str) -> int:
         """Length of the narrowest item that the code falls under (3, 4 or 9 characters); -1 = under none."""
+        found = self._texts.get(code)
+        if found is not None:
+            return found
+        starts = self._beginnings
+        found = starts.get(subcategory_of(code)) or starts.get(category_of(code), -1) if starts else -1
+        return max(found, self._asked_length(code)) if self._asked else found
+
+    def _asked_length(self, code: str) -> int:
         found = self._lengths.get(code)
         if found is None:
             if len(self._lengths) >= _LENGTHS_KEPT:
                 self._lengths = {}
-            found = self._whole.get(code, -1)
-            if found < 0:
-                found = max((item.length for item in self._beginnings if item.matches(code)), default=-1)
-            self._lengths[code] = found
+            found = self._lengths[code] = max((item.length for item in self._asked if item.matches(code)), default=-1)
         return found
 
     def item(self, code: str) -> DiagnosisItem | None:

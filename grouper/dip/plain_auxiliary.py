@@ -8,11 +8,13 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import cached_property, reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 from grouper.dip.conditions import DiagnosisCell, DipCase
 from grouper.encode import NUMBER_COLUMNS
-from reference_tables.auxiliary import AuxiliaryLevel, Disease, cost_fields, read_auxiliary
+from reference_tables.auxiliary import AuxiliaryLevel, cost_fields, read_auxiliary
 from reference_tables.codes import fold
 from reference_tables.dip_cells import CellError, DiagnosisItem, category_of, diagnosis_items, spelled
 from reference_tables.dip_pack import DipPack
@@ -22,14 +24,36 @@ _OPERATIONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
     "=": operator.eq, "!=": operator.ne,
 }  # fmt: skip
+_MASKS_KEPT = 1 << 16  # bounds memory, not results
 _TEXT_COLUMN = {"LYFS": "discharge_way", "KS": "department"}
 
 
-class _Seen(NamedTuple):
-    """A case beside its group: what a rule is a function of. `mean_cost_fen`: the group's, 0 = unknown."""
+class _Seen:
+    """A case beside its group: what a rule is a function of. `mean_cost_fen`: the group's, 0 = unknown; `mask_of`: the
+    bits of the sets and Charlson diseases that a diagnosis is in."""
 
-    case: DipCase
-    mean_cost_fen: int
+    def __init__(self, case: DipCase, mean_cost_fen: int, mask_of: Callable[[str], int]) -> None:
+        self.case, self.mean_cost_fen, self.mask_of = case, mean_cost_fen, mask_of
+
+    @cached_property
+    def principal(self) -> int:
+        return self.mask_of(self.case.principal)
+
+    @cached_property
+    def others(self) -> int:
+        return reduce(or_, (self.mask_of(item.code) for item in self.case.others), 0)
+
+    @cached_property
+    def outside(self) -> int:
+        """Of the other diagnoses outside the category of the principal one."""
+        return reduce(or_, map(self.mask_of, _of_other_categories(self.case)), 0)
+
+
+_MASK: Mapping[str, Callable[[_Seen], int]] = {
+    "ZYZD": lambda seen: seen.principal,
+    "QTZD": lambda seen: seen.others,
+    "QTZDX": lambda seen: seen.outside,
+}
 
 
 class StandsIn(NamedTuple):
@@ -53,8 +77,15 @@ class PlainAuxiliary:
     def __init__(self, pack: DipPack, weight_column: str) -> None:
         self.auxiliary = read_auxiliary(pack.tables)
         self._columns = {**NUMBER_COLUMNS, "XSRTZ": weight_column}
-        self._charlson = [(disease, DiagnosisCell(disease.items)) for disease in self.auxiliary.diseases]
-        self._cells: dict[str, DiagnosisCell] = {}
+        self._bits: dict[tuple[str, str], int] = {}
+        self._cells: list[tuple[int, DiagnosisCell]] = []
+        self._masks: dict[str, int] = {}
+        for disease in self.auxiliary.diseases:
+            self._add_bit(("CCI", disease.code), disease.items)
+        self._charlson = [
+            (self._bits["CCI", one.code], self._joined("CCI", one.covered_by), one.weight)
+            for one in self.auxiliary.diseases
+        ]
         costs = pack.table("score").select("code", "mean_cost_fen").iter_rows()
         self._mean_costs = {code: int(cost) for code, cost in costs if cost}
         self.dimensions = [
@@ -64,12 +95,33 @@ class PlainAuxiliary:
 
     def levels(self, case: DipCase, group: str) -> Iterator[StandsIn]:
         """The level of the case in each dimension, the first whose rule is true; `group`: its core group."""
-        seen = _Seen(case, self._mean_costs.get(group, 0))
+        seen = _Seen(case, self._mean_costs.get(group, 0), self._mask_of)
         for dimension, levels in self.dimensions:
             for level, rule in levels:
                 if rule(seen):
                     yield StandsIn(dimension, level, self.auxiliary.factor(group, dimension, level.code))
                     break
+
+    def _add_bit(self, key: tuple[str, str], items: Iterable[DiagnosisItem]) -> int:
+        """The bit of a set of diagnoses or of a disease."""
+        if key not in self._bits:
+            bit = self._bits[key] = 1 << len(self._bits)
+            self._cells.append((bit, DiagnosisCell(tuple(items))))
+        return self._bits[key]
+
+    def _joined(self, kind: str, names: Iterable[str]) -> int:
+        return reduce(or_, (self._bits[kind, name] for name in names), 0)
+
+    def _mask_of(self, code: str) -> int:
+        found = self._masks.get(code)
+        if found is None:
+            if len(self._masks) >= _MASKS_KEPT:
+                self._masks = {}
+            found = self._masks[code] = sum(bit for bit, cell in self._cells if cell.length(code) >= 0)
+        return found
+
+    def _set_of_diagnoses(self, name: str) -> int:
+        return self._add_bit(("set", name), _readable(self.auxiliary.sets.get(name, ())))
 
     def _function(self, node: Node) -> _Rule:
         if isinstance(node, Const):
@@ -86,9 +138,18 @@ class PlainAuxiliary:
             return self._comparison(node)
         if isinstance(node, Count):
             return self._counting(node)
-        tests = [(_codes_of(field), self._inside(field, name)) for field in node.fields for name in node.sets]
+        parts = [self._member(field, node.sets) for field in node.fields]
         negated = node.negated
-        return lambda seen: any(inside(code) for codes, inside in tests for code in codes(seen.case)) is not negated
+        return lambda seen: any(part(seen) for part in parts) is not negated
+
+    def _member(self, field: str, sets: tuple[str, ...]) -> _Rule:
+        """Is some code of the field in some of the sets?"""
+        if field in _MASK:
+            mask, wanted = _MASK[field], reduce(or_, map(self._set_of_diagnoses, sets), 0)
+            return lambda seen: bool(mask(seen) & wanted)
+        codes = _codes_of(field)
+        inside = frozenset().union(*(self._whole(field, name) for name in sets))
+        return lambda seen: any(code in inside for code in codes(seen.case))
 
     def _counting(self, count: Count) -> _Rule:
         compare, value = _OPERATIONS[count.operator], count.value
@@ -101,15 +162,14 @@ class PlainAuxiliary:
 
     def _inside(self, field: str, name: str) -> Callable[[str], bool]:
         """Is a code of this field in the set? Diagnoses by beginning, everything else whole."""
-        members = self.auxiliary.sets.get(name, ())
-        if field in _TEXT_COLUMN:
-            return frozenset(map(fold, members)).__contains__
-        if field in ("ZYSS", "QTSS"):
-            return frozenset(map(spelled, members)).__contains__
-        if name not in self._cells:
-            self._cells[name] = DiagnosisCell(tuple(_readable(members)))
-        cell = self._cells[name]
-        return lambda code: cell.length(code) >= 0
+        if field in _MASK:
+            bit = self._set_of_diagnoses(name)
+            return lambda code: bool(self._mask_of(code) & bit)
+        return self._whole(field, name).__contains__
+
+    def _whole(self, field: str, name: str) -> frozenset[str]:
+        spelling = fold if field in _TEXT_COLUMN else spelled
+        return frozenset(spelling(code) for code in self.auxiliary.sets.get(name, ()))
 
     def _comparison(self, compare: Compare) -> _Rule:
         operation, threshold, number = _OPERATIONS[compare.operator], compare.value, self._number(compare.field)
@@ -122,7 +182,7 @@ class PlainAuxiliary:
 
     def _number(self, field: str) -> _Number:
         if field == "CCI":
-            return lambda seen: (_charlson(self._charlson, seen.case), 1)
+            return lambda seen: (_charlson(self._charlson, seen.others), 1)
         fields = cost_fields()
         if field == "FYBL":
             return lambda seen: _percent(seen.case.number(fields.total), seen.mean_cost_fen)
@@ -166,11 +226,11 @@ def _of_other_categories(case: DipCase) -> list[str]:
     return [item.code for item in case.others if category_of(item.code) != own]
 
 
-def _charlson(diseases: list[tuple[Disease, DiagnosisCell]], case: DipCase) -> int:
-    """The weights of the diseases that some other diagnosis falls under, covered ones left out."""
-    there = [disease for disease, cell in diseases if any(cell.length(item.code) >= 0 for item in case.others)]
-    codes = {disease.code for disease in there}
-    return sum(disease.weight for disease in there if codes.isdisjoint(disease.covered_by))
+def _charlson(diseases: Iterable[tuple[int, int, int]], there: int) -> int:
+    """The weights of the diseases there; (bit, bits of those that cover it, weight) of each."""
+    if not there:
+        return 0
+    return sum(weight for bit, covers, weight in diseases if there & bit and not there & covers)
 
 
 def _percent(part: int | None, whole: int | None) -> tuple[int, int] | None:
