@@ -6,7 +6,7 @@ A second reading beside the one over whole columns; what the fields mean stands 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property, reduce
 from operator import or_
@@ -132,15 +132,13 @@ class PlainAuxiliary:
             return lambda seen: not inner(seen)
         if isinstance(node, And | Or):
             parts = [self._function(item) for item in node.items]
-            join = all if isinstance(node, And) else any
-            return lambda seen: join(part(seen) for part in parts)
+            return _all_of(parts) if isinstance(node, And) else _any_of(parts)
         if isinstance(node, Compare):
             return self._comparison(node)
         if isinstance(node, Count):
             return self._counting(node)
-        parts = [self._member(field, node.sets) for field in node.fields]
-        negated = node.negated
-        return lambda seen: any(part(seen) for part in parts) is not negated
+        met = _any_of([self._member(field, node.sets) for field in node.fields])
+        return (lambda seen: not met(seen)) if node.negated else met
 
     def _member(self, field: str, sets: tuple[str, ...]) -> _Rule:
         """Is some code of the field in some of the sets?"""
@@ -195,6 +193,29 @@ class PlainAuxiliary:
             return None if value is None else (value, 1)
 
         return recorded
+
+
+def _all_of(parts: Sequence[_Rule]) -> _Rule:
+    def test(seen: _Seen) -> bool:
+        for part in parts:  # noqa: SIM110 - a generator would take most of the time
+            if not part(seen):
+                return False
+        return True
+
+    return test
+
+
+def _any_of(parts: Sequence[_Rule]) -> _Rule:
+    if len(parts) == 1:
+        return parts[0]
+
+    def test(seen: _Seen) -> bool:
+        for part in parts:  # noqa: SIM110 - a generator would take most of the time
+            if part(seen):
+                return True
+        return False
+
+    return test
 
 
 def _readable(cells: Iterable[str]) -> Iterator[DiagnosisItem]:
