@@ -180,7 +180,7 @@ def grouped_blocks(
     """One file's cases with all their columns, grouped block by block in input order. Raises IntakeError."""
     stages = _Stages(grouper_of(scheme), edition)
     blocks = read_cases(path, fmt=fmt, block_rows=BLOCK_ROWS, columns="all")
-    for at, done in enumerate(_in_order(stages, blocks, None, threads)):
+    for at, done in enumerate(in_order(partial(stages.run, rejected=None), blocks, threads)):
         about_file = [] if at else [stages.not_answered(done.source)]
         yield replace(done, problems=pl.concat([*about_file, done.problems]))
 
@@ -210,7 +210,9 @@ class _Stages:
         results = found.with_columns(pl.lit(file).alias("file")).select(columns)
         unfit = _unfit(found, file, DIP_ENTRY if self.dip else MDC)
         listed = [block.problems, refused, self.unknown.problems(cases, encoded, file=file), *unfit]
-        return GroupedBlock(block.source, block.cases, results, discreet(pl.concat(listed).sort("row", maintain_order=True)))
+        return GroupedBlock(
+            block.source, block.cases, results, discreet(pl.concat(listed).sort("row", maintain_order=True))
+        )
 
     def not_answered(self, source: SourceInfo) -> pl.DataFrame:
         """What the scheme asks of every case and a whole file does not tell (PROBLEM_SCHEMA)."""
