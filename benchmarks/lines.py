@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from grouper.compile import CompiledScheme
+from grouper.dip.compile import CompiledDip
 from grouper.encode import EncodedCases, encode_cases
 from grouper.engine import Grouper
 from grouper.output import ResultWriter
@@ -156,7 +157,14 @@ def _planes(cases: EncodedCases) -> list[np.ndarray]:
     ]  # fmt: skip
 
 
-def file_lines(scheme: CompiledScheme, source: Path, rate: float, repeats: int, threads: int) -> list[Line]:
+def file_lines(
+    scheme: CompiledScheme | CompiledDip,
+    source: Path,
+    rate: float,
+    repeats: int,
+    threads: int,
+    hashed: Callable[[pl.DataFrame], str] = result_hash,
+) -> list[Line]:
     """File to file: over polars reading the same file, and over copying its bytes; and file to frames."""
     kind = source.suffix[1:]
     target = source.with_name(f"result.{kind}")
@@ -181,7 +189,7 @@ def file_lines(scheme: CompiledScheme, source: Path, rate: float, repeats: int, 
         if kind == "parquet"
         else pl.read_csv(target, infer_schema=False).with_columns(pl.all().fill_null(""))
     )
-    digest, rows = result_hash(result), result.height
+    digest, rows = hashed(result), result.height
     name = {"parquet": "Parquet", "csv": "CSV"}[kind]
     return [
         Line(f"{name} -> result", rows, framed, f"polars reads the {name}", reading, rate, digest),

@@ -1,6 +1,9 @@
 """`make bench`: cases a second, as ratios to the oracle and to the machine's own limit, with result hashes.
 
-    python -m benchmarks.run [--cases 1000000] [--stream 10000000] [--repeats 5] [--scheme chs-drg-1.1]
+    python -m benchmarks.run [--cases 1000000] [--stream 10000000] [--history 3000000] [--repeats 5]
+
+DRG lines on cases of one scheme, DIP lines on as many cases of a catalog of 10,000 core groups, a long stream, and a
+DIP catalog built from a history of three years.
 
 Writes out/bench/report.json and compares with benchmarks/baseline.json, the ratios last put on record.
 """
@@ -20,11 +23,13 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import dip_lines
 from benchmarks.make_cases import make_cases
 from reference_tables.packs import find_drg_pack
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "out" / "bench"
+DIP_FOLDER = FOLDER / "dip"
 BASELINE = Path(__file__).with_name("baseline.json")
 SEED = 20261001
 GIB = 1 << 30
@@ -44,11 +49,10 @@ def prepare(scheme: str, cases: int) -> None:
     plain.with_columns(pl.col("diagnoses", "procedures").list.join("|")).write_csv(FOLDER / "cases.csv")
 
 
-def measure(scheme: str, threads: int, repeats: int) -> dict[str, Any]:
-    """All lines in a process of their own with that many threads for polars and for the pipeline."""
+def measure(module: str, arguments: list[str], threads: int, repeats: int) -> dict[str, Any]:
+    """All lines of a module in a process of their own with that many threads for polars and for the pipeline."""
     command = [
-        sys.executable, "-m", "benchmarks.measure", "--scheme", scheme, "--folder", str(FOLDER),
-        "--repeats", str(repeats), "--threads", str(threads),
+        sys.executable, "-m", module, *arguments, "--repeats", str(repeats), "--threads", str(threads),
     ]  # fmt: skip
     env = {**os.environ, "POLARS_MAX_THREADS": str(threads)}
     done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, check=True)
@@ -83,10 +87,12 @@ def stream(scheme: str, cases: int, threads: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def show(threads: int, found: dict[str, Any], recorded: dict[str, float]) -> None:
+def show(title: str, threads: int, found: dict[str, Any], recorded: dict[str, float]) -> None:
     """The lines of one thread count as a table, with the recorded ratio beside the measured one."""
     rate = found["oracle_cases_per_second"]
-    table = Table(title=f"{threads} thread(s); the oracle answers {rate:,} cases a second", title_justify="left")
+    table = Table(
+        title=f"{title}, {threads} thread(s); the oracle answers {rate:,} cases a second", title_justify="left"
+    )
     for name in ("line", "cases/s", "x oracle", "x limit", "recorded", "limit", "result sha256"):
         table.add_column(name, justify="right" if name in {"cases/s", "x oracle", "x limit", "recorded"} else "left")
     for line in found["lines"]:
@@ -102,6 +108,7 @@ def main() -> None:
     parser.add_argument("--scheme", default="chs-drg-1.1")
     parser.add_argument("--cases", type=int, default=1_000_000)
     parser.add_argument("--stream", type=int, default=10_000_000, help="cases of the streaming run; 0 leaves it out")
+    parser.add_argument("--history", type=int, default=3_000_000, help="cases of the catalog's history; 0: none")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--record", action="store_true", help="write the ratios to benchmarks/baseline.json")
     args = parser.parse_args()
@@ -110,21 +117,35 @@ def main() -> None:
     )
     console.print(f"making {args.cases:,} cases of {args.scheme}, seed {SEED} …")
     prepare(args.scheme, args.cases)
+    dip_lines.prepare(DIP_FOLDER, args.cases, SEED)
     recorded = orjson.loads(BASELINE.read_bytes()) if BASELINE.exists() else {}
     report: dict[str, Any] = {"scheme": args.scheme, "cases": args.cases, "seed": SEED}
-    for threads in sorted({1, len(os.sched_getaffinity(0))}):
-        report[str(threads)] = found = measure(args.scheme, threads, args.repeats)
-        show(threads, found, recorded.get(str(threads), {}))
+    parts = {
+        args.scheme: ("benchmarks.measure", ["--scheme", args.scheme, "--folder", str(FOLDER)]),
+        f"DIP, {dip_lines.CATALOG_ROWS:,} core groups": ("benchmarks.dip_lines", ["--folder", str(DIP_FOLDER)]),
+    }
+    every = len(os.sched_getaffinity(0))
+    for threads in sorted({1, every}):
+        report[str(threads)] = {}
+        for title, (module, arguments) in parts.items():
+            report[str(threads)][title] = found = measure(module, arguments, threads, args.repeats)
+            show(title, threads, found, recorded.get(str(threads), {}))
     if args.stream:
-        report["stream"] = found = stream(args.scheme, args.stream, len(os.sched_getaffinity(0)))
+        report["stream"] = found = stream(args.scheme, args.stream, every)
         console.print(
             f"streamed {found['cases']:,} cases Parquet -> Parquet: {found['cases_per_second']:,} cases/s, "
             f"peak memory {found['peak_gib']} GiB"
         )
+    if args.history:
+        report["catalog build"] = found = dip_lines.catalog_build(DIP_FOLDER, args.scheme, args.history, SEED, every)
+        console.print(
+            f"catalog build from {found['cases']:,} cases: {found['cases_per_second']:,} cases/s, peak memory "
+            f"{found['peak_gib']} GiB, {found['core_groups']:,} core groups, content {found['sha256'][:12]}"
+        )
     (FOLDER / "report.json").write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
     if args.record:
         ratios = {
-            key: {line["name"]: line["over_limit"] for line in value["lines"]}
+            key: {line["name"]: line["over_limit"] for part in value.values() for line in part["lines"]}
             for key, value in report.items()
             if key.isdigit()
         }

@@ -41,13 +41,13 @@ class Item:
         """Does this code (as `spelled`) fall under the item? What does not begin like a code falls under none."""
         if self.whole:
             return code == self.first
-        if CATEGORY.match(code) is None:
+        if code[: len(self.first)] < self.first or code[: len(self.last)] > self.last:
             return False
         if self.mark == "+" and "+" not in code:
             return False
         if self.mark == "*" and not code.split("+", maxsplit=1)[0].endswith("*"):
             return False
-        return code[: len(self.first)] >= self.first and code[: len(self.last)] <= self.last
+        return CATEGORY.match(code) is not None
 
     @property
     def narrowness(self) -> int:
