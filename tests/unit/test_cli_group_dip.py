@@ -57,6 +57,8 @@ def test_every_case_has_its_group_score_and_mark(folder: Path) -> None:
     ]  # fmt: skip
     listed = {(row["row"], row["code"], row["field"], row["value"]) for row in rows(folder / "problems.csv")}
     assert listed == {
+        ("2", "GR01", "diagnoses", "K35.900"),
+        ("3", "GR03", "diagnoses", "O34.200"),
         ("5", "WEIGHT_UNKNOWN", "newborn_birth_weight_g", ""),
         ("6", "GR01", "diagnoses", "K35.9zz"),
         ("7", "GR03", "diagnoses", "I10.x00"),
