@@ -98,7 +98,7 @@ def build(
         str | None, typer.Option("--quota", help="固定额度，元（--method standard-quota）", metavar="YUAN")
     ] = None,
     trim: Annotated[
-        str, typer.Option("--trim", help="费用裁剪：percentile:2.5:97.5、iqr:1.5 或 none")
+        str, typer.Option("--trim", help="费用裁剪：percentile:2.5:97.5、iqr:1.5、lognormal:3 或 none")
     ] = _RULES.trimming,
     scheme: Annotated[
         str | None,
@@ -263,5 +263,5 @@ def _trimming(text: str) -> str:
     try:
         read_trimming(text)
     except ValueError:
-        fail(f"--trim 应为 percentile:低:高（0 至 100）、iqr:倍数 或 none：{text}", Exit.USAGE)
+        fail(f"--trim 应为 percentile:低:高（0 至 100）、iqr:倍数、lognormal:倍数 或 none：{text}", Exit.USAGE)
     return text

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from budget.cost_statistics import group_costs, whole_costs
 from budget.explained_variance import explained_variance
-from budget.trimming import kept_costs, read_trimming
+from budget.trimming import Trimming, kept_costs, read_trimming
 from budget.weights import relative_weight
 
 WEIGHTS = {2023: 1, 2024: 2, 2025: 7}
-RULES = st.sampled_from(["none", "percentile:2.5:97.5", "percentile:10:80", "iqr:1.5", "iqr:0"]).map(read_trimming)
+EXACT_RULES = st.sampled_from(["none", "percentile:2.5:97.5", "percentile:10:80", "iqr:1.5", "iqr:0"])
+RULES = (EXACT_RULES | st.sampled_from(["lognormal:1", "lognormal:2.5"])).map(read_trimming)
 ROWS = st.lists(
     st.tuples(st.integers(0, 3), st.sampled_from([2023, 2024, 2025]), st.integers(0, 10**9)), min_size=1, max_size=60
 )
@@ -33,7 +34,7 @@ def test_order_of_cases_does_not_matter(rows, rule, random) -> None:
     assert explained_variance(frame(rows)) == explained_variance(frame(mixed))
 
 
-@given(ROWS, RULES, st.integers(2, 1000))
+@given(ROWS, EXACT_RULES.map(read_trimming), st.integers(2, 1000))
 def test_scaled_costs_scale_means_and_leave_scores(rows, rule, factor) -> None:
     scaled = [(group, year, cost * factor) for group, year, cost in rows]
     plain, larger = group_costs(frame(rows), WEIGHTS, rule), group_costs(frame(scaled), WEIGHTS, rule)
@@ -45,6 +46,32 @@ def test_scaled_costs_scale_means_and_leave_scores(rows, rule, factor) -> None:
             score = relative_weight(before.mean_fen, reference.mean_fen, 1000)
             assert relative_weight(after.mean_fen, larger_reference.mean_fen, 1000) == score
     assert explained_variance(frame(scaled)).riv == explained_variance(frame(rows)).riv
+
+
+def interpolated(costs: list[int], percentile: Fraction) -> Fraction:
+    """The percentile of ascending costs by linear interpolation on n - 1, one at a time."""
+    place = percentile / 100 * (len(costs) - 1)
+    below = place.numerator // place.denominator
+    above = min(below + 1, len(costs) - 1)
+    return costs[below] + (costs[above] - costs[below]) * (place - below)
+
+
+@given(ROWS, st.integers(0, 1000), st.integers(0, 1000), st.integers(0, 30_000))
+def test_limits_are_exact(rows, first, second, factor) -> None:
+    low, high = sorted((Fraction(first, 10), Fraction(second, 10)))
+    rules = [Trimming("iqr", Fraction(25), Fraction(75), Fraction(factor, 10_000))]
+    if low < high:
+        rules.append(Trimming("percentile", low, high))
+    history = frame(rows)
+    for rule in rules:
+        kept = kept_costs(history["group"], history["cost_fen"], rule).to_list()
+        for group in {row[0] for row in rows}:
+            costs = [row[2] for row in rows if row[0] == group]
+            least, most = (interpolated(sorted(costs), part) for part in (rule.low, rule.high))
+            margin = rule.factor * (most - least)
+            expected = [least - margin <= cost <= most + margin for cost in costs]
+            found = [keep for row, keep in zip(rows, kept, strict=True) if row[0] == group]
+            assert found == (expected if any(expected) else [True] * len(costs))
 
 
 @given(ROWS, RULES)

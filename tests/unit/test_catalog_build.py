@@ -90,13 +90,13 @@ def test_other_methods(tmp_path: Path, changes: dict[str, Any], scores: list[str
 
 
 def test_trimming_takes_the_outlier(tmp_path: Path) -> None:
-    # Quartiles of 10, 12, 20, 30, 34 thousand are ranks 2 and 4: 12 to 30 with K = 0. Means 12, 20, 30:
-    # (12 + 40 + 210) / 10 = 26.2. Hypertension 1, 2, 3: ranks 1 and 3, all stay.
+    # Quartiles of 10, 12, 20, 30, 34 thousand stand at places 1 and 3: 12 to 30 with K = 0. Means 12, 20, 30:
+    # (12 + 40 + 210) / 10 = 26.2. Hypertension 1, 2, 3 thousand: from 1.5 to 2.5, so 2 stays, of 2025.
     build(write_years(tmp_path), tmp_path / "pack", replace(PLAN, trimming="iqr:0"))
     rows = {row[0]: row for row in table(tmp_path / "pack", "score")}
     assert rows["K80.2:51.2300"][2] == "5"
     assert rows["K80.2:51.2300"][5] == "2620000"
-    assert rows["I10.x:0"][5] == "231250"
+    assert rows["I10.x:0"][5] == "200000"
 
 
 def test_one_year_and_other_weights(tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
+import numpy as np
 import polars as pl
 import pytest
 
+from budget.binary_log import binary_logs
 from budget.cost_statistics import COST_LIMIT_FEN, group_costs, whole_costs, year_weights
 from budget.explained_variance import explained_variance
 from budget.trimming import NO_TRIMMING, Trimming, kept_costs, read_trimming
@@ -27,24 +29,62 @@ def kept(costs: list[int], rule: str, groups: list[int] | None = None) -> list[i
     return [cost for cost, keep in zip(costs, mask.to_list(), strict=True) if keep]
 
 
-def test_percentiles_by_nearest_rank() -> None:
-    # 20 costs: rank ceil(0.5) = 1 and ceil(19.5) = 20 keep all; 40 costs: ranks ceil(1) = 1 and ceil(39) = 39.
-    assert kept(list(range(1, 21)), "percentile:2.5:97.5") == list(range(1, 21))
-    assert kept(list(range(40, 0, -1)), "percentile:2.5:97.5") == list(range(39, 0, -1))
-    # 5 costs at 25 and 75 per cent: ranks ceil(1.25) = 2 and ceil(3.75) = 4.
+def test_percentiles_by_linear_interpolation() -> None:
+    # 20 costs: places 0.475 and 18.525, so limits 1.475 and 19.525; 41 costs: places 1 and 39, both ends kept.
+    assert kept(list(range(1, 21)), "percentile:2.5:97.5") == list(range(2, 20))
+    assert kept(list(range(40, -1, -1)), "percentile:2.5:97.5") == list(range(39, 0, -1))
+    # 5 costs at 25 and 75 per cent: places 1 and 3.
     assert kept([50, 10, 40, 20, 30], "percentile:25:75") == [40, 20, 30]
-    # Costs alike at a limit all stay: among five the 20th percentile is rank 1, the 80th rank 4.
+    # Costs alike at a limit all stay: places 0.8 and 3.2, limits 7 and 7 + 0.2 x 2.
     assert kept([7, 7, 7, 7, 9], "percentile:20:80") == [7, 7, 7, 7]
     assert kept([5, 6], "percentile:0:100") == [5, 6]
 
 
+def test_a_limit_between_two_fen_is_not_rounded() -> None:
+    # Places 0.5 and 1.5 of 10, 12, 14: 11 and 13.
+    assert kept([10, 12, 14], "percentile:25:75") == [12]
+    # Place 1 of six costs is 24; place 1.005 is 24.38, so 24 goes, and 25 would stay.
+    assert kept([0, 24, 100, 104, 200, 300], "percentile:20:100") == [24, 100, 104, 200, 300]
+    assert kept([0, 24, 100, 104, 200, 300], "percentile:20.1:100") == [100, 104, 200, 300]
+    # Place 4.995 of the same is 299.5: 299 would stay.
+    assert kept([0, 24, 100, 104, 200, 300], "percentile:0:99.9") == [0, 24, 100, 104, 200]
+
+
+def test_a_group_is_never_trimmed_away() -> None:
+    # Two costs lose both ends, so they are left; the cost alone lies on its limits.
+    assert kept([5, 6, 9], "percentile:2.5:97.5", [0, 0, 1]) == [5, 6, 9]
+    assert kept([1, 2, 3, 4], "percentile:40:60") == [1, 2, 3, 4]
+    assert kept([1, 5, 10], "lognormal:0") == [1, 5, 10]
+
+
 def test_quartile_range() -> None:
-    # Q1 = rank 2 = 20, Q3 = rank 6 = 60 of eight; 1.5 x 40 = 60: from -40 to 120.
-    costs = [10, 20, 30, 40, 50, 60, 120, 121]
+    # Nine costs: Q1 and Q3 stand at places 2 and 6, 30 and 70; 1.5 x 40 = 60: from -30 to 130.
+    costs = [10, 20, 30, 40, 50, 60, 70, 130, 131]
     assert kept(costs, "iqr:1.5") == costs[:-1]
-    # 0.33 x 40 = 13.2: from 6.8 to 73.2, so 7 stays and 6 goes.
-    assert kept([6, 20, 30, 40, 50, 60, 73, 74], "iqr:0.33") == [20, 30, 40, 50, 60, 73]
-    assert kept([7, 20, 30, 40, 50, 60, 73, 74], "iqr:0.33") == [7, 20, 30, 40, 50, 60, 73]
+    # 0.33 x 40 = 13.2: from 16.8 to 83.2, so 17 stays and 16 goes, 83 stays and 84 goes.
+    assert kept([16, 20, 30, 40, 50, 60, 70, 83, 84], "iqr:0.33") == [20, 30, 40, 50, 60, 70, 83]
+    assert kept([17, 20, 30, 40, 50, 60, 70, 83, 84], "iqr:0.33") == [17, 20, 30, 40, 50, 60, 70, 83]
+    # Four costs: Q1 at place 0.75 is 3, Q3 at place 2.25 is 12.5.
+    assert kept([0, 4, 10, 20], "iqr:0") == [4, 10]
+    assert kept([0, 3, 12, 14], "iqr:0") == [3, 12]
+
+
+def test_logarithms() -> None:
+    # Logarithms of base ten 0, 2, 2, 2, 4: mean 2, standard deviation the square root of 1.6, 1.265.
+    costs = [1, 100, 100, 100, 10_000]
+    assert kept(costs, "lognormal:1") == [100, 100, 100]
+    assert kept(costs, "lognormal:1.58") == [100, 100, 100]
+    assert kept(costs, "lognormal:1.59") == costs
+    # Two costs lie exactly one deviation from their mean.
+    assert kept([3, 70_001], "lognormal:1") == [3, 70_001]
+    assert kept([0, 1, 1, 1], "lognormal:1") == [0, 1, 1, 1]  # a cost of 0 counts as one fen
+
+
+def test_binary_logarithms() -> None:
+    values = [0, 1, 2, 3, 2**31, 2**31 + 2**30, 2**49, 10**15 - 1]
+    found = binary_logs(np.array(values, np.int64)).tolist()
+    # log2 3 = 1.58496250072115618...; log2(10^15 - 1) = 49.82892142331043...
+    assert found == [0, 0, 1 << 24, 26591258, 31 << 24, (30 << 24) + 26591258, 49 << 24, 835990577]
 
 
 def test_groups_have_their_own_limits() -> None:
@@ -53,14 +93,15 @@ def test_groups_have_their_own_limits() -> None:
 
 def test_trimming_of_huge_costs_does_not_overflow() -> None:
     top = COST_LIMIT_FEN - 1
-    assert kept([0, 1, 2, top], "iqr:999.999") == [0, 1, 2]
+    assert kept([0, 1, 2, 3, top], "iqr:999.999") == [0, 1, 2, 3]
+    assert kept([0, top], "percentile:0:99.9999") == [0]
     assert kept([0, 0, top, top], "iqr:1000") == [0, 0, top, top]
 
 
 @pytest.mark.parametrize(
     "text",
     ["percentile", "percentile:97.5:2.5", "percentile:2.5", "percentile:-1:50", "percentile:1:101", "iqr:-1",
-     "iqr:x", "iqr", "none:1", "iqr:1.00001", "iqr:1001", "", "mean"],
+     "iqr:x", "iqr", "lognormal", "lognormal:-1", "none:1", "iqr:1.00001", "iqr:1001", "", "mean"],
 )  # fmt: skip
 def test_unreadable_rules(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
@@ -71,6 +112,7 @@ def test_rules_as_read() -> None:
     assert read_trimming("none") == NO_TRIMMING
     assert read_trimming("percentile:2.5:97.5") == Trimming("percentile", Fraction(5, 2), Fraction(195, 2))
     assert read_trimming("iqr:1.5") == Trimming("iqr", Fraction(25), Fraction(75), Fraction(3, 2))
+    assert read_trimming("lognormal:3") == Trimming("lognormal", factor=Fraction(3))
 
 
 def test_mean_over_weighted_years() -> None:
@@ -91,11 +133,11 @@ def test_a_year_without_cases_is_left_out() -> None:
 
 
 def test_a_year_all_trimmed_away_is_left_out_too() -> None:
-    # Ranks ceil(0.2 x 5) = 1 and ceil(0.8 x 5) = 4: the one case of 2025 goes.
+    # Places 0.8 and 3.2: limits 18 and 40 + 0.2 x 4960 = 1032, so the first cost and the one case of 2025 go.
     history = cases(*((1, 2023, cost) for cost in (10, 20, 30, 40)), (1, 2025, 5000))
     (group,) = group_costs(history, WEIGHTS, read_trimming("percentile:20:80"))
-    assert (group.cases, group.kept, group.mean_fen) == (5, 4, 25)
-    assert [(year.year, year.cases, year.kept) for year in group.years] == [(2023, 4, 4), (2025, 1, 0)]
+    assert (group.cases, group.kept, group.mean_fen) == (5, 3, 30)
+    assert [(year.year, year.cases, year.kept) for year in group.years] == [(2023, 4, 3), (2025, 1, 0)]
 
 
 def test_variation() -> None:
@@ -128,10 +170,10 @@ def test_sums_of_squares_beyond_64_bits() -> None:
 
 
 def test_whole_is_trimmed_as_one() -> None:
-    # Each group alone keeps both of its cases; all four together lose the lowest: ranks ceil(1.2) = 2 and 4.
+    # Each group alone loses the lower of its two cases (place 0.3), and all four together the lowest (place 0.9).
     history = cases((1, 2023, 10), (1, 2024, 20), (2, 2023, 30), (2, 2025, 40))
     rule = read_trimming("percentile:30:100")
-    assert [group.kept for group in group_costs(history, WEIGHTS, rule)] == [2, 2]
+    assert [group.kept for group in group_costs(history, WEIGHTS, rule)] == [1, 1]
     whole = whole_costs(history, WEIGHTS, rule)
     assert (whole.cases, whole.kept) == (4, 3)
     assert whole.mean_fen == Fraction(30 * 1 + 20 * 2 + 40 * 7, 10)
