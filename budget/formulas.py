@@ -116,8 +116,8 @@ FORMULAS: Mapping[str, Formula] = {
         needs=("average", "rate"),
     ),
     # the standard and a share p of what lies above the limit; the same from b times the standard on
-    "H_PCT": Formula(lambda t: _above_limit(t, _ONE), points=False, needs=("rate", "limit")),
-    "H_STEP": Formula(lambda t: _above_limit(t, t.step), points=False, needs=("rate", "step", "limit")),
+    "H_PCT": Formula(lambda t: _above_limit(t, _ONE), points=False, needs=("rate", "percent", "limit")),
+    "H_STEP": Formula(lambda t: _above_limit(t, t.step), points=False, needs=("rate", "percent", "step", "limit")),
     # s m k; s m; s (m - T + 1) k; s (m - T + k)
     "L_SCORE_MULTIPLE_K": Formula(
         lambda t: _over_reference(t, t.weight * t.coefficient, Fraction(0)), points=True, needs=()

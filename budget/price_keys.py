@@ -9,30 +9,38 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from budget.case_fit import asks_tier
+from budget.case_routes import young_cases
+from budget.group_values import GroupValues
 from budget.price_terms import PriceKey
 from reference_tables.policy import Policy
+from reference_tables.policy_schema import policy_schema
 
-# Every parameter that a price may depend on beside what the case says of itself.
-PRICING_KEYS = (
-    "base_rate", "point_value", "average_cost", "coefficient", "hospital_factor", "weight", "minimum_weight",
-    "reference", "reference_divisor", "reference_factor", "peer_average", "low_limit", "high_limit", "low_formula",
-    "high_formula", "high_percent", "basic_rule", "single_disease_price", "tcm_weight", "substitute", "weight_share",
-)  # fmt: skip
+_SECTIONS = ("价格", "倍率", "特殊病组", "不按病组支付", "统筹基金")
+_NOT_OF_THE_PLAN = "bed_day_price"  # looked up by the case, not by its plan row
 _DENSE = 1 << 22
 _MISSING = ""
 
 
-def price_keys(cases: pl.DataFrame, route: pl.Series, policy: Policy) -> tuple[list[PriceKey], NDArray[np.int64]]:
+def pricing_keys(policy: Policy) -> tuple[str, ...]:
+    """The parameters of a policy that a plan row may depend on beside what the case says of itself."""
+    parameters = policy_schema().parameters
+    given = dict.fromkeys(setting.key for setting in policy.settings)
+    return tuple(key for key in given if parameters[key].section in _SECTIONS and key != _NOT_OF_THE_PLAN)
+
+
+def price_keys(
+    cases: pl.DataFrame, route: pl.Series, policy: Policy, values: GroupValues
+) -> tuple[list[PriceKey], NDArray[np.int64]]:
     """The different keys in the order of their first case, and int64 [cases]: the key of each case."""
-    named = frozenset[str]().union(*(policy.names(key) for key in PRICING_KEYS))
-    dated = any(policy.dated(key) for key in PRICING_KEYS)
-    below = policy.get("age_factor_below")
-    young = pl.lit(value=False) if below is None else (pl.col("age_years") < below.value).fill_null(value=False)
+    asked = pricing_keys(policy)
+    named = frozenset[str]().union(*(policy.names(key) for key in asked))
+    dated = any(policy.dated(key) for key in asked)
     nothing = pl.lit(_MISSING)
     scores = policy.method == "dip"
     parts = {
         "hospital": pl.col("hospital_id") if "hospital" in named else nothing,
-        "tier": pl.col("tier"),
+        "tier": pl.col("tier") if asks_tier(policy, values) else nothing,
         "insurance": pl.col("insurance"),
         "month": pl.col("month") if dated else nothing,
         "group": pl.col("group"),
@@ -40,7 +48,7 @@ def price_keys(cases: pl.DataFrame, route: pl.Series, policy: Policy) -> tuple[l
         "kind": pl.col("kind") if scores else nothing,
         "aux": pl.col("aux_factor") if scores else pl.lit(None, dtype=pl.Decimal(10, 4)),
         "primary_care": pl.col("primary_care").fill_null(value=False) if scores else pl.lit(value=False),
-        "young": young,
+        "young": young_cases(cases, policy),
     }
     frame = cases.select(expr.alias(name) for name, expr in parts.items()).with_columns(route.alias("route"))
     number = np.zeros(cases.height, np.int64)

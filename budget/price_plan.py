@@ -7,21 +7,22 @@ linear in the cost (`formulas`), so a band is its upper end, its case kind and o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor
-from typing import Any
 
 from budget.affine import Affine
-from budget.case_routes import BED_DAY
+from budget.case_fit import UNFIT
 from budget.formulas import FORMULAS, Terms
 from budget.money import FEN
-from budget.price_terms import PriceKey, PriceTerms
+from budget.price_terms import BED_DAY, BY_ITEM_DAYS, OVER_CAP, TCM, PriceKey, PriceTerms
 from reference_tables.policy_bands import FormulaBand
 
 BY_COST = Affine(Fraction(1), Fraction(0))
 NOTHING = Affine(Fraction(0), Fraction(0))
+BY_COST_FORMULAS = frozenset({"COST", "L_COST", "H_COST"})
+"""Formulas that pay the cost itself: the fund's part then is what it pays by item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ def single_band(kind: str, formula: str, package: Affine, reason: str = "") -> P
 
 
 UNPAID_FORMULA = "NONE"
+_PARAMETERS = {
+    "average": "average_cost", "scale": "point_scale", "percent": "high_percent", "step": "high_step",
+    "blank_share": "blank_share",
+}  # fmt: skip
+"""The parameter that gives each term of a formula; rate and limit are asked for by every row."""
 
 
 class PricePlanner:
@@ -67,12 +73,14 @@ class PricePlanner:
 
     def row(self, key: PriceKey) -> PlanRow:
         """The plan of one key. A case that has no price is unpaid, with the reason."""
+        if key.status != "INVALID" and key.route.startswith(UNFIT):
+            return _unpaid(key.route.removeprefix(UNFIT))
         special = self._without_weight(key)
         if special is not None:
             return special
         weight = self.terms.weight(key)
         if weight is None:
-            return _unpaid("NO_WEIGHT")
+            return self._blank(key) or _unpaid("NO_WEIGHT")
         if weight == 0 and self.policy.method == "dip":
             by_item = self.terms.want("zero_score_rule", key) == "by_item"
             return _by_item("ZERO_SCORE") if by_item else _unpaid("ZERO_SCORE")
@@ -87,29 +95,47 @@ class PricePlanner:
             return _unpaid("INVALID_CASE")
         if key.route == BED_DAY:
             return single_band("bed_day", "BED_DAY", NOTHING)  # the amount goes by the days
-        if key.route == "by_item_days" or key.group in (look("by_item_groups", key) or ()):
-            return _by_item("BY_ITEM_DAYS" if key.route == "by_item_days" else "BY_ITEM_GROUP")
+        if key.route == BY_ITEM_DAYS or key.group in (look("by_item_groups", key) or ()):
+            return _by_item("BY_ITEM_DAYS" if key.route == BY_ITEM_DAYS else "BY_ITEM_GROUP")
         price = look("single_disease_price", key)
         if price is not None:
             return single_band("single_disease", "FIXED", Affine(Fraction(0), Fraction(price)))
-        if key.route == "over_cap" and look("volume_cap_rule", key) != "low_weight":
-            over = look("volume_cap_rule", key)
+        over = self.terms.want("volume_cap_rule", key) if key.route == OVER_CAP else "low_weight"
+        if over != "low_weight":
             return _by_item("OVER_CAP") if over == "by_item" else _unpaid("OVER_CAP")
-        rule = self._status_rule(key)
-        if rule in {"by_item", "none"}:
-            reason = key.status if key.status != "GROUPED" else "MIXED"
-            return _by_item(reason) if rule == "by_item" else _unpaid(reason)
+        return self._by_status(key)
+
+    def _by_status(self, key: PriceKey) -> PlanRow | None:
+        """Ungrouped, ambiguous, mixed and unstable groups that are not paid by weight or score."""
+        want = self.terms.want
+        rules = {
+            "UNGROUPED": want("ungrouped_rule", key) if key.status == "UNGROUPED" else None,
+            "AMBIGUOUS": want("ambiguous_rule", key) if key.status == "AMBIGUOUS" else None,
+            "MIXED": want("mixed_rule", key) if key.kind == "mixed" else None,
+            "UNSTABLE": want("unstable_rule", key) if self._unstable(key) else None,
+        }
+        for reason, rule in rules.items():
+            if rule in {"by_item", "none"}:
+                return _by_item(reason) if rule == "by_item" else _unpaid(reason)
         return None
 
-    def _status_rule(self, key: PriceKey) -> Any:
-        if key.status == "UNGROUPED":
-            return self.terms.want("ungrouped_rule", key)
-        if key.status == "AMBIGUOUS":
-            return self.terms.want("ambiguous_rule", key)
-        if key.kind == "mixed":
-            return self.terms.want("mixed_rule", key)
-        unstable = key.group in (self.terms.look("unstable_groups", key) or ())
-        return self.terms.want("unstable_rule", key) if unstable else None
+    def _unstable(self, key: PriceKey) -> bool:
+        return key.group in (self.terms.look("unstable_groups", key) or ())
+
+    def _blank(self, key: PriceKey) -> PlanRow | None:
+        """A blank disease without a score of its own: its cost in points by the reference cost of a point, and the
+        share (score x multiple does not depend on the score)."""
+        if key.status != "UNGROUPED" or self.terms.look("ungrouped_rule", key) != "blank_share":
+            return None
+        unit, share = self.terms.want("score_unit", key), self.terms.want("blank_share", key)
+        value = self.terms.point_value(key)
+        if not unit or share is None or value is None:
+            return None
+        points = Affine(share * self._age_factor(key) / (unit * FEN), Fraction(0))
+        return PlanRow((PlanBand(None, "ungrouped", "BLANK", points.times(value * FEN), points),), point_value=value)
+
+    def _age_factor(self, key: PriceKey) -> Fraction:
+        return (self.terms.look("age_factor", key) if key.young else None) or Fraction(1)
 
     def _weighted(self, key: PriceKey, weight: Fraction) -> PlanRow:
         terms = self.terms.terms(key, weight)
@@ -118,14 +144,17 @@ class PricePlanner:
             return _unpaid("MISSING_PARAMETER")
         if terms.reference <= 0:
             return _unpaid("NO_REFERENCE")
-        factor = (self.terms.look("age_factor", key) if key.young else None) or Fraction(1)
-        maker = _Bands(terms, value, factor, self.terms.look("score_unit", key))
+        maker = _Bands(terms, value, self._age_factor(key), self.terms.look("score_unit", key))
         shown = PlanRow((), weight, terms.coefficient, terms.reference, None, value)
         if self._cost_points(key):
+            if not self._has_terms(key, terms, ["L_POINT_COST"]):
+                return _unpaid("MISSING_PARAMETER")
             limits = self.terms.limits(key, weight) if self.terms.look("high_limit", key) is not None else None
             band = maker.band(None, "negotiated", "L_POINT_COST")
             return replace(shown, bands=(band,), limit=None if limits is None else limits.high, reason="COST_POINTS")
         if key.status == "UNGROUPED" and self.terms.look("ungrouped_rule", key) == "blank_share":
+            if not self._has_terms(key, terms, ["BLANK"]):
+                return _unpaid("MISSING_PARAMETER")
             return replace(shown, coefficient=None, bands=(maker.band(None, "ungrouped", "BLANK"),))
         formula_bands = self.terms.look("bands", key)
         if formula_bands is not None:
@@ -135,8 +164,13 @@ class PricePlanner:
     def _cost_points(self, key: PriceKey) -> bool:
         if key.group in (self.terms.look("always_cost_points", key) or ()):
             return True
-        unstable = key.group in (self.terms.look("unstable_groups", key) or ())
-        return unstable and self.terms.look("unstable_rule", key) == "cost_points"
+        return self._unstable(key) and self.terms.look("unstable_rule", key) == "cost_points"
+
+    def _has_terms(self, key: PriceKey, terms: Terms, formulas: Iterable[str]) -> bool:
+        """Are all parameters there that these formulas ask for? A missing one is noted as a problem."""
+        needs = dict.fromkeys(need for name in formulas if name in FORMULAS for need in FORMULAS[name].needs)
+        found = [self.terms.want(_PARAMETERS[need], key) for need in needs if need in _PARAMETERS]
+        return None not in found and not ("average" in needs and terms.average == 0)
 
     def _outliers(self, key: PriceKey, shown: PlanRow, maker: _Bands) -> PlanRow:
         limits = self.terms.limits(key, shown.weight or Fraction(0))
@@ -145,10 +179,13 @@ class PricePlanner:
         if limits is None or None in formulas or extreme is None:
             return _unpaid("MISSING_PARAMETER")
         normal, low, high = formulas
+        assert shown.weight is not None, "only weighted rows have outliers"
+        if not self._has_terms(key, maker.terms, [*formulas, extreme]):
+            return _unpaid("MISSING_PARAMETER")
         maker.start(normal, limits.high, floor_at_normal=bool(self.terms.look("high_floor", key)))
         top = maker.below(limits.high, inclusive=not limits.high_inclusive)
         kinds = {"UNGROUPED": "ungrouped", "AMBIGUOUS": "ambiguous"}
-        kind = "tcm" if key.route == "tcm" else kinds.get(key.status, "normal")
+        kind = "tcm" if key.route == TCM else kinds.get(key.status, "normal")
         bands = [maker.band(maker.below(limits.low, inclusive=limits.low_inclusive), "low", low)]
         bands.append(maker.band(top, kind, normal))
         if limits.extreme is None:
@@ -183,8 +220,12 @@ class _Bands:
         name = self.normal if name == "NORMAL" else name
         formula = FORMULAS[name]
         amount = formula.amount(self.terms)
-        by_cost = name in {"L_COST", "H_COST"}
-        return self._made(upper, kind, name, amount if by_cost else amount.times(self.factor), points=formula.points)
+        if name in BY_COST_FORMULAS:
+            return self._made(upper, kind, name, amount, points=False)
+        if formula.points or not self.value:
+            return self._made(upper, kind, name, amount.times(self.factor), points=formula.points)
+        # A formula over the standard, where a standard is so many points.
+        return self._made(upper, kind, name, amount.times(self.factor / self.value), points=True)
 
     def _made(self, upper: int | None, kind: str, name: str, yuan: Affine, *, points: bool) -> PlanBand:
         """`yuan`: the amount (yuan or points) as a line of the cost in yuan."""
@@ -198,17 +239,19 @@ class _Bands:
         less than a normal case when the policy forbids that. Published formulas can: where the limit is measured
         otherwise than the excess."""
         high = self.band(upper, kind, name)
-        normal = self.band(None, kind, self.normal)
-        least = normal if self.floor_at_normal else replace(normal, package=NOTHING, points=normal.points and NOTHING)
-        if (high.points is None) == (least.points is None):
-            line, bottom = (high.points or high.package), (least.points or least.package).intercept
-            rises = line.least_cost_reaching(bottom)
-            cut = None if rises is None else rises - 1
-            if cut is not None and cut > lower:
-                if upper is not None and cut >= upper:
-                    yield replace(least, upper=upper)
-                    return
-                yield replace(least, upper=cut)
+        nothing = replace(high, package=NOTHING, points=None if high.points is None else NOTHING)
+        least = self.band(None, kind, self.normal) if self.floor_at_normal else nothing
+        both = high.points is not None and least.points is not None
+        line, bottom = (high.points, least.points) if both else (high.package, least.package)
+        assert line is not None
+        assert bottom is not None
+        rises = line.least_cost_reaching(bottom.intercept)
+        cut = None if rises is None else rises - 1
+        if cut is not None and cut > lower:
+            if upper is not None and cut >= upper:
+                yield replace(least, upper=upper)
+                return
+            yield replace(least, upper=cut)
         yield high
 
     def of_bands(self, bands: tuple[FormulaBand, ...]) -> Iterator[PlanBand]:
@@ -217,7 +260,7 @@ class _Bands:
             upper = None if band.up_to is None else self.below(band.up_to, inclusive=band.inclusive)
             if band.formula == "COST":
                 unit = self.unit or self.value
-                points = Affine(1 / (unit * FEN), Fraction(0))
+                points = Affine(1 / (unit * FEN), Fraction(0)) if unit else None
                 yield PlanBand(upper, band.kind, band.formula, BY_COST, points)
                 continue
             score = self.terms.weight * self.terms.coefficient * (self.factor if band.age_factor else 1)

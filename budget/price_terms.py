@@ -18,14 +18,16 @@ from reference_tables.policy_bands import BasicRule, LimitBand
 from reference_tables.problems import Problem
 
 COMMAND = "pay"
+ORDINARY = ""
+BY_ITEM_DAYS, BED_DAY, OVER_CAP, TCM, TCM_FALLBACK = "by_item_days", "bed_day", "over_cap", "tcm", "tcm_fallback"
 
 
 @dataclass(frozen=True, slots=True)
 class PriceKey:
     """All that a price depends on but the cost. Parts that no value of the policy asks for are "".
 
-    `route`: how the case is to be priced, see `pricing`; `aux` the auxiliary factor as text; `young`: below the age of
-    the age factor; `primary_care`: marked as a primary-care disease (基层病种).
+    `route`: how the case is to be priced, see `case_routes`; `aux` the auxiliary factor as text; `young`: below
+    the age of the age factor; `primary_care`: marked as a primary-care disease (基层病种).
     """
 
     hospital: str
@@ -60,11 +62,6 @@ class PriceTerms:
         self.policy = policy
         self.values = values
         self.problems: list[Problem] = []
-        self._basic = frozenset(self._always("basic_groups") or ())
-
-    def _always(self, key: str) -> Any:
-        found = self.policy.get(key)
-        return None if found is None else found.value
 
     def look(self, key: str, of: PriceKey, **other: str) -> Any:
         """The value of a parameter for a price key, None when it is not set."""
@@ -87,13 +84,13 @@ class PriceTerms:
         group = of.group if substitute is None else str(substitute)
         own = self.look("weight", of, group=group)
         weight = self.value_of(of, group).weight if own is None else own
-        if of.route == "tcm":
+        if of.route == TCM:
             weight = self.look("tcm_weight", of) or weight
-        elif of.route == "tcm_fallback":
+        elif of.route == TCM_FALLBACK:
             fallback = self.want("tcm_fallback_group", of)
             weight = None if fallback is None else self.value_of(of, str(fallback)).weight
         least = self.look("minimum_weight", of)
-        if of.route == "over_cap":
+        if of.route == OVER_CAP:
             lowest: Fraction | None = least if least is not None else self.want("minimum_weight", of)
             return lowest
         if weight is None:
@@ -105,7 +102,7 @@ class PriceTerms:
 
     def is_basic(self, of: PriceKey) -> bool:
         """Is the case paid the same at all hospitals: a basic group, or a primary-care disease of DIP?"""
-        return of.group in self._basic or of.primary_care
+        return of.primary_care or of.group in (self.look("basic_groups", of) or ())
 
     def coefficient(self, of: PriceKey) -> Fraction | None:
         """The hospital's coefficient for the case, after the rule of basic groups."""
@@ -139,9 +136,13 @@ class PriceTerms:
         return found if found is None or more is None else found * more
 
     def rate(self, of: PriceKey) -> Fraction | None:
-        """Yuan per weight."""
+        """Yuan per weight; where cases earn points, what the points of weight or score 1 are worth."""
         if self.policy.method != "drg-rate":
-            return Fraction(0)
+            value = self.point_value(of)
+            if value is None or self.look("normal_formula", of) != "N_POINT":
+                return value
+            scale = self.want("point_scale", of)
+            return None if scale is None else Fraction(value * scale)
         rule = self._basic_rule(of)
         if rule is not None and rule.kind == "rate":
             return rule.value

@@ -8,23 +8,25 @@ reason. Source: payment rules of the cities, their parameters in policy_schema.t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from budget import case_routes
+from budget.affine import LARGEST_COST
 from budget.bed_day import bed_day_fen
+from budget.case_fit import UNFIT
+from budget.case_routes import route_cases
 from budget.frames import EXACT, PRICED_SCHEMA, SHOWN
 from budget.fund_share import known, less_patient, points_ratio, ratio_on_standard
 from budget.group_values import GroupValues
 from budget.money import FEN, decimal_text, round_half_up
 from budget.plan_table import BandSums, PlanTable, band_sums
 from budget.price_keys import price_keys
-from budget.price_plan import PricePlanner
-from budget.price_terms import COMMAND, PriceKey, PriceTerms
+from budget.price_plan import BY_COST_FORMULAS, PlanRow, PricePlanner
+from budget.price_terms import BED_DAY, COMMAND, PriceKey, PriceTerms
 from reference_tables.policy import Policy
 from reference_tables.problems import Problem, TablesRefused, catalogue
 
@@ -33,9 +35,10 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class PricedCases:
-    """Cases as they are paid. `frame`: PRICED_SCHEMA, in the given order. `table`: the plan; `keys` its rows' keys;
-    `row`, `band` int64 [cases]: plan row and band of each case. `paid_by_points`: bool [cases], the case earns points
-    and its money moves with the point value."""
+    """Cases as they are paid. `frame`: PRICED_SCHEMA, or the columns of it that AMOUNTS names, in the given order.
+    `table`: the plan; `keys` its rows' keys; `row`, `band` int64 [cases]: plan row and band of each case.
+    `paid_by_points`: bool [cases], the case earns points and its money moves with the point value. `cost` int64
+    [cases]: fen that bands and amounts were worked out for, 0 for a case that has no usable cost and is unpaid."""
 
     frame: pl.DataFrame
     table: PlanTable
@@ -50,52 +53,73 @@ class PricedCases:
         return band_sums(self.band[chosen], self.cost[chosen])
 
 
+AMOUNTS = (
+    "case_id", "hospital_id", "month", "insurance", "group", "status", "case_kind", "formula", "cost_fen",
+    "package_fen", "fund_fen", "patient_fen",
+)  # fmt: skip
+"""The columns that clearing needs; the others only show how a price came about."""
+
+
 class Pricer:
     """A policy with its group values, ready to price frame after frame; keeps the plan rows it has made."""
 
     def __init__(self, policy: Policy, values: GroupValues) -> None:
         self.policy = policy
+        self.values = values
         self.terms = PriceTerms(policy, values)
         self.planner = PricePlanner(self.terms)
-        self._rows: dict[PriceKey, Any] = {}
+        self._rows: dict[PriceKey, PlanRow] = {}
 
-    def price(self, cases: pl.DataFrame, decisions: pl.DataFrame | None = None) -> PricedCases:
-        """Price a PAYABLE frame.
+    def price(self, cases: pl.DataFrame, decisions: pl.DataFrame | None = None, *, display: bool = True) -> PricedCases:
+        """Price a PAYABLE frame. The yearly numbers of capped groups are counted within the frame.
 
-        `decisions`: special cases (特例单议) as case_id, decision (by_item, adjusted, refused) and amount_fen (Int64,
-        of adjusted). Raises TablesRefused with every parameter that the policy lacks for these cases (PL30).
+        `decisions`: special cases (特例单议) as case_id, decision (by_item, adjusted, refused), amount_fen (Int64, of
+        adjusted) and, if ids of hospitals overlap, hospital_id. Without `display` the frame has AMOUNTS alone. Raises
+        TablesRefused with every parameter that the policy lacks for these cases (PL30).
         """
         problems: list[Problem] = []
-        route = case_routes.route_cases(cases, self.policy, problems)
-        keys, row = price_keys(cases, route, self.policy)
+        route = route_cases(cases, self.policy, self.values, problems)
+        keys, row = price_keys(cases, route, self.policy, self.values)
         table = PlanTable([self._row(key) for key in keys])
+        given = (cases["total_cost_fen"] - cases["separate_fen"].fill_null(0)).alias("cost_fen")
+        usable = given.is_between(0, LARGEST_COST).fill_null(value=False)
+        cost = given.zip_with(usable, pl.Series([0], dtype=pl.Int64)).to_numpy()
+        band = table.band_of(row, cost)
+        made = _Made(cases, table, tuple(keys), row, band, cost, given, table.package_fen(band, cost))
+        frame = self._frame(made, display=display)
+        frame = self._bed_days(frame, cases, route, problems)
+        modes = [self._fund_mode(key, problems) for key in keys]
         missing = [*problems, *self.terms.problems]
         if missing:
-            raise TablesRefused(self.policy.id, missing)
-        cost = (cases["total_cost_fen"] - cases["separate_fen"].fill_null(0)).fill_null(0).to_numpy()
-        band = table.band_of(row, cost)
-        package = table.package_fen(band, cost)
-        frame = self._frame(cases, table, row, band, cost, package)
-        frame = self._bed_days(frame, cases, route)
+            raise TablesRefused(self.policy.id, _different(missing))
         frame = _decided(frame, decisions)
-        frame = self._with_fund(frame, cases, table, keys, row, band, cost)
+        frame = _with_fund(frame, made, modes)
         points = np.array([item.points is not None for item in table.bands], np.bool_)[band]
         ordinary = frame["case_kind"].is_in(["special", "bed_day"]).not_().to_numpy()
         by_cost = np.array([item.formula == "COST" for item in table.bands], np.bool_)[band]
         return PricedCases(
-            frame.select(*PRICED_SCHEMA), table, tuple(keys), row, band, cost, points & ordinary & ~by_cost
-        )
+            frame.select(*(PRICED_SCHEMA if display else AMOUNTS)), table, tuple(keys), row, band, cost,
+            points & ordinary & ~by_cost,
+        )  # fmt: skip
 
-    def _row(self, key: PriceKey) -> Any:
+    def _row(self, key: PriceKey) -> PlanRow:
         if key not in self._rows:
             self._rows[key] = self.planner.row(key)
         return self._rows[key]
 
-    def _frame(
-        self, cases: pl.DataFrame, table: PlanTable, row: Ints, band: Ints, cost: Ints, package: Ints
-    ) -> pl.DataFrame:
-        rows = pl.Series(row.astype(np.uint32))
-        bands = pl.Series(band.astype(np.uint32))
+    def _frame(self, made: _Made, *, display: bool) -> pl.DataFrame:
+        table = made.table
+        bands = pl.Series(made.band.astype(np.uint32))
+        names = ["case_id", "hospital_id", "month", "insurance", "group", "name", "status"]
+        frame = made.cases.select(*names, pl.col("patient_paid_fen").alias("patient_fen")).with_columns(
+            _texts("case_kind", [item.case_kind for item in table.bands], bands),
+            _texts("formula", [item.formula for item in table.bands], bands),
+            made.given,
+            pl.Series("package_fen", made.package),
+        )
+        if not display:
+            return frame
+        rows = pl.Series(made.row.astype(np.uint32))
         of_row = pl.DataFrame(
             {
                 "weight": _decimals([item.weight for item in table.rows]),
@@ -106,96 +130,111 @@ class Pricer:
                     dtype=pl.Int64,
                 ),
                 "reason": pl.Series([_reason(item.reason) for item in table.rows], dtype=pl.String),
-                "in_points": pl.Series([item.point_value > 0 for item in table.rows], dtype=pl.Boolean),
             }
         )[rows]
-        of_band = pl.DataFrame(
-            {
-                "case_kind": pl.Series([item.case_kind for item in table.bands], dtype=pl.String),
-                "formula": pl.Series([item.formula for item in table.bands], dtype=pl.String),
-                "has_points": pl.Series([item.points is not None for item in table.bands], dtype=pl.Boolean),
-            }
-        )[bands]
-        names = ("case_id", "hospital_id", "month", "insurance", "group", "name", "status", "patient_paid_fen")
+        pointed = pl.Series([item.points is not None for item in table.bands], dtype=pl.Boolean)[bands]
         referenced = of_row["reference_fen"].is_not_null()
-        return cases.select(names).with_columns(
+        return frame.with_columns(
             *of_row.iter_columns(),
-            *of_band.iter_columns(),
-            pl.when(referenced).then(_shown(table.multiple_shown(row, cost))).alias("multiple"),
-            pl.when(of_band["has_points"]).then(_shown(table.points_shown(band, cost))).alias("points"),
-            pl.Series("cost_fen", cost),
-            pl.Series("package_fen", package),
+            pl.when(referenced).then(_shown(table.multiple_shown(made.row, made.cost))).alias("multiple"),
+            pl.when(pointed).then(_shown(table.points_shown(made.band, made.cost))).alias("points"),
         )
 
-    def _bed_days(self, frame: pl.DataFrame, cases: pl.DataFrame, route: pl.Series) -> pl.DataFrame:
-        chosen = np.flatnonzero((route == case_routes.BED_DAY).to_numpy() & (cases["status"] != "INVALID").to_numpy())
+    def _bed_days(
+        self, frame: pl.DataFrame, cases: pl.DataFrame, route: pl.Series, problems: list[Problem]
+    ) -> pl.DataFrame:
+        """Bed-day cases at the price of their days; a missing price is noted in `problems`."""
+        chosen = np.flatnonzero(((route == BED_DAY) & (cases["status"] != "INVALID")).to_numpy())
         if not chosen.size:
             return frame
         names = ["insurance", "tier", "hospital_id", "group"]
-        scopes = cases[chosen].select(names)
+        dated = self.policy.dated("bed_day_price")
+        scopes = cases[chosen].select(*names, pl.col("month") if dated else pl.lit("").alias("month"))
         different = scopes.unique(maintain_order=True).with_row_index("tariff")
-        which = scopes.join(different, on=names, how="left", maintain_order="left", nulls_equal=True)["tariff"]
-        problems: list[Problem] = []
+        by = [*names, "month"]
+        which = scopes.join(different, on=by, how="left", maintain_order="left", nulls_equal=True)["tariff"]
         tariffs = []
-        for insurance, tier, hospital, group in different.select(names).iter_rows():
+        for insurance, tier, hospital, group, month in different.select(by).iter_rows():
             scope = {"insurance": insurance, "tier": tier, "hospital": hospital, "group": group}
             given = {name: value for name, value in scope.items() if value}
-            found = self.policy.need("bed_day_price", COMMAND, problems=problems, **given)
+            day = date.fromisoformat(f"{month}-01") if month else None
+            found = self.policy.need("bed_day_price", COMMAND, on=day, problems=problems, **given)
             tariffs.append(() if found is None else found.value)
-        if problems:
-            raise TablesRefused(self.policy.id, problems)
-        days = cases[chosen]["los_days"].fill_null(0).cast(pl.Int64).to_numpy()
+        if not all(tariffs):
+            return frame
+        days = cases[chosen]["los_days"].cast(pl.Int64).to_numpy()
         amounts = bed_day_fen(days, tariffs, which.cast(pl.Int64).to_numpy())
         return _replaced(frame, chosen, amounts, "bed_day", "BED_DAY", "")
 
-    def _with_fund(
-        self,
-        frame: pl.DataFrame,
-        cases: pl.DataFrame,
-        table: PlanTable,
-        keys: list[PriceKey],
-        row: Ints,
-        band: Ints,
-        cost: Ints,
-    ) -> pl.DataFrame:
-        """fund_fen by the policy's reading, each insurance its own; null where the record lacks what it needs."""
-        package = frame["package_fen"].to_numpy()
-        fund = np.zeros(frame.height, np.int64)
-        unknown = np.zeros(frame.height, np.bool_)
-        problems: list[Problem] = []
-        modes = [self._fund_mode(key, problems) for key in keys]
-        if problems:
-            raise TablesRefused(self.policy.id, problems)
-        mode_of_case = pl.Series([mode for mode, _ in modes], dtype=pl.String).gather(pl.Series(row.astype(np.uint32)))
-        ratios = [ratio for _, ratio in modes]
-        for mode in sorted({mode for mode, _ in modes}):
-            here = (mode_of_case == mode).to_numpy()
-            if mode == "STANDARD_MINUS_PATIENT":
-                amount = less_patient(package, cases)
-            elif mode == "RATIO_ON_STANDARD":
-                amount = ratio_on_standard(package, cases, ratios, row)
-            else:
-                of_band = [ratios[at] for at in table.row_of_band]
-                amount = points_ratio(table, band, cost, of_band)
-                fixed = frame["case_kind"].is_in(["special", "bed_day"]).to_numpy()
-                amount[fixed] = ratio_on_standard(package, cases.with_columns(_NOT_DEDUCTED), ratios, row)[fixed]
-            fund[here] = amount[here]
-            unknown |= here & ~known(cases, mode)
-        by_item = (frame["case_kind"] == "by_item").to_numpy()
-        billed = cases["fund_by_item_fen"]
-        fund = np.where(by_item & billed.is_not_null().to_numpy(), billed.fill_null(0).to_numpy(), fund)
-        unknown &= ~(by_item & billed.is_not_null().to_numpy())
-        paid = (frame["case_kind"] != "unpaid").to_numpy()
-        values = pl.Series("fund_fen", np.where(paid, fund, 0)).set(pl.Series(unknown & paid), None)
-        return frame.with_columns(values, pl.col("patient_paid_fen").alias("patient_fen"))
-
     def _fund_mode(self, key: PriceKey, problems: list[Problem]) -> tuple[str, Fraction]:
-        scope = {"insurance": key.insurance, "tier": key.tier}
-        mode = self.policy.need("fund_share_mode", COMMAND, problems=problems, **scope)  # type: ignore[arg-type]
+        scope = {name: value for name, value in (("insurance", key.insurance), ("tier", key.tier)) if value}
+        day = date.fromisoformat(f"{key.month}-01") if key.month else None
+        if key.status == "INVALID" or key.route.startswith(UNFIT):
+            return "STANDARD_MINUS_PATIENT", Fraction(0)  # not paid at all
+        mode = self.policy.need("fund_share_mode", COMMAND, on=day, problems=problems, **scope)
         if mode is None or mode.value == "STANDARD_MINUS_PATIENT":
             return "STANDARD_MINUS_PATIENT", Fraction(0)
-        ratio = self.policy.need("payment_ratio", COMMAND, problems=problems, **scope)  # type: ignore[arg-type]
+        ratio = self.policy.need("payment_ratio", COMMAND, on=day, problems=problems, **scope)
         return mode.value, Fraction(0) if ratio is None else ratio.value
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What is worked out of a frame of cases before its columns are written; `given`: package cost as recorded."""
+
+    cases: pl.DataFrame
+    table: PlanTable
+    keys: tuple[PriceKey, ...]
+    row: Ints
+    band: Ints
+    cost: Ints
+    given: pl.Series
+    package: Ints
+
+
+def _different(problems: list[Problem]) -> list[Problem]:
+    """Each problem once, in order."""
+    found: list[Problem] = []
+    for problem in problems:
+        if problem not in found:
+            found.append(problem)
+    return found
+
+
+def _with_fund(frame: pl.DataFrame, made: _Made, modes: list[tuple[str, Fraction]]) -> pl.DataFrame:
+    """fund_fen by the policy's reading, each insurance its own; null where the record lacks what it needs.
+
+    `modes`: reading and ratio of each plan row. A case paid at its cost keeps the fund's part as billed by item, where
+    that is known and nothing was paid separately: nothing has been repriced.
+    """
+    cases, table, row = made.cases, made.table, made.row
+    package = frame["package_fen"].to_numpy()
+    fund = np.zeros(frame.height, np.int64)
+    unknown = np.zeros(frame.height, np.bool_)
+    names = sorted({mode for mode, _ in modes})
+    mode_of_case = np.array([names.index(mode) for mode, _ in modes], np.int8)[row] if len(names) > 1 else None
+    ratios = [ratio for _, ratio in modes]
+    for at, mode in enumerate(names):
+        here = np.ones(frame.height, np.bool_) if mode_of_case is None else mode_of_case == at
+        if mode == "STANDARD_MINUS_PATIENT":
+            amount = less_patient(package, cases)
+        elif mode == "RATIO_ON_STANDARD":
+            amount = ratio_on_standard(package, cases, ratios, row)
+        else:
+            amount = points_ratio(table, made.band, made.cost, [ratios[place] for place in table.row_of_band])
+            fixed = frame["case_kind"].is_in(["special", "bed_day"]).to_numpy()
+            amount[fixed] = ratio_on_standard(package, cases.with_columns(_NOT_DEDUCTED), ratios, row)[fixed]
+        fund[here] = amount[here]
+        unknown |= here & ~known(cases, mode)
+    by_cost = frame.select(pl.col("formula").is_in([*BY_COST_FORMULAS, _SPECIAL_BY_ITEM])).to_series()
+    billed = cases["fund_by_item_fen"]
+    as_billed = (by_cost & billed.is_not_null() & (cases["separate_fen"].fill_null(0) == 0)).to_numpy()
+    fund = np.where(as_billed, billed.fill_null(0).to_numpy(), fund)
+    unpaid = (frame["case_kind"] == "unpaid").to_numpy()
+    amounts = np.where(unpaid, 0, fund)
+    found = pl.Series("fund_fen", amounts)
+    lacking = unknown & ~as_billed & ~unpaid
+    return frame.with_columns(found.set(pl.Series(lacking), None) if lacking.any() else found)
 
 
 _NOT_DEDUCTED = [
@@ -205,28 +244,52 @@ _NOT_DEDUCTED = [
 
 # What a case no longer has when its price does not come from the plan.
 _OF_THE_PLAN = ("weight", "coefficient", "points", "multiple", "limit", "reference_fen")
+_SPECIAL, _SPECIAL_BY_ITEM = "SPECIAL", "SPECIAL_COST"
 
 
 def _decided(frame: pl.DataFrame, decisions: pl.DataFrame | None) -> pl.DataFrame:
     """Special cases as decided: paid by item, at an adjusted amount, or left as they were (refused)."""
     if decisions is None or decisions.is_empty():
         return frame
-    wanted = decisions.filter(pl.col("decision") != "refused").unique("case_id", keep="last", maintain_order=True)
-    amount = pl.when(pl.col("decision") == "by_item").then(pl.col("cost_fen")).otherwise(pl.col("amount_fen"))
-    found = frame.join(wanted, on="case_id", how="left", maintain_order="left")
-    chosen = found["decision"].is_not_null().to_numpy() & (found["case_kind"] != "unpaid").to_numpy()
-    amounts = found.select(amount.fill_null(0).alias("amount"))["amount"].to_numpy()
-    rows = np.flatnonzero(chosen)
-    return _replaced(frame, rows, amounts[rows], "special", "SPECIAL", _reason("SPECIAL_CASE"))
+    named = "hospital_id" in decisions.columns
+    decisions = decisions.filter(pl.col("decision") != "refused")
+    decisions = decisions if named else decisions.with_columns(pl.lit(None, dtype=pl.String).alias("hospital_id"))
+    columns = ["decision", "amount_fen"]
+    of_any = decisions.filter(pl.col("hospital_id").is_null()).unique("case_id", keep="last", maintain_order=True)
+    own = decisions.filter(pl.col("hospital_id").is_not_null())
+    own = own.unique(["hospital_id", "case_id"], keep="last", maintain_order=True)
+    found = frame.select("case_id", "hospital_id", "case_kind", "cost_fen")
+    found = found.join(of_any.select("case_id", *columns), on="case_id", how="left", maintain_order="left")
+    found = found.join(own, on=["case_id", "hospital_id"], how="left", maintain_order="left", suffix="_own")
+    decision = pl.coalesce("decision_own", "decision")
+    amount = pl.when(pl.col("decision_own").is_null()).then("amount_fen").otherwise("amount_fen_own")
+    by_item = decision == "by_item"
+    frame_of = found.select(
+        (decision.is_not_null() & (pl.col("case_kind") != "unpaid")).alias("chosen"),
+        by_item.fill_null(value=False).alias("by_item"),
+        pl.when(by_item).then("cost_fen").otherwise(amount).fill_null(0).alias("amount"),
+    )
+    amounts = frame_of["amount"].to_numpy()
+    for formula, wanted in ((_SPECIAL_BY_ITEM, frame_of["by_item"]), (_SPECIAL, ~frame_of["by_item"])):
+        rows = np.flatnonzero((frame_of["chosen"] & wanted).to_numpy())
+        frame = _replaced(frame, rows, amounts[rows], "special", formula, _reason("SPECIAL_CASE"))
+    return frame
 
 
 def _replaced(frame: pl.DataFrame, rows: Ints, amounts: Ints, kind: str, formula: str, reason: str) -> pl.DataFrame:
+    if not rows.size:
+        return frame
     places = pl.Series(rows.astype(np.uint32))
     texts = {"case_kind": kind, "formula": formula, "reason": reason}
-    columns = [frame[name].clone().scatter(places, value) for name, value in texts.items()]
+    columns = [frame[name].clone().scatter(places, text) for name, text in texts.items() if name in frame.columns]
     columns.append(frame["package_fen"].clone().scatter(places, pl.Series(amounts)))
-    nothing = [frame[name].clone().scatter(places, None) for name in _OF_THE_PLAN]
+    nothing = [frame[name].clone().scatter(places, None) for name in _OF_THE_PLAN if name in frame.columns]
     return frame.with_columns(*columns, *nothing)
+
+
+def _texts(name: str, values: list[str], which: pl.Series) -> pl.Series:
+    """One of a few texts for every case."""
+    return pl.Series(name, values, dtype=pl.String)[which]
 
 
 def _shown(scaled: Ints) -> pl.Series:

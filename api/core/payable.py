@@ -249,7 +249,7 @@ def _amounts(cases: pl.DataFrame, fmt: str) -> dict[str, pl.Expr]:
     found = {
         "total_cost_fen": of("total_cost_fen"),
         "separate_fen": pl.lit(0, dtype=fen),
-        "fund_by_item_fen": of("fund_pay_fen"),
+        "fund_by_item_fen": of("fund_pay_fen") - of("other_funds_fen").fill_null(0),
         "patient_paid_fen": pl.coalesce(
             of("self_pay_fen") + of("own_pay_fen"), of("total_cost_fen") - of("fund_pay_fen"), whole
         ),

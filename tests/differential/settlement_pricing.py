@@ -27,11 +27,12 @@ OTHER_TIERS = "其他"
 
 def made_policy(method: str, settings: list[dict[str, Any]]) -> Any:
     """A policy of these values, valid in every other respect."""
+    named = [item["for"]["tier"] for item in settings if "tier" in item.get("for", {})]
     base = [{"key": "fund_share_mode", "value": "STANDARD_MINUS_PATIENT"}]
     return policy_of(
         {
             "id": "example", "name": "算例", "region": "算例", "method": method, "insurances": ["职工"],
-            "tiers": sorted({item["for"]["tier"] for item in settings if "tier" in item.get("for", {})} or {"三级"}),
+            "tiers": sorted({"其他级别", "三级", "二级", "一级", *named}),
             "effective_from": date(2025, 1, 1), "data_level": "synthetic", "statement": "算例",
             "sources": {"example": {"title": "算例", "publisher": "drgdip"}},
             "set": [item | {"source": "example", "confidence": "synthetic"} for item in [*settings, *base]],
