@@ -90,6 +90,15 @@ def whole_costs(cases: pl.DataFrame, weights: Mapping[int, Fraction | int], rule
     return whole
 
 
+def weighted_mean(means: Sequence[Fraction], weights: Sequence[Fraction | int]) -> Fraction:
+    """Means of years by their weights, which need not add up to 1. Raises ValueError unless there are as many
+    positive weights as means, and at least one."""
+    if not means or len(means) != len(weights) or any(weight <= 0 for weight in weights):
+        raise ValueError("one positive weight a year is needed")
+    whole = sum((mean * weight for mean, weight in zip(means, weights, strict=True)), Fraction(0))
+    return whole / sum(map(Fraction, weights), Fraction(0))
+
+
 def year_weights(years: Sequence[int], parts: Sequence[Fraction | int]) -> dict[int, Fraction]:
     """The weight of each year, oldest first, as shares of their sum. Raises ValueError unless there are as many
     positive parts as years."""
@@ -127,14 +136,13 @@ def _sums(cases: pl.DataFrame, rule: Trimming) -> list[tuple[int, int, int, int,
 def _of_years(rows: Sequence[tuple[int, int, int, int, int, int]], weights: Mapping[int, Fraction | int]) -> GroupCosts:
     years = tuple(YearCosts(year, cases, kept, total) for _, year, cases, kept, total, _ in rows)
     with_cases = [year for year in years if year.kept]
-    share = sum((Fraction(weights[year.year]) for year in with_cases), Fraction(0))
-    weighted = sum((Fraction(weights[year.year]) * year.sum_fen / year.kept for year in with_cases), Fraction(0))
+    means = [Fraction(year.sum_fen, year.kept) for year in with_cases]
     return GroupCosts(
         group=rows[0][0],
         cases=sum(year.cases for year in years),
         kept=sum(year.kept for year in years),
         sum_fen=sum(year.sum_fen for year in years),
         square_sum=sum(row[-1] for row in rows),
-        mean_fen=weighted / share,
+        mean_fen=weighted_mean(means, [weights[year.year] for year in with_cases]),
         years=years,
     )

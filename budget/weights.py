@@ -22,13 +22,15 @@ PLACES = 4
 Key = TypeVar("Key")
 
 
-def relative_weight(mean_fen: Fraction, reference_fen: Fraction, scale: int) -> Decimal:
+def relative_weight(mean_fen: Fraction, reference_fen: Fraction, scale: Fraction | int) -> Decimal:
     """mean / reference x scale with four decimals, rounded half up; ValueError unless the reference is positive."""
     if reference_fen <= 0:
         raise ValueError("the reference cost must be positive")
     return Decimal(decimal_text(mean_fen / reference_fen * scale, PLACES))
 
 
-def relative_weights(means_fen: Mapping[Key, Fraction], reference_fen: Fraction, scale: int) -> dict[Key, Decimal]:
+def relative_weights(
+    means_fen: Mapping[Key, Fraction], reference_fen: Fraction, scale: Fraction | int
+) -> dict[Key, Decimal]:
     """`relative_weight` of every group, in the given order."""
     return {group: relative_weight(mean, reference_fen, scale) for group, mean in means_fen.items()}

@@ -10,11 +10,12 @@ import polars as pl
 import pytest
 
 from budget.binary_log import binary_logs
-from budget.cost_statistics import COST_LIMIT_FEN, group_costs, whole_costs, year_weights
+from budget.cost_statistics import COST_LIMIT_FEN, group_costs, weighted_mean, whole_costs, year_weights
 from budget.explained_variance import explained_variance
 from budget.trimming import NO_TRIMMING, Trimming, kept_costs, read_trimming
 from budget.weights import relative_weight, relative_weights
 
+HALF = Fraction(1, 2)
 WEIGHTS = {2023: Fraction(1, 10), 2024: Fraction(2, 10), 2025: Fraction(7, 10)}
 
 
@@ -219,3 +220,12 @@ def test_explained_variance_at_its_ends() -> None:
     assert explained_variance(alike).riv is None
     assert explained_variance(alike).text == ""
     assert explained_variance(history.clear()).riv is None
+
+
+def test_weighted_mean() -> None:
+    # (100 + 2 x 200 + 7 x 400) / 10
+    assert weighted_mean([Fraction(100), Fraction(200), Fraction(400)], [1, 2, 7]) == 330
+    assert weighted_mean([Fraction(1), Fraction(2)], [HALF, HALF]) == Fraction(3, 2)
+    for means, parts in (([], []), ([Fraction(1)], [1, 2]), ([Fraction(1)], [0])):
+        with pytest.raises(ValueError, match="one positive weight"):
+            weighted_mean(means, parts)
