@@ -1,0 +1,306 @@
+"""Settle a month (月度结算): accept cases and corrections into the year book, price them, pay and post.
+
+One run is one step of the book: either all of it is written or nothing. The same inputs again change nothing; other
+inputs for a month that is settled are refused, unless they are corrections.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import orjson
+import polars as pl
+
+from api.core.book import CHANGE_SCHEMA, DECISION_SCHEMA, KEY, Book, BookPolicy, BookRefused, Run
+from api.core.settle_cases import SHOWN_RUN, CaseFilter, placed
+from api.core.settle_prices import DETAIL_SCHEMA, Movement, movement
+from budget.group_values import GroupValues
+from budget.ledger import POSTING_SCHEMA, balance_of, postings_of
+from budget.settlement import (
+    KIND_SCHEMA,
+    MONTH_SCHEMA,
+    PayShares,
+    amounts_of,
+    by_kind,
+    first_day,
+    monthly_statement,
+    pays_in,
+    shares_of,
+)
+from grouper.proof import program_version
+from reference_tables.policy import Policy
+from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused
+
+SETTLE, CORRECT, CLOSE = "settle", "correct", "close"
+OWED = "2201"
+STATEMENT_SCHEMA: dict[str, pl.DataType] = {
+    "hospital_id": pl.String(), "hospital_name": pl.String(), "month": pl.String(),
+    **{name: dtype for name, dtype in MONTH_SCHEMA.items() if name != "hospital_id"},
+}  # fmt: skip
+WITHDRAWAL_SCHEMA: dict[str, pl.DataType] = {
+    "hospital_id": pl.String(), "case_id": pl.String(), "reason": pl.String(), "file": pl.String(), "row": pl.UInt32(),
+}  # fmt: skip
+PLACED_DECISION_SCHEMA: dict[str, pl.DataType] = {**DECISION_SCHEMA, "file": pl.String(), "row": pl.UInt32()}
+_FRAMES: Mapping[str, Mapping[str, pl.DataType]] = {
+    "statement": STATEMENT_SCHEMA, "kinds": KIND_SCHEMA, "details": DETAIL_SCHEMA, "postings": POSTING_SCHEMA,
+    "problems": PROBLEM_SCHEMA,
+}  # fmt: skip
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_DIFFERENT = {
+    "cases": "病例文件", "correct": "更正文件", "withdraw": "撤销清单", "decisions": "特例单议清单",
+    "hospitals": "医疗机构名录", "separate": "单列支付清单", "policy": "政策", "pack": "分组方案", "weights": "权重表",
+    "options": "选项", "reason": "原因",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class InputFile:
+    """A file that a run was made from. `role`: cases, correct, withdraw, decisions, hospitals, separate."""
+
+    role: str
+    sha256: str
+    name: str = field(compare=False, default="")
+
+
+@dataclass(frozen=True)
+class MonthInput:
+    """What is to be settled. Cases and corrections: PAYABLE_SCHEMA, with `file` and `row` where known; withdrawals:
+    WITHDRAWAL_SCHEMA, reason null = the run's; decisions: PLACED_DECISION_SCHEMA. None = none given. `made_with`:
+    pack, weights and options that decide how files became cases, by name."""
+
+    month: str
+    cases: pl.DataFrame | None = None
+    corrections: pl.DataFrame | None = None
+    withdrawals: pl.DataFrame | None = None
+    decisions: pl.DataFrame | None = None
+    reason: str = ""
+    close: bool = False
+    policy_reason: str = ""
+    files: tuple[InputFile, ...] = ()
+    made_with: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    recompute: str = ""
+
+    @property
+    def moves(self) -> bool:
+        """Is anything to be accepted or changed, or is the month only to be closed?"""
+        return any(part is not None for part in (self.cases, self.corrections, self.withdrawals, self.decisions))
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A settlement. `run` None: nothing could be accepted and the book is as it was. `repeated`: the same inputs had
+    been settled before. Frames: STATEMENT_SCHEMA, KIND_SCHEMA, DETAIL_SCHEMA, POSTING_SCHEMA, PROBLEM_SCHEMA."""
+
+    book: Book
+    run: Run | None
+    repeated: bool
+    closed: bool
+    statement: pl.DataFrame
+    kinds: pl.DataFrame
+    details: pl.DataFrame
+    postings: pl.DataFrame
+    problems: pl.DataFrame
+    proof: Mapping[str, object]
+
+
+def check_month(book: Book, month: str) -> None:
+    """Refuse a month the book cannot post in: of another year (ST05), closed (ST10), before the last one (ST12)."""
+    if not _MONTH.fullmatch(month) or month[:4] != str(book.year):
+        raise BookRefused([Problem("ST05", {"month": month, "year": book.year}, value=month)])
+    if month <= book.closed_until:
+        args: dict[str, str | int] = {"month": month, "until": book.closed_until, "next": _next(book.closed_until)}
+        raise BookRefused([Problem("ST10", args, value=month)])
+    if month < book.last_month:
+        raise BookRefused([Problem("ST12", {"month": month, "last": book.last_month}, value=month)])
+
+
+def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthInput) -> Settled:
+    """Settle one month, or correct earlier ones in it; the caller holds the book's lock.
+
+    Raises BookRefused when the book refuses the whole run, TablesRefused when the policy lacks a parameter; the book
+    is then as it was.
+    """
+    identity = _identity(policy, given)
+    input_id = hash_of(identity)
+    before = book.with_input(input_id) if given.moves else None
+    if before is not None:
+        return _repeated(book, before, close=given.close)
+    if not given.moves and given.close and given.month == book.closed_until:
+        return _nothing(book, closed=False)
+    check_month(book, given.month)
+    book = _check(book, policy, given, identity)
+    if not given.moves:
+        return _nothing(_close(book, given.month), closed=True)
+    day, problems = first_day(given.month), list[Problem]()
+    outside = policy.outside(day, day)
+    if outside is not None:
+        raise TablesRefused(policy.id, [outside])
+    pays = pays_in(policy, given.month, problems)
+    taken, moved = _accepted(book, policy, values, given)
+    listed = pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), *taken.problems])
+    empty_month = given.cases is not None and given.cases.is_empty()
+    if moved.cases.is_empty() and moved.details.is_empty() and not empty_month:
+        return replace(_nothing(book, closed=False), problems=listed)
+
+    def shares(hospital: str, pool: str) -> PayShares | None:
+        return shares_of(policy, given.month, hospital, pool, problems)
+
+    new = moved.priced.filter(moved.new)
+    owed = balance_of(book.ledger(), OWED)
+    rows = monthly_statement(new, moved.points, moved.differences, owed, shares, pays=pays)
+    if problems:
+        raise TablesRefused(policy.id, problems)
+    record = {**identity, "program": program_version(), "book": {"year": book.year, "before": book.last_run}}
+    run_id = hash_of(record)
+    postings = postings_of(run_id, given.month, amounts_of(rows, moved.differences))
+    statement = _named(rows, book, moved, given.month)
+    kinds = by_kind(new)
+    proof = _proof(run_id, record, given)
+    counted = ("due_fen", "corrections_fen", "paid_fen", "held_fen", "deferred_fen")
+    totals = {
+        "cases": new.height,
+        "late": int((new["month"] < given.month).sum()),
+        "changed": moved.details.height,
+        "refused": int(listed["level"].is_in(["reject"]).sum()),
+        **{name: int(rows[name].sum()) for name in counted},
+    }
+    run = Run(
+        run_id, input_id, SETTLE if given.cases is not None else CORRECT, given.month, given.close, given.reason, totals
+    )
+    frames = {
+        "cases": moved.cases, "priced": moved.priced, "postings": postings, "statement": statement, "kinds": kinds,
+        "changes": moved.details.select(*CHANGE_SCHEMA), "details": moved.details, "decisions": moved.decisions,
+        "problems": listed,
+    }  # fmt: skip
+    book = book.append(run, frames, {"proof": proof})
+    return Settled(
+        book, book.runs[-1], False, given.close, statement, kinds, moved.details, postings, listed, proof
+    )  # fmt: skip
+
+
+def _accepted(book: Book, policy: Policy, values: GroupValues, given: MonthInput) -> tuple[CaseFilter, Movement]:
+    taken = CaseFilter(book, policy, values, given.month)
+    new = taken.acceptable(placed(given.cases))
+    corrected = taken.corrections(placed(given.corrections))
+    gone = _frame(given.withdrawals, WITHDRAWAL_SCHEMA).unique(KEY, keep="first", maintain_order=True)
+    withdrawn = taken.in_book(gone)
+    contested = corrected.select(KEY).join(withdrawn.select(KEY), on=KEY, how="semi")
+    if contested.height:
+        again = corrected.join(contested, on=KEY, how="semi")
+        taken.refuse(again, pl.lit(value=True), "ST41")
+        corrected = corrected.join(contested, on=KEY, how="anti", maintain_order="left")
+        withdrawn = withdrawn.join(contested, on=KEY, how="anti", maintain_order="left")
+    decisions = _frame(given.decisions, PLACED_DECISION_SCHEMA)
+    return taken, movement(book, policy, values, taken, new, corrected, withdrawn, decisions, given.reason)
+
+
+def _frame(frame: pl.DataFrame | None, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    if frame is None:
+        return pl.DataFrame(schema=schema)
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+
+
+def _check(book: Book, policy: Policy, given: MonthInput, identity: Mapping[str, object]) -> Book:
+    """The book with the policy noted; everything that refuses the run is raised at once."""
+    problems = []
+    if not given.moves and not given.close:
+        problems.append(Problem("ST15"))
+    earlier = book.run_of(given.month, SETTLE)
+    if given.cases is not None and earlier is not None:
+        different = _different(book.document(earlier, "proof"), identity)
+        args: dict[str, str | int] = {
+            "month": given.month, "run": earlier.run_id[:SHOWN_RUN], "different": "、".join(different),
+        }  # fmt: skip
+        problems.append(Problem("ST11", args, value=given.month))
+    reasons = _frame(given.withdrawals, WITHDRAWAL_SCHEMA)["reason"].fill_null("")
+    if not given.reason and (given.corrections is not None or bool((reasons == "").any())):
+        problems.append(Problem("ST14"))
+    known = book.policies[-1] if book.policies else None
+    fresh = known is None or (known.id, known.sha256) != (policy.id, policy.sha256)
+    if fresh and given.moves:
+        if known is not None and not given.policy_reason:
+            args = {
+                "known": known.id, "known_sha": known.sha256[:SHOWN_RUN],
+                "given": policy.id, "given_sha": policy.sha256[:SHOWN_RUN],
+            }  # fmt: skip
+            problems.append(Problem("ST13", args))
+        added = BookPolicy(policy.id, policy.sha256, given.month, given.policy_reason)
+        book = replace(book, policies=(*book.policies, added))
+    if problems:
+        raise BookRefused(problems)
+    return book
+
+
+def _different(proof: Mapping[str, object], identity: Mapping[str, object]) -> list[str]:
+    """In words, what of the inputs is not as it was."""
+    found = []
+    for key, label in _DIFFERENT.items():
+        then, now = (_of_role(record, key) for record in (proof, identity))
+        if then != now:
+            found.append(label)
+    return found
+
+
+def _of_role(record: Mapping[str, object], key: str) -> object:
+    inputs = record["inputs"]
+    assert isinstance(inputs, list)
+    return record[key] if key in record else sorted(item["sha256"] for item in inputs if item["role"] == key)
+
+
+def _identity(policy: Policy, given: MonthInput) -> dict[str, object]:
+    """All that decides a run but the book and the program: by content, in any order of files, whatever their names."""
+    made_with = {name: dict(given.made_with.get(name, {})) for name in ("pack", "weights", "options")}
+    return {
+        "command": SETTLE,
+        "month": given.month,
+        "policy": {"id": policy.id, "sha256": policy.sha256, "data_level": policy.header.data_level},
+        **made_with,
+        "reason": given.reason,
+        "inputs": [{"role": file.role, "sha256": file.sha256} for file in sorted(given.files)],
+    }
+
+
+def hash_of(record: Mapping[str, object]) -> str:
+    """sha256 of a record, whatever the order of its keys."""
+    return hashlib.sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _proof(run_id: str, record: Mapping[str, object], given: MonthInput) -> dict[str, object]:
+    named = [{"role": file.role, "name": file.name, "sha256": file.sha256} for file in sorted(given.files)]
+    return {"run_id": run_id, **record, "inputs": named, "recompute": given.recompute}
+
+
+def _named(rows: pl.DataFrame, book: Book, moved: Movement, month: str) -> pl.DataFrame:
+    """The statement with each hospital's name."""
+    names = pl.concat([cases.select("hospital_id", "hospital_name") for cases in (book.cases(), moved.cases)])
+    last = names.drop_nulls().group_by("hospital_id").agg(pl.col("hospital_name").max())
+    joined = rows.join(last, on="hospital_id", how="left", maintain_order="left")
+    return joined.with_columns(month=pl.lit(month)).select(*STATEMENT_SCHEMA)
+
+
+def _close(book: Book, month: str) -> Book:
+    record = {"command": CLOSE, "month": month, "book": {"year": book.year, "before": book.last_run}}
+    run_id = hash_of(record)
+    return book.append(Run(run_id, run_id, CLOSE, month, True, "", {}), {}, {})
+
+
+def _repeated(book: Book, run: Run, *, close: bool) -> Settled:
+    """What was settled then; the month is closed now when that is asked for."""
+    closes = close and run.month > book.closed_until
+    if closes:
+        book = _close(book, run.month)
+    frames = {role: book.frame(role, schema, run).select(*schema) for role, schema in _FRAMES.items()}
+    return Settled(book, run, True, closes, **frames, proof=book.document(run, "proof"))
+
+
+def _nothing(book: Book, *, closed: bool) -> Settled:
+    nothing = {role: _frame(None, schema) for role, schema in _FRAMES.items()}
+    return Settled(book, None, False, closed, **nothing, proof={})
+
+
+def _next(month: str) -> str:
+    year, number = int(month[:4]), int(month[5:])
+    return f"{year + number // 12}-{number % 12 + 1:02d}"

@@ -1,0 +1,118 @@
+"""Which cases a settlement takes: each once, of this year, fit to be priced; every other one is told why not.
+
+Frames of cases are PAYABLE_SCHEMA with `file` and `row`, where each came from. What is refused stays out of the book,
+so that it can be handed in again when it is put right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from api.core.book import KEY, Book
+from budget.case_fit import faults, unfit_reason
+from budget.frames import PAYABLE_SCHEMA
+from budget.group_values import GroupValues
+from reference_tables.policy import Policy
+from reference_tables.problems import PROBLEM_SCHEMA, catalogue, problem_rows
+
+PLACE: dict[str, pl.DataType] = {"file": pl.String(), "row": pl.UInt32()}
+CASE_SCHEMA = {**PAYABLE_SCHEMA, **PLACE}
+DUPLICATE = "DUPLICATE"
+SHOWN_RUN = 12
+# A repeated row is known by all it says but the status, which a reader may have marked as a repetition.
+_CONTENT = [name for name in PAYABLE_SCHEMA if name != "status"]
+_NAMED: Mapping[str, pl.Expr | str] = {"hospital": pl.col("hospital_id"), "case": pl.col("case_id")}
+
+
+def placed(cases: pl.DataFrame | None) -> pl.DataFrame:
+    """Cases with `file` and `row`, "" and 0 where the caller has none; no cases for None."""
+    if cases is None:
+        return pl.DataFrame(schema=CASE_SCHEMA)
+    missing = {"file": pl.lit(""), "row": pl.lit(0)}
+    whole = cases.with_columns(expr.alias(name) for name, expr in missing.items() if name not in cases.columns)
+    return whole.select(pl.col(name).cast(dtype) for name, dtype in CASE_SCHEMA.items())
+
+
+def listed(frame: pl.DataFrame, code: str, args: Mapping[str, pl.Expr | str], field: str = "case_id") -> pl.DataFrame:
+    """A problem for every row (columns file, row, case_id), with the row's own file."""
+    rows = problem_rows(frame, code, field=field, value=pl.col("case_id"), args=args)
+    return rows.with_columns(frame["file"].alias("file")).select(*PROBLEM_SCHEMA)
+
+
+class CaseFilter:
+    """Takes cases out of a frame step by step; `problems` (PROBLEM_SCHEMA frames) tell why."""
+
+    def __init__(self, book: Book, policy: Policy, values: GroupValues, month: str) -> None:
+        self.book, self.policy, self.values, self.month = book, policy, values, month
+        self.problems: list[pl.DataFrame] = []
+        self.known = book.cases().select(*KEY, "book_run", "book_month")
+
+    def refuse(
+        self, frame: pl.DataFrame, met: pl.Expr, code: str, args: Mapping[str, pl.Expr | str] | None = None
+    ) -> pl.DataFrame:
+        """The rows that do not meet a condition; the others are listed."""
+        bad = frame.filter(met)
+        if bad.is_empty():
+            return frame
+        self.problems.append(listed(bad, code, {**_NAMED, **(args or {})}))
+        return frame.filter(~met)
+
+    def acceptable(self, cases: pl.DataFrame) -> pl.DataFrame:
+        """New cases that may be paid: not paid before, once in the files, of the year up to the month, fit."""
+        given = self._once(self._named(cases))
+        marked = given.join(self.known, on=KEY, how="left", maintain_order="left")
+        run = pl.col("book_run").str.head(SHOWN_RUN)
+        fresh = self.refuse(
+            marked, pl.col("book_run").is_not_null(), "ST30", {"month": pl.col("book_month"), "run": run}
+        )
+        return self._fit(self._in_time(fresh.drop("book_run", "book_month")))
+
+    def corrections(self, cases: pl.DataFrame) -> pl.DataFrame:
+        """Cases of the book in a new version, with `book_run` and `book_month` of the old one."""
+        given = self._once(self._named(cases))
+        return self._fit(self._in_time(self.in_book(given)))
+
+    def in_book(self, cases: pl.DataFrame) -> pl.DataFrame:
+        """The rows whose case the book has, with its `book_run` and `book_month`."""
+        marked = cases.join(self.known, on=KEY, how="left", maintain_order="left")
+        return self.refuse(marked, pl.col("book_run").is_null(), "ST40")
+
+    def _named(self, cases: pl.DataFrame) -> pl.DataFrame:
+        blank = pl.any_horizontal(pl.col(name).is_null() | (pl.col(name) == "") for name in KEY)
+        return self.refuse(cases, blank, "ST36")
+
+    def _once(self, cases: pl.DataFrame) -> pl.DataFrame:
+        """Each case once. The same row again is left out; rows that differ are all left out, since no order of files
+        may decide which one is paid."""
+        repeated = cases.select(KEY).is_duplicated()
+        if not repeated.any():
+            return cases
+        twice = cases.with_row_index("at").filter(repeated)
+        different = twice.group_by(KEY).agg(pl.struct(_CONTENT).n_unique().alias("versions"))
+        twice = twice.join(different, on=KEY, how="left", maintain_order="left")
+        # Of equal rows the first is kept, and the one that is not marked as a repetition.
+        twice = twice.sort(pl.col("status") == DUPLICATE, "file", "row", maintain_order=True)
+        kept = twice.filter(pl.col("versions") == 1).unique(KEY, keep="first", maintain_order=True)
+        left_out = twice.filter(~pl.col("at").is_in(kept["at"].implode()))
+        self.refuse(left_out, pl.col("versions") == 1, "ST31")
+        self.refuse(left_out, pl.col("versions") > 1, "ST32")
+        once = pl.concat([cases.with_row_index("at").filter(~repeated), kept.drop("versions")])
+        return once.sort("at").drop("at")
+
+    def _in_time(self, cases: pl.DataFrame) -> pl.DataFrame:
+        of, year = pl.col("month"), str(self.book.year)
+        other = of.is_not_null() & (of.str.head(4) != year)
+        same_year = self.refuse(cases, other.fill_null(value=False), "ST35", {"of": of, "year": year})
+        ahead = (of > self.month).fill_null(value=False)
+        return self.refuse(same_year, ahead, "ST34", {"of": of, "month": self.month})
+
+    def _fit(self, cases: pl.DataFrame) -> pl.DataFrame:
+        """Cases that can be priced: a valid record with all that payment asks for."""
+        reason = unfit_reason(list(faults(self.policy, self.values)))
+        invalid = pl.when(pl.col("status") == "INVALID").then(pl.lit("INVALID_CASE"))
+        marked = cases.with_columns(pl.coalesce(reason, invalid).alias("unfit"))
+        texts = {code: catalogue()[f"PRICE_{code}"].message for code in marked["unfit"].drop_nulls().unique()}
+        told = pl.col("unfit").replace_strict(texts, return_dtype=pl.String) if texts else pl.lit("")
+        return self.refuse(marked, pl.col("unfit").is_not_null(), "ST33", {"reason": told}).drop("unfit")

@@ -1,0 +1,194 @@
+"""What new, corrected and specially decided cases earn, and what that moves of amounts already posted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from api.core.book import CHANGE_SCHEMA, DECISION_SCHEMA, KEY, Book
+from api.core.settle_cases import CaseFilter, listed
+from budget.frames import PAYABLE_SCHEMA, PRICED_SCHEMA
+from budget.group_values import GroupValues
+from budget.pricing import PricedCases, Pricer
+from budget.settlement import DIFFERENCE_SCHEMA, exact_points, pool_of
+from reference_tables.policy import Policy
+
+PRICED_IN_POOL: dict[str, pl.DataType] = {**PRICED_SCHEMA, "pool": pl.String()}
+DETAIL_SCHEMA: dict[str, pl.DataType] = {
+    **CHANGE_SCHEMA,
+    "first_month": pl.String(),
+    "before_fen": pl.Int64(),
+    "now_fen": pl.Int64(),
+    "difference_fen": pl.Int64(),
+}
+"""Changes to earlier cases with the fund's part before and now, and the month it was posted in."""
+
+NEW, CHANGED, DECIDED, CONTEXT = "new", "changed", "decided", "context"
+_NUL = "\x1f"
+
+
+@dataclass(frozen=True)
+class Movement:
+    """What a run brings. `cases` PAYABLE and `priced` PRICED_IN_POOL: every version that counts from now on, sorted by
+    hospital and case; `new` bool per row: not in the book before. `points` of the new ones by (hospital, pool).
+    `details` and `differences`: what changes of earlier cases; `decisions` that applied."""
+
+    cases: pl.DataFrame
+    priced: pl.DataFrame
+    new: pl.Series
+    points: dict[tuple[str, str], str]
+    details: pl.DataFrame
+    differences: pl.DataFrame
+    decisions: pl.DataFrame
+
+
+def movement(
+    book: Book,
+    policy: Policy,
+    values: GroupValues,
+    taken: CaseFilter,
+    new: pl.DataFrame,
+    corrected: pl.DataFrame,
+    withdrawn: pl.DataFrame,
+    decisions: pl.DataFrame,
+    reason: str,
+) -> Movement:
+    """Price and compare. `withdrawn`: hospital_id, case_id, reason, book_run, book_month; `decisions`: DECISION_SCHEMA
+    with file and row, hospital_id null = any hospital.
+
+    Raises TablesRefused when the policy lacks a parameter.
+    """
+    current, posted = book.cases(), book.priced()
+    decided = _decided_again(current, new, corrected, withdrawn, decisions, taken)
+    parts = [
+        new.with_columns(role=pl.lit(NEW)),
+        corrected.drop("book_run", "book_month").with_columns(role=pl.lit(CHANGED)),
+        decided.with_columns(role=pl.lit(DECIDED)),
+    ]
+    names = [*PAYABLE_SCHEMA, "file", "row", "role"]
+    cases = pl.concat([part.select(names) for part in parts])
+    if policy.has("volume_cap"):  # the number of a case in its year counts, so the year's other cases go along
+        others = current.join(cases, on=KEY, how="anti").join(withdrawn, on=KEY, how="anti")
+        context = others.with_columns(file=pl.lit(""), row=pl.lit(0, dtype=pl.UInt32), role=pl.lit(CONTEXT))
+        cases = pl.concat([cases, context.select(names)])
+    cases = cases.sort(*KEY)
+    every = _all_decisions(book, decisions, cases)
+    found = _price(policy, values, cases, every)
+    frame = found.frame.with_columns(cases["case_id"]).with_columns(pool_of(policy))
+    unknown = frame["fund_fen"].is_null()
+    wanted = (cases["role"] != CONTEXT) & ~unknown
+    taken.refuse(cases.filter(unknown & (cases["role"] != CONTEXT)), pl.lit(value=True), "ST37")
+    same = _unchanged(cases, frame, current, posted) & wanted
+    unchanged = cases.filter(same & (cases["role"] == CHANGED))
+    if unchanged.height:
+        taken.problems.append(listed(unchanged, "ST50", {"hospital": pl.col("hospital_id"), "case": pl.col("case_id")}))
+    kept = wanted & ~same
+    is_new = cases["role"] == NEW
+    counted = (kept & is_new).to_numpy()
+    points = exact_points(found, np.asarray(counted).tolist(), pool_of(policy))
+    priced = frame.filter(kept).select(pl.col(name).cast(dtype) for name, dtype in PRICED_IN_POOL.items())
+    accepted = cases.filter(kept)
+    details = _details(accepted, priced, withdrawn, posted, reason)
+    return Movement(
+        accepted.select(*PAYABLE_SCHEMA),
+        priced,
+        accepted["role"] == NEW,
+        points,
+        details,
+        _differences(accepted, priced, withdrawn, posted),
+        every.join(accepted, on=KEY, how="semi", maintain_order="left").select(*DECISION_SCHEMA),
+    )
+
+
+def _decided_again(
+    current: pl.DataFrame,
+    new: pl.DataFrame,
+    corrected: pl.DataFrame,
+    withdrawn: pl.DataFrame,
+    decisions: pl.DataFrame,
+    taken: CaseFilter,
+) -> pl.DataFrame:
+    """Cases of the book on which a decision comes now; decisions on cases that are nowhere are told."""
+    own = decisions.filter(pl.col("hospital_id").is_not_null())
+    of_any = decisions.filter(pl.col("hospital_id").is_null())
+
+    def without(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        return own.join(frame, on=KEY, how="anti"), of_any.join(frame, on="case_id", how="anti")
+
+    lost = pl.concat(without(current))
+    lost = lost.join(new, on=KEY, how="anti").join(
+        new.join(lost.filter(pl.col("hospital_id").is_null()), on="case_id", how="semi"), on="case_id", how="anti"
+    )
+    taken.refuse(lost, pl.lit(value=True), "ST42")
+    touched = pl.concat([current.join(own, on=KEY, how="semi"), current.join(of_any, on="case_id", how="semi")]).unique(
+        KEY, maintain_order=True
+    )
+    rest = touched.join(corrected, on=KEY, how="anti").join(withdrawn, on=KEY, how="anti")
+    return rest.with_columns(file=pl.lit(""), row=pl.lit(0, dtype=pl.UInt32))
+
+
+def _all_decisions(book: Book, given: pl.DataFrame, cases: pl.DataFrame) -> pl.DataFrame:
+    """The decision that holds on each of the cases (DECISION_SCHEMA): a new one before the book's."""
+    own = given.filter(pl.col("hospital_id").is_not_null()).select(*DECISION_SCHEMA)
+    of_any = given.filter(pl.col("hospital_id").is_null()).drop("hospital_id")
+    spread = cases.select(KEY).join(of_any, on="case_id", how="inner").select(*DECISION_SCHEMA)
+    every = pl.concat([book.decisions(), spread, own]).unique(KEY, keep="last", maintain_order=True)
+    return every.join(cases, on=KEY, how="semi", maintain_order="left")
+
+
+def _price(policy: Policy, values: GroupValues, cases: pl.DataFrame, decisions: pl.DataFrame) -> PricedCases:
+    """Prices with case ids made unique over hospitals, since decisions go by the id alone."""
+    unique = pl.concat_str("hospital_id", "case_id", separator=_NUL).alias("case_id")
+    made = decisions.select(unique, "decision", "amount_fen")
+    return Pricer(policy, values).price(cases.select(*PAYABLE_SCHEMA).with_columns(unique), made)
+
+
+def _unchanged(cases: pl.DataFrame, frame: pl.DataFrame, current: pl.DataFrame, posted: pl.DataFrame) -> pl.Series:
+    """bool [cases]: the book has the case with the same content and the same amounts."""
+    money = ["pool", "case_kind", "package_fen", "fund_fen"]
+    mine = cases.select(*PAYABLE_SCHEMA).with_columns(frame.select(money))
+    theirs = current.select(*PAYABLE_SCHEMA).join(posted.select(*KEY, *money), on=KEY, how="left")
+    both = mine.with_row_index("at").join(theirs, on=list(mine.columns), how="semi", nulls_equal=True)
+    return pl.Series(np.isin(np.arange(cases.height), both["at"].to_numpy()), dtype=pl.Boolean)
+
+
+def _details(
+    accepted: pl.DataFrame, priced: pl.DataFrame, withdrawn: pl.DataFrame, posted: pl.DataFrame, reason: str
+) -> pl.DataFrame:
+    actions = {CHANGED: "replace", DECIDED: "decide"}
+    changed = accepted.select(*KEY, "role").with_columns(priced["fund_fen"].alias("now_fen"))
+    changed = changed.filter(pl.col("role") != NEW).select(
+        *KEY,
+        pl.col("role").replace_strict(actions, return_dtype=pl.String).alias("action"),
+        pl.lit(reason).alias("reason"),
+        "now_fen",
+    )
+    gone = withdrawn.select(
+        *KEY,
+        pl.lit("withdraw").alias("action"),
+        pl.coalesce("reason", pl.lit(reason)).alias("reason"),
+        pl.lit(0, dtype=pl.Int64).alias("now_fen"),
+    )
+    old = posted.select(
+        *KEY,
+        pl.col("book_run").alias("from_run"),
+        pl.col("book_month").alias("first_month"),
+        pl.col("fund_fen").alias("before_fen"),
+    )
+    every = pl.concat([changed, gone]).join(old, on=KEY, how="left").sort(*KEY)
+    return every.with_columns(difference_fen=pl.col("now_fen") - pl.col("before_fen")).select(*DETAIL_SCHEMA)
+
+
+def _differences(
+    accepted: pl.DataFrame, priced: pl.DataFrame, withdrawn: pl.DataFrame, posted: pl.DataFrame
+) -> pl.DataFrame:
+    """What leaves the old pool and what comes into the new one, by the run that is corrected."""
+    changed = priced.filter(accepted["role"] != NEW).select(*KEY, "pool", "fund_fen")
+    ended = pl.concat([changed.select(KEY), withdrawn.select(KEY)])
+    old = posted.join(ended, on=KEY, how="semi").select(*KEY, "pool", "fund_fen", pl.col("book_run").alias("from_run"))
+    now = changed.join(old.select(*KEY, "from_run"), on=KEY, how="left").select(*KEY, "pool", "fund_fen", "from_run")
+    moved = pl.concat([old.with_columns(fund_fen=-pl.col("fund_fen")), now])
+    summed = moved.group_by("hospital_id", "pool", "from_run").agg(pl.col("fund_fen").sum().alias("amount_fen"))
+    return summed.sort("hospital_id", "pool", "from_run").select(*DIFFERENCE_SCHEMA)
