@@ -283,7 +283,11 @@ def _replaced(frame: pl.DataFrame, rows: Ints, amounts: Ints, kind: str, formula
     texts = {"case_kind": kind, "formula": formula, "reason": reason}
     columns = [frame[name].clone().scatter(places, text) for name, text in texts.items() if name in frame.columns]
     columns.append(frame["package_fen"].clone().scatter(places, pl.Series(amounts)))
-    nothing = [frame[name].clone().scatter(places, None) for name in _OF_THE_PLAN if name in frame.columns]
+    gone = np.zeros(frame.height, np.bool_)
+    gone[rows] = True
+    nothing = [
+        pl.when(~pl.lit(pl.Series(gone))).then(name).alias(name) for name in _OF_THE_PLAN if name in frame.columns
+    ]
     return frame.with_columns(*columns, *nothing)
 
 
