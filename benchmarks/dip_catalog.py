@@ -70,7 +70,9 @@ class MadeCatalog:
             letter: draws.below(len(self.procedures), _PROCEDURES_OF_A_LETTER)
             for letter in sorted({s[0] for s in starts})
         }
-        chosen = [starts[place] for place in draws.order(len(starts))[: -(-rows // ROWS_PER_SUBCATEGORY)].tolist()]
+        # A few more than needed: a subcategory may have drawn the same combination again and again.
+        count = rows // ROWS_PER_SUBCATEGORY + rows // 100
+        chosen = [starts[place] for place in draws.order(len(starts))[:count].tolist()]
         groups: list[Group] = []
         for start in chosen:
             pool = letters[start[0]][draws.below(_PROCEDURES_OF_A_LETTER, PROCEDURES_OF_A_SUBCATEGORY)].tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,17 @@ from tests.differential.dip_compare import (
 from tests.oracle.difficult_dip import DifficultDipCases
 from tests.oracle.dip_case import DipCase
 from tests.oracle.dip_oracle import DipAnswer
+from tests.oracle.dip_pack_folder import DipText, Row
 from tests.oracle.dip_sample_pack import sample_pack
+from tests.oracle.dip_tables import read_rows
 from tests.oracle.dip_worked_cases import worked_cases
 from tests.oracle.random_dip_packs import random_dip_pack
 
+AUXILIARY = Path(__file__).resolve().parents[2] / "reference_tables" / "auxiliary"
 RANDOM_PACKS = 12
 CASES_PER_RANDOM_PACK = 1_300
 CASES_OF_THE_NATIONAL_LIST = 4_000
+CASES_WITH_AUXILIARY = 1_500
 SINGLE_CASES = 300
 LONG_PACKS = 120
 LONG_CASES_PER_PACK = 1_500
@@ -60,6 +65,39 @@ def test_random_packs(tmp_path: Path, seed: int) -> None:
     cases = list(DifficultDipCases(folder).cases(CASES_PER_RANDOM_PACK, seed))
     assert_same_answers(cases, folder)
     assert_same_single_answers(cases[:SINGLE_CASES], folder)
+
+
+def with_default_auxiliary(text: DipText) -> DipText:
+    """A catalog with the default auxiliary catalog, scores with mean costs, and a factor of every second level."""
+    tables = {name: read_rows(AUXILIARY, name) for name in ("aux_level", "aux_set", "cci")}
+    levels = [(row["dimension"], row["level"]) for row in tables["aux_level"]]
+    codes = [str(row["code"]) for row in text.tables["core"]]
+    factors: list[Row] = [
+        {
+            "code": code,
+            "dimension": dimension,
+            "level": level,
+            "factor": f"{1 + place % 7 / 10 + place % 3 / 10000:.4f}",
+        }
+        for place, (code, (dimension, level)) in enumerate(product(("*", *codes), levels))
+        if place % 2
+    ]
+    scores: list[Row] = [
+        {"code": code, "score": f"{place}.{place:04d}", "mean_cost_fen": 100_000 + 3 * place}
+        for place, code in enumerate(codes, start=1)
+    ]
+    return DipText({**text.tables, **tables, "aux_factor": factors, "score": scores}, text.meta)
+
+
+def test_default_auxiliary_catalog(tmp_path: Path) -> None:
+    folder = str(with_default_auxiliary(sample_pack()).write(tmp_path))
+    cases = list(DifficultDipCases(folder).cases(CASES_WITH_AUXILIARY, 4))
+    assert_same_answers(cases, folder)
+    assert_same_single_answers(cases[:SINGLE_CASES], folder)
+    answers = oracle_answers(cases, folder)
+    reached = {pair for answer in answers for pair in answer.auxiliary.split("|")}
+    assert len(reached) > 20
+    assert len({answer.factor for answer in answers}) > 8
 
 
 @pytest.mark.long

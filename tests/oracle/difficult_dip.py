@@ -18,6 +18,7 @@ from tests.oracle.dip_tables import CoreRow, Item, Span
 STRANGE_DIAGNOSES = ("ZZZ.999", "A41.9", "K35.9", "x", "-", "A1", "A01", "A01.0", "5", "Q99.999", "A01.0Z9", "E11.900")
 STRANGE_PROCEDURES = ("99.9999", "96.7", "x", "-", "38.02ZZ", "00.0100", "54.5904")
 ENDINGS = ("", "00", "00x001", "99", "Z9", "01+G01*", "00+J17.0*", "00*", "9")
+AGE_YEARS = (0, 0, 0, 1, 5, 60, 67, 75, 90)
 AGE_DAYS = (0, 1, 27, 28, 29, 30, 364, 365, 366, 401)
 WEIGHTS = (0, 1, 999, 1000, 1499, 1500, 2499, 2500, 4200)
 COSTS = (None, 0, 50_000, 99_999, 100_000, 100_001, 299_999, 300_000, 333_333, 999_999, 1_000_000)
@@ -51,6 +52,9 @@ class DifficultDipCases:
         items |= {item for listed in oracle.mixed.values() for mixed in listed for item in mixed.scope}
         items |= {item for listed in oracle.flags.values() for _, item in listed}
         self.items = sorted(items, key=str)
+        auxiliary = {item for disease in oracle.auxiliary.diseases.values() for item in disease.items}
+        auxiliary |= {item for members in oracle.auxiliary.sets.values() for item in members.beginnings}
+        self.complications = sorted(auxiliary, key=str)
         self.book_codes = _by_category(oracle.diagnosis_book.spelling)
         sets = {alternative for row in self.rows for alternative in (*row.px, *row.related)}
         self.procedures = sorted({code for alternative in sets for code in alternative}) or list(STRANGE_PROCEDURES)
@@ -70,7 +74,9 @@ class DifficultDipCases:
         diagnoses = self._diagnoses(goal, rng)
         procedures = self._procedures(goal, rng)
         days, weight = self._age(goal, rng), self._weight(goal, rng)
-        years = None if rng.random() < 0.1 else rng.choice((0, 0, 0, 1, 5, 60)) if days is None else days // 365
+        years = rng.choice(AGE_YEARS) if days is None else days // 365
+        if rng.random() < 0.1:
+            years = None
         return DipCase(
             case_id=case_id,
             diagnoses=diagnoses,
@@ -124,7 +130,8 @@ class DifficultDipCases:
         if self.care and rng.random() < 0.08 and (items := rng.choice(self.care)[0]):
             principal = self._code_of(items, rng)
         for _ in range(rng.choice((0, 0, 0, 1, 1, 3))):
-            noise = rng.choice(STRANGE_DIAGNOSES) if rng.random() < 0.2 else self._code_of(self.items, rng)
+            pool = self.complications if self.complications and rng.random() < 0.5 else self.items
+            noise = rng.choice(STRANGE_DIAGNOSES) if rng.random() < 0.2 else self._code_of(pool, rng)
             others.insert(rng.randint(0, len(others)), noise)
         return self._spoiled([principal, *others], rng)
 

@@ -38,14 +38,15 @@ class Members:
     """The members of one set as written; what they mean depends on the kind of what is looked for."""
 
     def __init__(self, cells: Sequence[str]) -> None:
-        self.items = [item for cell in cells for item in items_of(cell)]
+        items = [item for cell in cells for item in items_of(cell)]
+        self.beginnings = [item for item in items if not item.whole]
         self.whole = {spelled(cell) for cell in cells}
         self.texts = {fold(cell) for cell in cells}
 
     def __contains__(self, code: object) -> bool:
         assert isinstance(code, Code)
         if code.kind == "dx":
-            return any(item.holds(code) for item in self.items)
+            return code in self.whole or any(item.holds(code) for item in self.beginnings)
         return code in (self.whole if code.kind == "px" else self.texts)
 
 
@@ -74,10 +75,10 @@ class DipAuxiliary:
         cells: dict[str, list[str]] = {}
         for row in read_rows(folder, "aux_set"):
             cells.setdefault(row["set"], []).append(row["item"])
-        sets = {name: Members(listed) for name, listed in cells.items()}
+        self.sets = {name: Members(listed) for name, listed in cells.items()}
         self.dimensions: dict[str, list[Level]] = {}
         for row in sorted(read_rows(folder, "aux_level"), key=lambda row: (int(row["order"]), row["dimension"])):
-            level = Level(row["dimension"], row["level"], parse_rule(row["rule"], sets, FIELDS))
+            level = Level(row["dimension"], row["level"], parse_rule(row["rule"], self.sets, FIELDS))
             self.dimensions.setdefault(level.dimension, []).append(level)
         self.diseases: dict[str, Disease] = {}
         for row in read_rows(folder, "cci"):
