@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import catalog, explain, group, pack, policy
+from api.cli import catalog, explain, group, pack, pay, policy
 from grouper.proof import program_version
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("group")(group.group)
 app.command("validate")(group.validate)
 app.command("explain")(explain.explain)
 app.command("whatif")(explain.whatif)
+app.command("pay")(pay.pay)
 app.add_typer(pack.app, name="pack")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(policy.app, name="policy")
