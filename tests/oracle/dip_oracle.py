@@ -333,9 +333,12 @@ def _birth_weight(row: CoreRow, case: DipCase) -> str:
     return "yes" if _inside(case.newborn_birth_weight_g, row.birth_weight_g) else "no"
 
 
+def precedence(layer: Layer, fit: Fit) -> tuple[int, ...]:
+    """What the layer's order of precedence says of a fitting row, least first, before ties are decided: under
+    `specific` the narrower item and more procedures asked, else the number."""
+    return (fit.row.number,) if layer.precedence == "number" else (-fit.width, -fit.procedures_asked)
+
+
 def _rank(layer: Layer, fit: Fit) -> tuple[int, ...]:
-    """What comes first in the layer: under `specific` the narrower item, then more procedures asked."""
-    by_number = (fit.row.number, fit.place)
-    if layer.precedence == "number":
-        return by_number
-    return -fit.width, -fit.procedures_asked, *by_number
+    """What comes first in the layer: ties are decided by the number, then by the place."""
+    return *precedence(layer, fit), fit.row.number, fit.place
