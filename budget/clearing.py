@@ -30,22 +30,33 @@ class Uncovered(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One hospital and pool on its way through clearing, fen. `entitlement` what it is due, fixed money included;
-    `actual` the fund cost of its cases by item; `quota_top_up` what fixed quotas lack (定额病种补差);
-    `returned_share` of the deposit after assessment; `violations` deducted; `prepaid` paid during the year, `advance`
-    still out."""
+    """One hospital and pool on its way through clearing, money in fen.
+
+    `due` from the pool and `fixed` money are its entitlement; `actual` the fund cost of its cases by item, of which
+    `recognised` overrun may be shared (None: all). `sharing` after assessment, `returned_share` of deposit (or of what
+    is retained, where that is what is assessed). `quota_top_up`: what fixed quotas lack (定额病种补差). `held`: deposit
+    withheld in the year; None: `deposit_share` of the entitlement. `violations` deducted; `prepaid` paid during the
+    year, `advance` still out."""
 
     hospital: str
-    cases: int
-    points: Fraction
-    entitlement: int
-    actual: int
-    quota_top_up: int
-    deposit_share: Fraction
-    returned_share: Fraction
-    violations: int
-    prepaid: int
-    advance: int
+    cases: int = 0
+    points: Fraction = Fraction(0)
+    due: int = 0
+    fixed: int = 0
+    actual: int = 0
+    recognised: int | None = None
+    sharing: SharingRule | None = None
+    returned_share: Fraction = Fraction(1)
+    quota_top_up: int = 0
+    deposit_share: Fraction = Fraction(0)
+    held: int | None = None
+    violations: int = 0
+    prepaid: int = 0
+    advance: int = 0
+
+    @property
+    def entitlement(self) -> int:
+        return self.due + self.fixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +85,18 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class ClearingRule:
-    """What a policy says of clearing. `basis` none, hospital or region; `sharing` for hospital, `region_share` for
-    region; `line` regulation or reserve pays what goes beyond the pool, "" when nothing does; `steps` in order;
-    `assessed_on` deposit, retained, share or none."""
+    """What a policy says of clearing. `basis` none, hospital or region; `region_share` for region; `moves`: the pool is
+    shared out whole, so that the region's result is what it differs from the actual cost; else from what was priced.
+    `line` regulation or reserve pays what goes beyond the pool, "" when nothing does; `steps` in order; `assessed_on`
+    deposit, retained, share or none."""
 
     basis: str
-    sharing: SharingRule | None
     region_share: Fraction | None
     line: str
     steps: tuple[str, ...]
     assessed_on: str = "deposit"
     top_up: bool = False
+    moves: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +120,10 @@ def clear_pool(accounts: Sequence[Account], rule: ClearingRule, difference: int,
         Line(item.hospital, item.cases, item.points, item.entitlement, 0, 0, 0, 0, 0, item.violations, 0)
         for item in accounts
     ]
-    fund_result = difference
+    left = difference
     for step in rule.steps:
         if step == "sharing":
-            lines, fund_result = _share(lines, accounts, rule, fund_result)
+            lines, left = _share(lines, accounts, rule, left)
         elif step == "top_ups" and rule.top_up:
             lines = [
                 replace(line, shared=line.shared + item.quota_top_up)
@@ -123,55 +135,83 @@ def clear_pool(accounts: Sequence[Account], rule: ClearingRule, difference: int,
             lines = [
                 replace(line, prepaid=item.prepaid + item.advance) for line, item in zip(lines, accounts, strict=True)
             ]
-    handed_out = sum(line.shared for line in lines) + max(0, -fund_result)
-    if handed_out > (line_budget if rule.line else 0):
-        raise Uncovered(handed_out - (line_budget if rule.line else 0), rule.line)
+    handed_out = sum(line.shared for line in lines) + max(0, -left)
+    covered = line_budget if rule.line else 0
+    if handed_out > covered:
+        raise Uncovered(handed_out - covered, rule.line)
     given_up = sum(line.given_up for line in lines)
     withheld = sum(line.deposit - line.assessment for line in lines)
-    return Cleared(tuple(lines), given_up + max(0, fund_result), handed_out, withheld)
+    return Cleared(tuple(lines), given_up + max(0, left), handed_out, withheld)
 
 
 def _share(
     lines: list[Line], accounts: Sequence[Account], rule: ClearingRule, difference: int
 ) -> tuple[list[Line], int]:
     """The lines after sharing, and what is left of the pool's difference for the fund (negative: it must pay)."""
-    if rule.basis == "hospital" and rule.sharing is not None:
-        shared: list[Line] = []
-        for line, item in zip(lines, accounts, strict=True):
-            found = share(max(0, line.entitlement), item.actual, rule.sharing)
-            retained, borne = found.retained, found.fund_share
-            if rule.assessed_on == "retained":
-                retained = round_half_up(retained * item.returned_share)
-            if rule.assessed_on == "share":
-                retained = round_half_up(retained * item.returned_share)
-                borne = round_half_up(borne * item.returned_share)
-            given_up = found.surplus - retained
-            shared.append(
-                replace(
-                    line,
-                    retained=retained,
-                    given_up=given_up,
-                    shared=line.shared + borne,
-                    deductions=line.deductions + given_up,
-                )
-            )
-        return shared, difference
+    if rule.basis == "hospital":
+        pairs = zip(lines, accounts, strict=True)
+        return [_share_one(line, item, rule) for line, item in pairs], difference
     if rule.basis == "region" and rule.region_share is not None:
+        if rule.moves:
+            return _share_against_cost(lines, accounts, rule.region_share), difference
         due = sum(line.entitlement for line in lines)
         region = share_region(due + difference, due, rule.region_share)
-        parts = _spread(region.hospitals, [max(0, line.entitlement) for line in lines])
+        parts = _spread(region.hospitals, accounts)
         moved = [replace(line, entitlement=line.entitlement + part) for line, part in zip(lines, parts, strict=True)]
         return moved, region.fund
     return lines, difference
 
 
-def _spread(amount: int, weights: Sequence[int]) -> list[int]:
-    return apportion(amount, weights) if any(weights) else [0] * len(weights)
+def _share_one(line: Line, item: Account, rule: ClearingRule) -> Line:
+    """A hospital's own surplus or overrun."""
+    if item.sharing is None:
+        return line
+    entitlement, actual = max(0, line.entitlement), item.actual
+    if item.recognised is not None:
+        actual = min(actual, entitlement + item.recognised)
+    found = share(entitlement, actual, item.sharing)
+    retained = found.retained
+    if rule.assessed_on == "retained":
+        retained = round_half_up(retained * item.returned_share)
+    given_up = found.surplus - retained
+    return replace(
+        line,
+        retained=retained,
+        given_up=given_up,
+        shared=line.shared + found.fund_share,
+        deductions=line.deductions + given_up,
+    )
+
+
+def _share_against_cost(lines: list[Line], accounts: Sequence[Account], hospital_share: Fraction) -> list[Line]:
+    """The region's result is what was shared out less the actual cost; the fund's part of a surplus is given up, its
+    part of an overrun is added, both by what hospitals are due (浙江省级, 杭州 2020)."""
+    budget = sum(line.entitlement for line in lines)
+    region = share_region(budget, sum(item.actual for item in accounts), hospital_share)
+    kept, fund = _spread(max(0, region.hospitals), accounts), _spread(region.fund, accounts)
+    return [
+        replace(
+            line,
+            retained=part,
+            given_up=max(0, other),
+            shared=line.shared + max(0, -other),
+            deductions=line.deductions + max(0, other),
+        )
+        for line, part, other in zip(lines, kept, fund, strict=True)
+    ]
+
+
+def _spread(amount: int, accounts: Sequence[Account]) -> list[int]:
+    """An amount split by what hospitals are due from the pool; by their whole entitlement where nobody is due any."""
+    for weights in ([max(0, item.due) for item in accounts], [max(0, item.entitlement) for item in accounts]):
+        if any(weights):
+            return apportion(amount, weights)
+    return apportion(amount, [1] * len(accounts)) if accounts else []
 
 
 def _assess(line: Line, item: Account, rule: ClearingRule) -> Line:
     """Withhold the deposit and return the part that the assessment leaves."""
-    deposit = round_half_up(max(0, line.entitlement) * item.deposit_share)
+    deposit = round_half_up(max(0, line.entitlement) * item.deposit_share) if item.held is None else item.held
     returned = round_half_up(deposit * item.returned_share) if rule.assessed_on == "deposit" else deposit
     return replace(line, deposit=deposit, assessment=returned)
 

@@ -59,7 +59,7 @@ def clear_bundle(
     parts: Sequence[tuple[str, Fraction]] = (),
 ) -> Bundle:
     """Clear a county group's year: `inside` and `outside` are what was spent on its insured in and beyond the group
-    (fen), `parts` the agreed split of what is retained, first the lead hospital."""
+    (fen), `parts` the agreed split of what is retained or borne, first the lead hospital."""
     gross = sum(item.heads * item.per_head for item in heads)
     reserve = round_half_up(gross * rule.reserve)
     budget, used = gross - reserve, inside + outside
@@ -67,12 +67,16 @@ def clear_bundle(
         overrun = used - budget
         counted = overrun if rule.overrun_cap is None else min(Fraction(overrun), rule.overrun_cap * budget)
         fund_share = round_half_up(counted * rule.overrun_share)
-        return Bundle(gross, reserve, budget, used, 0, 0, overrun, fund_share, overrun - fund_share, ())
+        borne = overrun - fund_share
+        return Bundle(gross, reserve, budget, used, 0, 0, overrun, fund_share, borne, _split(borne, parts))
     surplus = budget - used
     retained = round_half_up(surplus * rule.retain * assessment)
-    amounts = apportion(retained, [share for _, share in parts]) if parts else []
-    split = tuple((name, amount) for (name, _), amount in zip(parts, amounts, strict=True))
-    return Bundle(gross, reserve, budget, used, surplus, retained, 0, 0, 0, split)
+    return Bundle(gross, reserve, budget, used, surplus, retained, 0, 0, 0, _split(retained, parts))
+
+
+def _split(amount: int, parts: Sequence[tuple[str, Fraction]]) -> tuple[tuple[str, int], ...]:
+    amounts = apportion(amount, [share for _, share in parts]) if parts else []
+    return tuple((name, part) for (name, _), part in zip(parts, amounts, strict=True))
 
 
 def control_total(heads: int, visits_per_head: Fraction, unit_price: int) -> int:

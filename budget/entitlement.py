@@ -34,14 +34,16 @@ class HospitalUnits:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What a pool gives: `due` by hospital in the given order (fen, fixed money not counted), `value` yuan per unit
-    (None: prices do not move), `distributable` fen, and `difference` = distributable less what is due (not 0 only
-    where prices do not move; negative: an overrun)."""
+    """What a pool gives: `due` by hospital in the given order (fen, fixed money not counted), `value` yuan per unit as
+    shown (None: prices do not move), `distributable` fen, `difference` = distributable less what is due (not 0 only
+    where prices do not move; negative: an overrun), and `per_unit` the fen that a unit earns, patients' part included
+    under DRG_TOTAL (0: prices do not move)."""
 
     due: tuple[int, ...]
     value: Fraction | None
     distributable: int
     difference: int
+    per_unit: Fraction = Fraction(0)
 
 
 def entitle(
@@ -66,11 +68,12 @@ def entitle(
         patients = sum(hospital.patient_fen for hospital in hospitals)
         amounts = apportion(distributable + patients, units)
         due = tuple(amount - hospital.patient_fen for amount, hospital in zip(amounts, hospitals, strict=True))
-        return Due(due, drg_point_value(distributable, patients, total), distributable, 0)
+        value = drg_point_value(distributable, patients, total)
+        return Due(due, value, distributable, 0, value * FEN)
     due = tuple(apportion(distributable, units))
     value = (
         Fraction(distributable, FEN) / total
         if payment_ratio is None
         else grossed_up_value(distributable, payment_ratio, total)
     )
-    return Due(due, value, distributable, 0)
+    return Due(due, value, distributable, 0, distributable / total)

@@ -85,9 +85,10 @@ def tally_rule(terms: YearTerms, bundles: Sequence[str] = ()) -> TallyRule:
     pools, basis = terms.want("pools"), terms.want("sharing_basis")
     if pools is None or basis is None:
         raise TablesRefused(terms.policy.id, terms.problems)
-    method, formula = terms.policy.method, terms.look("point_value_formula")
-    shares = basis == "hospital" or (basis == "region" and formula is not None)
-    top_up = bool(terms.look("top_up")) and method != "drg-rate"
+    method, quota = terms.policy.method, terms.look("hospital_budget") == "quota"
+    formula = None if quota else terms.look("point_value_formula")
+    shares = basis == "hospital" or (basis == "region" and (quota or formula is not None))
+    top_up = bool(terms.look("top_up")) and method != "drg-rate" and formula is not None
     return TallyRule(pools, method, top_up, formula == "DRG_TOTAL", shares, tuple(bundles))
 
 

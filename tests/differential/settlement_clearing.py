@@ -124,12 +124,12 @@ def clearing(inputs: Inputs) -> Answer:
     due = entitle(fen(inputs["pool"]), units, "DIP_SETTLEMENT").due
     accounts = [
         Account(
-            item["id"], 0, number(item["points"]), amount, 0, 0, number(inputs["deposit_pct"]),
-            number(item["assessment"]), fen(item["violation"]), fen(item["prepaid"]), 0,
+            item["id"], points=number(item["points"]), due=amount, deposit_share=number(inputs["deposit_pct"]),
+            returned_share=number(item["assessment"]), violations=fen(item["violation"]), prepaid=fen(item["prepaid"]),
         )
         for item, amount in zip(hospitals, due, strict=True)
     ]  # fmt: skip
-    rule = ClearingRule("none", None, None, "", ("entitlement", "assessment", "prepaid", "balance"))
+    rule = ClearingRule("none", None, "", ("entitlement", "assessment", "prepaid", "balance"))
     found = clear_pool(accounts, rule, 0, 0)
     net = [line.balance + line.prepaid for line in found.lines]
     return {

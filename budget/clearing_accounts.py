@@ -1,0 +1,263 @@
+"""From tallies, budget, policy and year file to the accounts of every pool, and the pools cleared.
+
+What the policy or the year file lacks is told, all of it at once; money that nothing pays for refuses the run with the
+sum that is missing. Source: clearing rules as published, one form for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from budget.assessment import ScoreBand, assessed_share
+from budget.budget_value import pool_ratio
+from budget.clearing import Account, Cleared, ClearingRule, Uncovered, clear_pool
+from budget.entitlement import Due, HospitalUnits, entitle
+from budget.hospital_units import CaseTallies, Tally
+from budget.money import round_half_up, yuan_text
+from budget.pools import MERGED
+from budget.sharing import Band, SharingRule
+from budget.total_budget import PoolBudget
+from budget.year_terms import YearTerms
+from reference_tables.policy_bands import ShareBand
+from reference_tables.problems import Problem
+from reference_tables.year_file import YearFile
+
+LINES_ZH = {"regulation": "调剂金", "reserve": "风险储备金"}
+STEPS_ZH = {
+    "freeze": "数据冻结", "decisions": "评议与扣款", "points": "汇总点数", "pool": "核定资金",
+    "point_value": "结算点值", "entitlement": "应得金额", "sharing": "结余留用与超支分担", "top_ups": "定额病种补差", "assessment": "考核与保证金",
+    "prepaid": "扣除已付", "balance": "清算余额",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What a hospital had in the year in one pool, fen: `prepaid` paid out, `held` as deposit (None: not known),
+    `advance` still out."""
+
+    prepaid: int = 0
+    held: int | None = None
+    advance: int = 0
+
+
+@dataclass(frozen=True)
+class ClearedPool:
+    """One pool cleared. `accounts` and `cleared.lines` in the order of hospital ids; `due` with the settlement value;
+    `bundled` the part of the fixed money that bundles pay, `line` the fund line that paid `cleared.line_used`."""
+
+    budget: PoolBudget
+    formula: str
+    accounts: tuple[Account, ...]
+    due: Due
+    cleared: Cleared
+    bundled: int
+    line: str
+    unallotted: int
+
+
+class PoolClearing:
+    """Clears pool after pool; `terms.problems` collects what is missing or does not fit."""
+
+    def __init__(
+        self, terms: YearTerms, year: YearFile, found: CaseTallies, paid: Mapping[tuple[str, str], Paid]
+    ) -> None:
+        self.terms, self.year, self.found, self.paid = terms, year, found, paid
+        self.quota = terms.want("hospital_budget") == "quota"
+        self.formula: str = "" if self.quota else self._formula()
+        self.assessed_on: str = terms.want("assessment_on") or "none"
+        self.bands = self._bands()
+        self.steps: tuple[str, ...] = terms.want("clearing_steps") or ()
+        self.basis: str = terms.want("sharing_basis") or "none"
+
+    def _formula(self) -> str:
+        """The formula of the settlement value; "" for fixed rates, which only the rate method has."""
+        ask = self.terms.look if self.terms.policy.method == "drg-rate" else self.terms.want
+        return ask("point_value_formula") or ""
+
+    def clear(self, budget: PoolBudget) -> ClearedPool | None:
+        """One pool; None when a problem was found."""
+        before = len(self.terms.problems)
+        hospitals = self._hospitals(budget)
+        tallies = {name: self.found.tallies.get((name, budget.pool), Tally()) for name in hospitals}
+        bundled = self._bundled(budget)
+        due = self._due(budget, tallies, bundled)
+        if due is None:
+            return None
+        accounts = [
+            self._account(budget, name, tallies[name], amount, due)
+            for name, amount in zip(hospitals, due.due, strict=True)
+        ]
+        self._check_steps(accounts)
+        rule = self._rule(budget)
+        if len(self.terms.problems) > before:
+            return None
+        line_budget = {"regulation": budget.regulation, "reserve": budget.reserve}.get(rule.line, 0)
+        try:
+            cleared = clear_pool(accounts, rule, due.difference, line_budget)
+        except Uncovered as error:
+            self._uncovered(budget.pool, error)
+            return None
+        return ClearedPool(
+            budget, self.formula, tuple(accounts), due, cleared, sum(bundled.values()), rule.line,
+            budget.distributable - sum(amount for _, amount in budget.quotas) if self.quota else 0,
+        )  # fmt: skip
+
+    def _hospitals(self, budget: PoolBudget) -> list[str]:
+        """Everyone with cases, money paid, a violation or a quota in the pool, in the order of ids."""
+        names = {hospital for hospital, pool in self.found.tallies if pool == budget.pool}
+        names |= {hospital for hospital, pool in self.paid if pool == budget.pool}
+        names |= {hospital for hospital, _ in budget.quotas}
+        names |= {row["hospital"] for name in budget.insurances for row in self.year.rows("violation", insurance=name)}
+        return sorted(names)
+
+    def _bundled(self, budget: PoolBudget) -> dict[str, int]:
+        """What county groups' bundles pay of the fixed money, by hospital."""
+        found: dict[str, int] = {}
+        for (_, hospital, insurance), amount in self.found.bundled.items():
+            if insurance in budget.insurances:
+                found[hospital] = found.get(hospital, 0) + amount
+        return found
+
+    def _due(self, budget: PoolBudget, tallies: Mapping[str, Tally], bundled: Mapping[str, int]) -> Due | None:
+        fixed = sum(tally.fixed_fen for tally in tallies.values()) - sum(bundled.values())
+        if self.quota:
+            return self._by_quota(budget, tallies)
+        if fixed > budget.distributable and self.formula:
+            args: dict[str, str | int] = {
+                "pool": budget.pool, "fixed": yuan_text(fixed), "budget": yuan_text(budget.distributable),
+                "missing": yuan_text(fixed - budget.distributable),
+            }  # fmt: skip
+            self._note("CL31", args)
+            return None
+        units = [
+            HospitalUnits(
+                name, tally.cases, tally.units, tally.patient_fen, tally.priced_fen,
+                tally.fixed_fen - bundled.get(name, 0),
+            )
+            for name, tally in tallies.items()
+        ]  # fmt: skip
+        if self.formula and not any(item.units for item in units):
+            left = budget.distributable - fixed
+            return Due(tuple(0 for _ in units), None, left, left)
+        ratio = None if self.formula == "DRG_TOTAL" else pool_ratio(self.terms, budget.insurances)
+        return entitle(budget.distributable, units, self.formula or None, ratio or None)
+
+    def _by_quota(self, budget: PoolBudget, tallies: Mapping[str, Tally]) -> Due | None:
+        """Each hospital is due its quota, fixed money inside."""
+        quotas = dict(budget.quotas)
+        for name, tally in tallies.items():
+            if tally.cases and name not in quotas:
+                self._note("CL33", {"hospital": name, "insurance": budget.pool})
+                return None
+        due = tuple(quotas.get(name, 0) - tally.fixed_fen for name, tally in tallies.items())
+        return Due(due, None, sum(due), 0)
+
+    def _account(self, budget: PoolBudget, hospital: str, tally: Tally, due: int, shared: Due) -> Account:
+        paid = self.paid.get((hospital, budget.pool), Paid())
+        scope = self._scope(budget, hospital)
+        deposit = Fraction(0)
+        if paid.held is None and "assessment" in self.steps:
+            deposit = self.terms.want("deposit_share", **scope) or Fraction(0)
+        score = self._score(hospital) if tally.cases or paid.held else Fraction(0)
+        recognised = None
+        if self.terms.look("overrun_review"):
+            recognised = self._year_total("recognised_overrun", budget, hospital)
+        return Account(
+            hospital, tally.cases, tally.units, due, tally.fixed_fen, tally.actual_fen, recognised,
+            self._sharing(scope, score), self._returned(score), self._top_up(tally, shared), deposit, paid.held,
+            self._year_total("violation", budget, hospital), paid.prepaid, paid.advance,
+        )  # fmt: skip
+
+    def _year_total(self, table: str, budget: PoolBudget, hospital: str) -> int:
+        return sum(self.year.total(table, hospital=hospital, insurance=name) for name in budget.insurances)
+
+    def _scope(self, budget: PoolBudget, hospital: str) -> dict[str, str]:
+        row = self.year.row("hospital", id=hospital)
+        tier = "" if row is None else row["tier"] or ""
+        insurance = "" if budget.pool == MERGED else budget.pool
+        return {"hospital": hospital, "insurance": insurance, "tier": tier}
+
+    def _top_up(self, tally: Tally, due: Due) -> int:
+        """What the fund's part of fixed quotas exceeds what their units earn in the pool (连云港)."""
+        earned = due.per_unit * tally.quota_units
+        if self.formula == "DRG_TOTAL":
+            earned -= tally.quota_patient_fen
+        return max(0, tally.quota_fen - round_half_up(earned)) if tally.quota_units else 0
+
+    def _rule(self, budget: PoolBudget) -> ClearingRule:
+        insurance = "" if budget.pool == MERGED else budget.pool
+        share = self.terms.want("region_share", insurance=insurance) if self.basis == "region" else None
+        line = self.terms.look("overrun_from") or ""
+        moves, top_up = bool(self.formula) or self.quota, bool(self.terms.look("top_up"))
+        return ClearingRule(self.basis, share, line, self.steps, self.assessed_on, top_up, moves)
+
+    def _bands(self) -> tuple[ScoreBand, ...]:
+        """What scores do, from the highest down: shares moved or multiplied."""
+        if self.assessed_on == "none":
+            return ()
+        bands, use = self.terms.want("assessment_bands") or (), self.terms.want("assessment_is")
+        made = []
+        for band in bands:
+            none, value = band.value is None, band.value or Fraction(0)
+            made.append(
+                ScoreBand(band.start, shift=value, none=none)
+                if use == "shift"
+                else ScoreBand(band.start, factor=value, none=none)
+            )
+        return tuple(made)
+
+    def _score(self, hospital: str) -> Fraction:
+        """The hospital's score, noted when the policy asks for it and there is none."""
+        score = self.year.score(hospital)
+        if score is None and self.assessed_on != "none":
+            self._note("CL32", {"hospital": hospital})
+        return score or Fraction(0)
+
+    def _returned(self, score: Fraction) -> Fraction:
+        if self.assessed_on in {"none", "share"} or not self.bands:
+            return Fraction(1)
+        return assessed_share(Fraction(1), score, self.bands)
+
+    def _sharing(self, scope: Mapping[str, str], score: Fraction) -> SharingRule | None:
+        """The hospital's rule of sharing, its shares moved by the assessment where that is what is assessed."""
+        if self.basis != "hospital":
+            return None
+        look, want = self.terms.look, self.terms.want
+        retain = look("retain_bands", **scope)
+        if retain is None:
+            flat = want("retain_share", **scope)
+            retain = () if flat is None else (ShareBand(Fraction(0), None, flat),)
+        overrun = want("overrun_bands", **scope) or ()
+        cliff = want("bands_are") == "cliff"
+        return SharingRule(
+            self._moved(retain, score), self._moved(overrun, score),
+            look("sharing_low_ratio", **scope), look("retain_cap", **scope), cliff,
+        )  # fmt: skip
+
+    def _moved(self, bands: Sequence[ShareBand], score: Fraction) -> tuple[Band, ...]:
+        moved = [Band(band.start, band.end, band.share) for band in bands]
+        if self.assessed_on != "share":
+            return tuple(moved)
+        return tuple(replace(band, share=assessed_share(band.share, score, self.bands)) for band in moved)
+
+    def _check_steps(self, accounts: Sequence[Account]) -> None:
+        """No money may fall through because the policy leaves out its step."""
+        top_up = sum(item.quota_top_up for item in accounts) if self.terms.look("top_up") else 0
+        held = sum(item.held or 0 for item in accounts)
+        amounts = {
+            "prepaid": sum(item.prepaid + item.advance for item in accounts), "assessment": held, "top_ups": top_up,
+        }  # fmt: skip
+        for step, amount in amounts.items():
+            if amount and step not in self.steps:
+                self._note("CL34", {"step": STEPS_ZH[step], "amount": yuan_text(amount)})
+
+    def _uncovered(self, pool: str, error: Uncovered) -> None:
+        line = f"{LINES_ZH[error.line]}不足以承担" if error.line else "政策没有写明由哪项资金承担"
+        self._note("CL30", {"pool": pool, "missing": yuan_text(error.missing), "line": line})
+
+    def _note(self, code: str, args: dict[str, str | int]) -> None:
+        problem = Problem(code, args, file=self.year.file)
+        if problem not in self.terms.problems:
+            self.terms.problems.append(problem)
