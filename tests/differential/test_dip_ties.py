@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from reference_tables.packs import read_pack
-from reference_tables.problems import TablesRefused
+from reference_tables.problems import Level, Problem, TablesRefused
 from tests.oracle.difficult_dip import DifficultDipCases
+from tests.oracle.dip_case import DipCase
 from tests.oracle.dip_oracle import DipOracle, precedence
 from tests.oracle.dip_pack_folder import DipText, Row
 from tests.oracle.random_dip_packs import random_dip_pack
@@ -30,15 +31,28 @@ def refusing(seed: int) -> DipText:
     return DipText({**tables, "core": core, "layer": layers}, text.meta)
 
 
-def refused_for_ties(folder: Path) -> bool:
-    """Is the pack refused, and for nothing but rows that fit equally?"""
+def refusals(folder: Path) -> list[Problem]:
+    """Why the pack is refused: for nothing but rows that fit equally; empty when it is read."""
     try:
         read_pack(folder)
     except TablesRefused as refused:
-        errors = {problem.code for problem in refused.problems if problem.level.value == "error"}
-        assert errors <= TIED, errors
-        return True
-    return False
+        errors = [problem for problem in refused.problems if problem.level is Level.ERROR]
+        assert {problem.code for problem in errors} <= TIED
+        return errors
+    return []
+
+
+def case_named(text: str) -> DipCase:
+    """The case that a refusal shows, read back from its words."""
+    parts = dict(part.split(" ", 1) for part in text.split("，") if " " in part)
+    principal = parts["主要诊断"].replace("任意", "Q99.999")
+    days, grams = parts.get("日龄", "").removesuffix(" 天"), parts.get("出生体重", "").removesuffix(" 克")
+    return DipCase(
+        diagnoses=(principal, *filter(None, parts.get("其他诊断", "").split("、"))),
+        procedures=tuple(filter(None, parts.get("手术操作", "").split("、"))),
+        age_days=int(days) if days else None,
+        newborn_birth_weight_g=int(grams) if grams else None,
+    )
 
 
 def tied_rows(folder: Path, seed: int) -> set[tuple[str, str]]:
@@ -58,10 +72,19 @@ def tied_rows(folder: Path, seed: int) -> set[tuple[str, str]]:
 
 
 def check(seed: int, folder: Path) -> tuple[bool, bool]:
+    """(refused, tied by the oracle): what a case shows is refused, and what is refused, its case shows."""
     refusing(seed).write(folder)
-    refused, tied = refused_for_ties(folder), tied_rows(folder, seed)
+    refused, tied = refusals(folder), tied_rows(folder, seed)
     assert refused or not tied, (seed, tied)
-    return refused, bool(tied)
+    oracle = DipOracle(folder)
+    for problem in refused:
+        if problem.code == "DP17":
+            fits = {
+                fit.row.code: precedence(oracle.layers[0], fit)
+                for fit in oracle.fits(oracle.layers[0], oracle.facts_of(case_named(str(problem.args["case"]))))
+            }
+            assert fits[str(problem.args["code"])] == fits[str(problem.args["first"])], (seed, problem)
+    return bool(refused), bool(tied)
 
 
 def test_ties_that_a_case_shows_are_refused(tmp_path: Path) -> None:
