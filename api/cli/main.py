@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import catalog, explain, group, pack, pay, policy
+from api.cli import catalog, explain, group, pack, pay, policy, settle
 from grouper.proof import program_version
 
 app = typer.Typer(
@@ -23,9 +23,12 @@ app.command("validate")(group.validate)
 app.command("explain")(explain.explain)
 app.command("whatif")(explain.whatif)
 app.command("pay")(pay.pay)
+app.command("settle")(settle.settle)
+app.command("advance")(settle.advance)
 app.add_typer(pack.app, name="pack")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(policy.app, name="policy")
+app.add_typer(settle.app, name="book")
 
 
 def _version(wanted: bool) -> None:

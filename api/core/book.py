@@ -29,6 +29,7 @@ from reference_tables.problems import Problem
 
 INDEX = "book.json"
 LOCK = ".lock"
+PARTS = ("months", "ledger", "runs")
 FORMAT = 1
 KEY = ("hospital_id", "case_id")
 

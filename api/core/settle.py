@@ -69,7 +69,8 @@ class InputFile:
 class MonthInput:
     """What is to be settled. Cases and corrections: PAYABLE_SCHEMA, with `file` and `row` where known; withdrawals:
     WITHDRAWAL_SCHEMA, reason null = the run's; decisions: PLACED_DECISION_SCHEMA. None = none given. `made_with`:
-    pack, weights and options that decide how files became cases, by name."""
+    pack, weights and options that decide how files became cases, by name. `problems`: PROBLEM_SCHEMA, of reading the
+    files."""
 
     month: str
     cases: pl.DataFrame | None = None
@@ -82,6 +83,7 @@ class MonthInput:
     files: tuple[InputFile, ...] = ()
     made_with: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     recompute: str = ""
+    problems: pl.DataFrame | None = None
 
     @property
     def moves(self) -> bool:
@@ -125,9 +127,9 @@ def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthIn
     """
     identity = _identity(policy, given)
     input_id = hash_of(identity)
-    before = book.with_input(input_id) if given.moves else None
+    before = repeated(book, policy, given)
     if before is not None:
-        return _repeated(book, before, close=given.close)
+        return before
     if not given.moves and given.close and given.month == book.closed_until:
         return _nothing(book, closed=False)
     check_month(book, given.month)
@@ -140,7 +142,7 @@ def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthIn
         raise TablesRefused(policy.id, [outside])
     pays = pays_in(policy, given.month, problems)
     taken, moved = _accepted(book, policy, values, given)
-    listed = pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), *taken.problems])
+    listed = pl.concat([_frame(given.problems, PROBLEM_SCHEMA), *taken.problems]).sort(*PROBLEM_SCHEMA)
     empty_month = given.cases is not None and given.cases.is_empty()
     if moved.cases.is_empty() and moved.details.is_empty() and not empty_month:
         return replace(_nothing(book, closed=False), problems=listed)
@@ -179,6 +181,19 @@ def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthIn
     return Settled(
         book, book.runs[-1], False, given.close, statement, kinds, moved.details, postings, listed, proof
     )  # fmt: skip
+
+
+def repeated(book: Book, policy: Policy, given: MonthInput) -> Settled | None:
+    """What these inputs gave when they were settled before, None when they were not; only the files of `given` are
+    looked at, not its frames. The month is closed now when that is asked for."""
+    run = book.with_input(hash_of(_identity(policy, given))) if given.files else None
+    if run is None:
+        return None
+    closes = given.close and run.month > book.closed_until
+    if closes:
+        book = _close(book, run.month)
+    frames = {role: book.frame(role, schema, run).select(*schema) for role, schema in _FRAMES.items()}
+    return Settled(book, run, True, closes, **frames, proof=book.document(run, "proof"))
 
 
 def _accepted(book: Book, policy: Policy, values: GroupValues, given: MonthInput) -> tuple[CaseFilter, Movement]:
@@ -285,15 +300,6 @@ def _close(book: Book, month: str) -> Book:
     record = {"command": CLOSE, "month": month, "book": {"year": book.year, "before": book.last_run}}
     run_id = hash_of(record)
     return book.append(Run(run_id, run_id, CLOSE, month, True, "", {}), {}, {})
-
-
-def _repeated(book: Book, run: Run, *, close: bool) -> Settled:
-    """What was settled then; the month is closed now when that is asked for."""
-    closes = close and run.month > book.closed_until
-    if closes:
-        book = _close(book, run.month)
-    frames = {role: book.frame(role, schema, run).select(*schema) for role, schema in _FRAMES.items()}
-    return Settled(book, run, True, closes, **frames, proof=book.document(run, "proof"))
 
 
 def _nothing(book: Book, *, closed: bool) -> Settled:

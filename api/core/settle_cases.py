@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from api.core.book import KEY, Book
-from budget.case_fit import faults, unfit_reason
+from budget.case_fit import DUPLICATE, faults, unfit_reason
 from budget.frames import PAYABLE_SCHEMA
 from budget.group_values import GroupValues
 from reference_tables.policy import Policy
@@ -19,7 +19,6 @@ from reference_tables.problems import PROBLEM_SCHEMA, catalogue, problem_rows
 
 PLACE: dict[str, pl.DataType] = {"file": pl.String(), "row": pl.UInt32()}
 CASE_SCHEMA = {**PAYABLE_SCHEMA, **PLACE}
-DUPLICATE = "DUPLICATE"
 SHOWN_RUN = 12
 # A repeated row is known by all it says but the status, which a reader may have marked as a repetition.
 _CONTENT = [name for name in PAYABLE_SCHEMA if name != "status"]

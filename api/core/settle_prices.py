@@ -11,7 +11,7 @@ from api.core.book import CHANGE_SCHEMA, DECISION_SCHEMA, KEY, Book
 from api.core.settle_cases import CaseFilter, listed
 from budget.frames import PAYABLE_SCHEMA, PRICED_SCHEMA
 from budget.group_values import GroupValues
-from budget.pricing import PricedCases, Pricer
+from budget.pricing import Pricer
 from budget.settlement import DIFFERENCE_SCHEMA, exact_points, pool_of
 from reference_tables.policy import Policy
 
@@ -26,7 +26,6 @@ DETAIL_SCHEMA: dict[str, pl.DataType] = {
 """Changes to earlier cases with the fund's part before and now, and the month it was posted in."""
 
 NEW, CHANGED, DECIDED, CONTEXT = "new", "changed", "decided", "context"
-_NUL = "\x1f"
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,8 @@ def movement(
         cases = pl.concat([cases, context.select(names)])
     cases = cases.sort(*KEY)
     every = _all_decisions(book, decisions, cases)
-    found = _price(policy, values, cases, every)
-    frame = found.frame.with_columns(cases["case_id"]).with_columns(pool_of(policy))
+    found = Pricer(policy, values).price(cases.select(*PAYABLE_SCHEMA), every)
+    frame = found.frame.with_columns(pool_of(policy))
     unknown = frame["fund_fen"].is_null()
     wanted = (cases["role"] != CONTEXT) & ~unknown
     taken.refuse(cases.filter(unknown & (cases["role"] != CONTEXT)), pl.lit(value=True), "ST37")
@@ -136,13 +135,6 @@ def _all_decisions(book: Book, given: pl.DataFrame, cases: pl.DataFrame) -> pl.D
     spread = cases.select(KEY).join(of_any, on="case_id", how="inner").select(*DECISION_SCHEMA)
     every = pl.concat([book.decisions(), spread, own]).unique(KEY, keep="last", maintain_order=True)
     return every.join(cases, on=KEY, how="semi", maintain_order="left")
-
-
-def _price(policy: Policy, values: GroupValues, cases: pl.DataFrame, decisions: pl.DataFrame) -> PricedCases:
-    """Prices with case ids made unique over hospitals, since decisions go by the id alone."""
-    unique = pl.concat_str("hospital_id", "case_id", separator=_NUL).alias("case_id")
-    made = decisions.select(unique, "decision", "amount_fen")
-    return Pricer(policy, values).price(cases.select(*PAYABLE_SCHEMA).with_columns(unique), made)
 
 
 def _unchanged(cases: pl.DataFrame, frame: pl.DataFrame, current: pl.DataFrame, posted: pl.DataFrame) -> pl.Series:

@@ -1,0 +1,202 @@
+"""Settle from files: hash, read and group case files, then settle them into the book in a folder.
+
+What the command line does and a service would do: one call, the book locked from beginning to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from api.core.book import INDEX, LOCK, PARTS, Book, BookRefused, locked, new_book, open_book
+from api.core.pay_inputs import group_values, read_decisions, read_hospitals, read_separate
+from api.core.payable import PayableFiles, file_problems
+from api.core.settle import (
+    PLACED_DECISION_SCHEMA,
+    WITHDRAWAL_SCHEMA,
+    InputFile,
+    MonthInput,
+    Settled,
+    check_month,
+    repeated,
+    settle_month,
+)
+from grouper.normalize import Edition
+from grouper.pipeline import Progress
+from grouper.proof import file_sha256
+from grouper.schemes import Scheme
+from reference_tables.policy import Policy
+from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused
+from reference_tables.table_files import LINE, read_table
+
+
+@dataclass(frozen=True)
+class SettleRequest:
+    """A settlement as it is asked for: paths, month, folder of the book. `policy_reason`: why the book's policy is
+    replaced, "" when it is not. `policy_name`, `scheme_name`: as they were asked for, for the recomputing command."""
+
+    book: Path
+    month: str
+    cases: Sequence[str] = ()
+    corrections: Sequence[str] = ()
+    withdrawals: Path | None = None
+    decisions: Path | None = None
+    hospitals: Path | None = None
+    separate: Path | None = None
+    weights: str | None = None
+    reason: str = ""
+    close: bool = False
+    policy_reason: str = ""
+    policy_name: str = ""
+    scheme_name: str = ""
+    fmt: str = "auto"
+    edition: Edition = "insurance"
+    threads: int = 1
+
+
+def book_for(path: Path, month: str) -> Book:
+    """The book in a folder, or a new one of the month's year in a folder with nothing else in it. What a first
+    run leaves that broke off before the index was written does not count.
+
+    Raises BookRefused: ST04 for a folder with something else in it, ST05 for no month.
+    """
+    if (path / INDEX).exists():
+        return open_book(path)
+    if not {entry.name for entry in path.iterdir()} <= {LOCK, *PARTS}:
+        raise BookRefused([Problem("ST04", {"path": str(path)}, file=path.name)])
+    if not (month[:4].isdigit() and len(month) == 7):
+        raise BookRefused([Problem("ST05", {"month": month, "year": "某"}, value=month)])
+    return new_book(path, int(month[:4]))
+
+
+def settle_files(request: SettleRequest, policy: Policy, scheme: Scheme, progress: Progress | None = None) -> Settled:
+    """Settle as asked.
+
+    Raises BookRefused when the book refuses it or a case file cannot be read, TablesRefused when a list, a weight table
+    or the policy does not do; the book is then as it was.
+    """
+    with locked(request.book):
+        book = book_for(request.book, request.month)
+        values, table = group_values(policy, scheme, request.weights)
+        pack = scheme.pack
+        given = MonthInput(
+            request.month,
+            reason=request.reason,
+            close=request.close,
+            policy_reason=request.policy_reason,
+            files=_hashed(request),
+            made_with={
+                "pack": {"id": pack.id, "version": pack.version, "sha256": pack.sha256, "data_level": pack.data_level},
+                "weights": {} if table is None else {"id": table.id, "sha256": table.sha256},
+                "options": {"format": request.fmt, "edition": request.edition},
+            },
+            recompute=recompute(request),
+        )
+        before = repeated(book, policy, given)
+        if before is not None:
+            return before
+        if given.files:
+            check_month(book, request.month)
+        hospitals = read_hospitals(request.hospitals, policy) if request.hospitals else None
+        separate = read_separate(request.separate) if request.separate else None
+
+        def read(paths: Sequence[str]) -> tuple[pl.DataFrame | None, pl.DataFrame]:
+            files = PayableFiles(
+                paths, scheme, policy, values, hospitals=hospitals, separate=separate, fmt=request.fmt,
+                edition=request.edition, threads=request.threads, progress=progress,
+            )  # fmt: skip
+            return _read(files)
+
+        cases, problems = read(request.cases) if request.cases else (None, _NO_PROBLEMS)
+        corrections, more = read(request.corrections) if request.corrections else (None, _NO_PROBLEMS)
+        whole = replace(
+            given,
+            cases=cases,
+            corrections=corrections,
+            withdrawals=read_withdrawals(request.withdrawals) if request.withdrawals else None,
+            decisions=_decisions(request.decisions, policy),
+            problems=pl.concat([problems, more]),
+        )
+        return settle_month(book, policy, values, whole)
+
+
+_NO_PROBLEMS = pl.DataFrame(schema=PROBLEM_SCHEMA)
+
+
+def _hashed(request: SettleRequest) -> tuple[InputFile, ...]:
+    lists = {
+        "withdraw": request.withdrawals, "decisions": request.decisions, "hospitals": request.hospitals,
+        "separate": request.separate,
+    }  # fmt: skip
+    paths = [("cases", Path(path)) for path in request.cases]
+    paths += [("correct", Path(path)) for path in request.corrections]
+    if paths or request.withdrawals or request.decisions:
+        paths += [(role, path) for role, path in lists.items() if path is not None]
+    return tuple(sorted(InputFile(role, file_sha256(path), path.name) for role, path in paths))
+
+
+def _read(files: PayableFiles) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The cases of some files with where they came from, and their problems; a file that cannot be read refuses all,
+    since a month is settled once."""
+    frames, problems = [], [_NO_PROBLEMS]
+    for block in files.blocks():
+        name = Path(block.source.path).name
+        frames.append(block.cases.with_columns(pl.lit(name).alias("file"), block.place["row"]))
+        problems.append(block.problems.with_columns(pl.lit(name).alias("file")).select(*PROBLEM_SCHEMA))
+    if files.unusable:
+        raise BookRefused([problem for _, error in files.unusable for problem in error.problems])
+    return pl.concat(frames), pl.concat([*problems, file_problems(files)])
+
+
+def read_withdrawals(path: Path) -> pl.DataFrame:
+    """Cases to be withdrawn (WITHDRAWAL_SCHEMA) from hospital_id, case_id and, optionally, reason.
+
+    Raises TablesRefused: TB02-TB05 of the file, PA27 a blank id.
+    """
+    header = path.open("rb").readline().decode("utf-8-sig", "replace")
+    names = ["hospital_id", "case_id"] + (
+        ["reason"] if "reason" in [cell.strip() for cell in header.split(",")] else []
+    )
+    table = read_table(path, dict.fromkeys(names, "text"))
+    problems = [problem for problem in table.problems if problem.level.value == "error"]
+    frame = table.frame
+    if frame is not None:
+        for name in ("hospital_id", "case_id"):
+            problems += [
+                Problem("PA27", {"row": line, "column": name}, file=path.name, row=line, field=name)
+                for line in frame.filter(pl.col(name) == "")[LINE]
+            ]
+    if frame is None or problems:
+        raise TablesRefused(path.name, problems)
+    reason = pl.col("reason") if "reason" in names else pl.lit("")
+    said = pl.when(reason != "").then(reason).alias("reason")
+    return frame.select(
+        pl.col("hospital_id"), pl.col("case_id"), said, pl.lit(path.name).alias("file"), pl.col(LINE).alias("row")
+    ).select(pl.col(name).cast(dtype) for name, dtype in WITHDRAWAL_SCHEMA.items())
+
+
+def _decisions(path: Path | None, policy: Policy) -> pl.DataFrame | None:
+    if path is None:
+        return None
+    frame = read_decisions(path, policy).with_columns(pl.lit(path.name).alias("file"), pl.lit(0).alias("row"))
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in PLACED_DECISION_SCHEMA.items())
+
+
+def recompute(request: SettleRequest) -> str:
+    """The command that makes the run again, on a book as it was before."""
+    words = ["drgdip settle", *(Path(path).name for path in request.cases)]
+    words += ["--policy", request.policy_name, "--scheme", request.scheme_name, "--month", request.month]
+    words += [word for path in request.corrections for word in ("--correct", Path(path).name)]
+    lists = {
+        "--withdraw": request.withdrawals, "--decisions": request.decisions, "--hospitals": request.hospitals,
+        "--separate": request.separate,
+    }  # fmt: skip
+    words += [word for option, path in lists.items() if path is not None for word in (option, path.name)]
+    words += ["--weights", Path(request.weights).name] if request.weights else []
+    words += ["--reason", f'"{request.reason}"'] if request.reason else []
+    words += [] if request.fmt == "auto" else ["--format", request.fmt]
+    words += [] if request.edition == "insurance" else ["--edition", request.edition]
+    return " ".join([*words, "--book BOOK"])
