@@ -1,0 +1,1 @@
+"""Pages for print and for the browser: plain HTML, everything shown is escaped."""
