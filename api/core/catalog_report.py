@@ -4,28 +4,23 @@ and what was put aside and why. The same catalog gives the same bytes.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import xlsxwriter
-
 from api.core.catalog import KINDS, BuiltCatalog
 from api.core.catalog_auxiliary import AuxiliaryEstimate
 from api.core.catalog_plan import ratio_text
+from api.core.sheets import Cell, Row, Sheets, open_sheets
 from budget.auxiliary_factors import GATE_ZH, GateReason, LevelFactor
 from budget.explained_variance import ExplainedVariance
-from budget.money import decimal_text
 from grouper.catalog.history import NO_YEAR
 from grouper.dip.result import dip_reason_text
 from grouper.result import STATUS_ZH
 from reference_tables.catalog_rules import catalog_rules
 from reference_tables.problems import LEVEL_ZH, Level, catalogue
 
-_CREATED = datetime(2026, 1, 1, tzinfo=UTC)  # a fixed date, so that the same catalog gives the same bytes
 KIND_ZH = {"core": "核心病种", "mixed": "综合病种"}
 LEVEL_OF_MIXED_ZH = {"subcategory": "亚目", "category": "类目", "chapter": "章"}
 GROUP_HEADER = (
@@ -49,21 +44,11 @@ FACTOR_HEADER = (
 FACTOR_WIDTHS = (34, 14, 10, 8, 12, 12, 20, 14, 10, 15, 10)
 _RIV_HEADER = ("分组方案", "组数", "病例数", "RIV（全部病例）", "裁剪后病例数", "RIV（裁剪后）")
 
-Cell = str | int | Fraction | None
-
 
 def write_report(catalog: BuiltCatalog, path: Path) -> None:
     """Write the report; the file appears only when it is complete. OSError when it cannot be written."""
-    place = path.with_name(f".{path.stem}.{os.getpid()}.partial.xlsx")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.touch()  # a place that cannot be written to says so here, as OSError, and not at the end
-        with xlsxwriter.Workbook(str(place), {"strings_to_urls": False, "strings_to_formulas": False}) as book:
-            book.set_properties({"created": _CREATED})
-            _Report(book, catalog).write()
-        place.replace(path)
-    finally:
-        place.unlink(missing_ok=True)
+    with open_sheets(path) as sheets:
+        _Report(sheets, catalog).write()
 
 
 def group_rows(catalog: BuiltCatalog) -> Iterator[tuple[Cell, ...]]:
@@ -107,18 +92,17 @@ def riv_rows(catalog: BuiltCatalog) -> Iterator[tuple[str, ExplainedVariance, Ex
     yield f"DRG {drg.id} {drg.version}", found.drg, found.drg_trimmed
 
 
+_PLACES_OF = {"次均费用（元）": 2, "占比": 6}
+
+
 class _Report:
-    def __init__(self, book: Any, catalog: BuiltCatalog) -> None:
-        self.book, self.catalog = book, catalog
-        self.head = book.add_format({"bold": True, "bg_color": "#DDEBF7", "text_wrap": True, "valign": "vcenter"})
-        self.text = book.add_format({"num_format": "@", "valign": "top"})
-        self.bold = book.add_format({"bold": True})
-        self.numbers = {places: book.add_format({"num_format": "0." + "0" * places}) for places in (2, 4, 6)}
+    def __init__(self, sheets: Sheets, catalog: BuiltCatalog) -> None:
+        self.sheets, self.catalog = sheets, catalog
         self.groups = list(group_rows(catalog))
 
     def write(self) -> None:
         years = tuple(f"{year} 年病例数" for year in self.catalog.years)
-        self._summary(self.book.add_worksheet("摘要"))
+        self._summary(self.sheets.sheet("摘要"))
         self._table("病种", (*GROUP_HEADER, *years), (*GROUP_WIDTHS, *[12] * len(years)), self.groups)
         noted = [(attention(self.catalog, row), row) for row in self.groups]
         self._table(
@@ -129,7 +113,7 @@ class _Report:
         )
         if self.catalog.auxiliary is not None:
             self._table("辅助目录", FACTOR_HEADER, FACTOR_WIDTHS, list(self._factors(self.catalog.auxiliary)))
-        self._aside(self.book.add_worksheet("问题与未计入统计"))
+        self._aside(self.sheets.sheet("问题与未计入统计"))
 
     def _factors(self, found: AuxiliaryEstimate) -> Iterator[tuple[Cell, ...]]:
         """What became of every dimension in every core group: its factors, or why it has none."""
@@ -147,24 +131,18 @@ class _Report:
 
     def _summary(self, sheet: Any) -> None:
         catalog = self.catalog
-        sheet.set_column(0, 0, 30, self.text)
+        sheet.set_column(0, 0, 30, self.sheets.text)
         sheet.set_column(1, 5, 18)
-        line = 0
-        for title, rows in self._sections():
-            sheet.write_string(line, 0, title, self.bold)
-            for row in rows:
-                line += 1
-                self._row(sheet, line, row)
-            line += 2
-        sheet.write_string(line, 0, "费用变异解释程度（RIV），同一批病例；未入组的病例算一组", self.bold)
+        line = self.sheets.sections(sheet, self._sections())
+        title = "费用变异解释程度（RIV），同一批病例；未入组的病例算一组"
+        sheet.write_string(line, 0, title, self.sheets.bold)
         line += 1
-        for at, header in enumerate(_RIV_HEADER):
-            sheet.write_string(line, at, header, self.head)
+        self.sheets.labels(sheet, line, _RIV_HEADER)
         first = line + 1
         for name, every, trimmed in riv_rows(catalog):
             line += 1
-            self._row(sheet, line, (name, every.groups, every.cases, every.riv, trimmed.cases, trimmed.riv))
-        chart = self.book.add_chart({"type": "column"})
+            self.sheets.row(sheet, line, (name, every.groups, every.cases, every.riv, trimmed.cases, trimmed.riv))
+        chart = self.sheets.book.add_chart({"type": "column"})
         for at in (3, 5):
             chart.add_series(
                 {
@@ -223,46 +201,20 @@ class _Report:
 
     def _aside(self, sheet: Any) -> None:
         history = self.catalog.history
-        self._header(sheet, ("规则", "级别", "问题数", "问题举例", "处理建议"), (8, 8, 12, 60, 50))
+        self.sheets.header(sheet, ("规则", "级别", "问题数", "问题举例", "处理建议"), (8, 8, 12, 60, 50))
         line = 0
         for (code, level), count in sorted(history.problems.items()):
             example = str(history.listed.filter(history.listed["code"] == code)["message"][0])
             line += 1
-            self._row(sheet, line, (code, LEVEL_ZH[Level(level)], count, example, catalogue()[code].fix))
+            self.sheets.row(sheet, line, (code, LEVEL_ZH[Level(level)], count, example, catalogue()[code].fix))
         line += 2
         note = f"病例（每条规则最多列 {catalog_rules().listed} 例；--problems 给出全部）"
-        sheet.write_string(line, 0, note, self.bold)
+        sheet.write_string(line, 0, note, self.sheets.bold)
         line += 1
-        for at, name in enumerate(("规则", "文件", "行号", "病例号", "字段", "值")):
-            sheet.write_string(line, at, name, self.head)
+        self.sheets.labels(sheet, line, ("规则", "文件", "行号", "病例号", "字段", "值"))
         for row in history.listed.select("code", "file", "row", "case_id", "field", "value").iter_rows():
             line += 1
-            self._row(sheet, line, row)
+            self.sheets.row(sheet, line, row)
 
-    def _table(self, name: str, header: Sequence[str], widths: Sequence[int], rows: Iterable[Sequence[Cell]]) -> None:
-        sheet = self.book.add_worksheet(name)
-        self._header(sheet, header, widths)
-        places = {"次均费用（元）": 2, "占比": 6}
-        last = 0
-        for last, row in enumerate(rows, start=1):
-            self._row(sheet, last, row, [places.get(name, 4) for name in header])
-        sheet.freeze_panes(1, 0)
-        sheet.autofilter(0, 0, last, len(header) - 1)
-
-    def _header(self, sheet: Any, header: Sequence[str], widths: Sequence[int]) -> None:
-        for at, (label, width) in enumerate(zip(header, widths, strict=True)):
-            sheet.set_column(at, at, width)
-            sheet.write_string(0, at, label, self.head)
-
-    def _row(self, sheet: Any, line: int, row: Sequence[Cell], places: Sequence[int] = ()) -> None:
-        for at, cell in enumerate(row):
-            self._cell(sheet, line, at, cell, places[at] if places else 4)
-
-    def _cell(self, sheet: Any, line: int, at: int, cell: Cell, places: int) -> None:
-        """A text stays a text, a count a whole number; a fraction is rounded half up to its places and shown so."""
-        if isinstance(cell, Fraction):
-            sheet.write_number(line, at, float(decimal_text(cell, places)), self.numbers[places])
-        elif isinstance(cell, int):
-            sheet.write_number(line, at, cell)
-        elif cell is not None:
-            sheet.write_string(line, at, cell, self.text)
+    def _table(self, name: str, header: Sequence[str], widths: Sequence[int], rows: Sequence[Row]) -> None:
+        self.sheets.table(name, header, widths, rows, [_PLACES_OF.get(label, 4) for label in header])
