@@ -25,6 +25,7 @@ MOST_HOSPITALS = 60
 """Above this number only the hospitals at both ends are drawn one by one."""
 ENDS, TOP = 30, 15
 _NAME_WIDTH = 16
+_DECADE = 10
 _TICKS = [part * 10**power for power in range(-1, 7) for part in (1, 2, 5)]
 
 
@@ -140,9 +141,11 @@ def _scatter(parts: Sequence[ReportPart]) -> Chart | None:
                 marker={"color": colour, "size": 9, "opacity": 0.75, "line": {"color": "white", "width": 1}},
                 hovertemplate="%{text}<br>费用 %{x:,.2f} 万元<br>支付 %{y:,.2f} 万元<extra></extra>",
             )  # fmt: skip
-        ticks = {"type": "log", "tickvals": _TICKS, "ticktext": [f"{value:,g}" for value in _TICKS]}
-        figure.update_xaxes(title_text="住院费用，万元（对数刻度）", row=1, col=at, **ticks)
-        figure.update_yaxes(title_text="病组支付，万元（对数刻度）", row=1, col=at, **ticks)
+        wide = ends[0] * _DECADE < ends[1]
+        log = {"type": "log", "tickvals": _TICKS, "ticktext": [f"{value:,g}" for value in _TICKS]}
+        ticks, unit = (log, "万元（对数刻度）") if wide else ({}, "万元")
+        figure.update_xaxes(title_text=f"住院费用，{unit}", row=1, col=at, **ticks)
+        figure.update_yaxes(title_text=f"病组支付，{unit}", row=1, col=at, **ticks)
     note = "虚线以上支付高于费用，以下低于费用；一点为一家医疗机构。"
     return Chart("scatter", "支付与费用散点", note, figure)
 
@@ -179,12 +182,14 @@ def _waterfall(parts: Sequence[ReportPart]) -> Chart | None:
         room = 0.08 * (max(levels) - min(levels))
         ends = [min(levels) - room, max(levels) + room]
         figure.update_yaxes(title_text="亿元" if at == 1 else "", range=ends, row=1, col=at)
-    return Chart("waterfall", "从预算到清算差额", "亿元，小额注明万元；蓝色为余额，绿色为加，红色为减。", figure)
+    return Chart("waterfall", "从预算到清算差额", "亿元，小额注明万、元；蓝色为余额，绿色为加，红色为减。", figure)
 
 
 def _step_text(fen: int) -> str:
-    """An amount in 亿元, or in 万元 where that would show as nothing."""
-    return f"{fen / YI:.2f}" if abs(fen) >= YI // 50 else f"{fen / WAN:.1f}万"
+    """An amount in 亿元, or in 万元 or 元 where that would show as nothing."""
+    if abs(fen) >= YI // 50:
+        return f"{fen / YI:.2f}"
+    return f"{fen / WAN:.1f}万" if abs(fen) >= WAN // 10 else f"{fen / 100:.0f}元"
 
 
 def _outliers(parts: Sequence[ReportPart]) -> Chart | None:
