@@ -27,7 +27,8 @@ from reference_tables.year_file import YearFile
 LINES_ZH = {"regulation": "调剂金", "reserve": "风险储备金"}
 STEPS_ZH = {
     "freeze": "数据冻结", "decisions": "评议与扣款", "points": "汇总点数", "pool": "核定资金",
-    "point_value": "结算点值", "entitlement": "应得金额", "sharing": "结余留用与超支分担", "top_ups": "定额病种补差", "assessment": "考核与保证金",
+    "point_value": "结算点值", "entitlement": "应得金额", "sharing": "结余留用与超支分担",
+    "top_ups": "定额病种补差", "assessment": "考核与保证金",
     "prepaid": "扣除已付", "balance": "清算余额",
 }  # fmt: skip
 
@@ -45,7 +46,8 @@ class Paid:
 @dataclass(frozen=True)
 class ClearedPool:
     """One pool cleared. `accounts` and `cleared.lines` in the order of hospital ids; `due` with the settlement value;
-    `bundled` the part of the fixed money that bundles pay, `line` the fund line that paid `cleared.line_used`."""
+    `bundled` the part of the fixed money that bundles pay, `line` the fund line that paid `cleared.line_used`,
+    `unallotted` what quotas leave of the pool, `steps` in the order they were taken."""
 
     budget: PoolBudget
     formula: str
@@ -55,6 +57,7 @@ class ClearedPool:
     bundled: int
     line: str
     unallotted: int
+    steps: tuple[str, ...]
 
 
 class PoolClearing:
@@ -101,7 +104,7 @@ class PoolClearing:
             return None
         return ClearedPool(
             budget, self.formula, tuple(accounts), due, cleared, sum(bundled.values()), rule.line,
-            budget.distributable - sum(amount for _, amount in budget.quotas) if self.quota else 0,
+            budget.distributable - sum(amount for _, amount in budget.quotas) if self.quota else 0, self.steps,
         )  # fmt: skip
 
     def _hospitals(self, budget: PoolBudget) -> list[str]:
