@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import catalog, explain, group, pack, pay, policy, settle
+from api.cli import catalog, explain, group, pack, pay, policy, report, settle
 from grouper.proof import program_version
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("whatif")(explain.whatif)
 app.command("pay")(pay.pay)
 app.command("settle")(settle.settle)
 app.command("advance")(settle.advance)
+app.command("report")(report.report)
 app.add_typer(pack.app, name="pack")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(policy.app, name="policy")
