@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -26,9 +26,13 @@ def file_sha256(path: Path) -> str:
 
 
 def proof_of(
-    sources: list[SourceInfo], scheme: Scheme, options: Mapping[str, str | bool], output: Path
+    sources: Sequence[SourceInfo],
+    scheme: Scheme,
+    options: Mapping[str, str | bool],
+    output: Path,
+    command: str = "group",
 ) -> dict[str, object]:
-    """The proof of one grouping run.
+    """The proof of one run of a command over case files and a scheme.
 
     `run_id` is the sha256 of everything that decides the result (inputs by content, pack, code books,
     options, program version), so the same inputs give the same id; `output.sha256` is what they gave.
@@ -52,5 +56,5 @@ def proof_of(
         "run_id": run_id,
         **deciding,
         "output": {"name": output.name, "sha256": file_sha256(output)},
-        "recompute": f"drgdip group {names} {flags} -o {output.name}",
+        "recompute": f"drgdip {command} {names} {flags} -o {output.name}",
     }

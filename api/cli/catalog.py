@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -27,13 +25,20 @@ from api.cli.group import (
     check_paths,
     result_writer,
 )
+from api.cli.history_options import (
+    STDIN,
+    TRIM_HELP,
+    benchmark_of,
+    quota_of,
+    trimming_of,
+    year_weights_of,
+    years_of,
+)
 from api.cli.progress import progress_bar
 from api.core.catalog import build_catalog
 from api.core.catalog_auxiliary import DEFAULT, NONE, auxiliary_tables
 from api.core.catalog_plan import CatalogIdentity, CatalogPlan
 from api.core.catalog_report import write_report
-from budget.money import FEN, exact
-from budget.trimming import read_trimming
 from grouper.catalog.history import HistoryRefused
 from grouper.compile import CompiledScheme
 from grouper.dip.compile import CompiledDip
@@ -41,7 +46,6 @@ from reference_tables.catalog_rules import catalog_rules
 from reference_tables.problems import PROBLEM_SCHEMA, Level, TablesRefused, problem_frame
 
 DRG_SCHEME = "chs-drg-1.1"
-STDIN = "-"
 _RULES = catalog_rules()
 _UNFIT = frozenset({Level.ERROR.value, Level.REJECT.value})
 
@@ -97,9 +101,7 @@ def build(
     quota: Annotated[
         str | None, typer.Option("--quota", help="固定额度，元（--method standard-quota）", metavar="YUAN")
     ] = None,
-    trim: Annotated[
-        str, typer.Option("--trim", help="费用裁剪：percentile:2.5:97.5、iqr:1.5、lognormal:3 或 none")
-    ] = _RULES.trimming,
+    trim: Annotated[str, typer.Option("--trim", help=TRIM_HELP)] = _RULES.trimming,
     scheme: Annotated[
         str | None,
         typer.Option("--scheme", help="沿用这个 DIP 方案的病种，只测算分值", metavar="NAME|DIR|XLSX"),
@@ -139,15 +141,13 @@ def build(
     _check(history, folder, place, problems)
     if auxiliary is None and scheme is None:
         auxiliary = DEFAULT
+    chosen = years_of(years)
     plan = CatalogPlan(
-        years=_years(years), year_weights=_weights(year_weights), min_cases=min_cases, combination=combination.value,
-        method=method.value, benchmark=benchmark, quota_fen=_quota(quota, method), trimming=_trimming(trim),
+        years=chosen, year_weights=year_weights_of(year_weights, chosen), min_cases=min_cases,
+        combination=combination.value, method=method.value, benchmark=benchmark_of(benchmark, method), quota_fen=quota_of(quota, method),
+        trimming=trimming_of(trim),
         scheme=scheme or "", auxiliary=auxiliary or "", fmt=format_.value, edition=edition.value,
     )  # fmt: skip
-    if plan.years is not None and len(plan.years) != len(plan.year_weights):
-        fail(f"--years 有 {len(plan.years)} 年，--year-weights 有 {len(plan.year_weights)} 个权重，应相等", Exit.USAGE)
-    if (method is Method.BENCHMARK) != bool(benchmark):
-        fail("--method benchmark 与 --benchmark 编码 须同时给出", Exit.USAGE)
     identity = CatalogIdentity(
         id_ or folder.resolve().name, name or f"{region}按病种分值付费（DIP）病种目录", region, data_level.value,
         effective_from.date() if effective_from else None,
@@ -217,51 +217,3 @@ def _check(history: list[str], folder: Path, report: Path, problems: str | None)
         above = next(parent for parent in path.resolve().parents if parent.exists())
         if not above.is_dir() or not os.access(above, os.W_OK):
             fail(f"不能写入 {path}，请换一个可写的文件夹", Exit.ENVIRONMENT)
-
-
-def _years(text: str | None) -> tuple[int, ...] | None:
-    """2023,2024,2025 or 2023-2025 as years, ascending."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d{4})-(\d{4})", text.strip())
-    parts = [*range(int(found[1]), int(found[2]) + 1)] if found else text.split(",")
-    try:
-        years = sorted(int(part) for part in parts)
-    except ValueError:
-        years = []
-    if not years or len(set(years)) < len(years) or not all(1000 <= year <= 9999 for year in years):
-        fail(f"--years 应如 2023,2024,2025 或 2023-2025：{text}", Exit.USAGE)
-    return tuple(years)
-
-
-def _weights(text: str) -> tuple[Fraction, ...]:
-    """1:2:7 or 0.1:0.2:0.7 as positive numbers."""
-    try:
-        weights = tuple(exact(part) for part in text.split(":"))
-    except ValueError:
-        weights = ()
-    if not weights or any(weight <= 0 for weight in weights):
-        fail(f"--year-weights 应为冒号分开的正数，如 1:2:7：{text}", Exit.USAGE)
-    return weights
-
-
-def _quota(text: str | None, method: Method) -> int:
-    """The fixed amount in fen, 0 when the method has none."""
-    if (method is Method.STANDARD_QUOTA) != (text is not None):
-        fail("--method standard-quota 与 --quota 金额 须同时给出", Exit.USAGE)
-    try:
-        fen = exact(text) * FEN if text is not None else Fraction(0)
-    except ValueError:
-        fen = Fraction(-1)
-    if fen.denominator != 1 or (text is not None and fen <= 0):
-        fail(f"--quota 应为正的金额（元，至多两位小数）：{text}", Exit.USAGE)
-    return int(fen)
-
-
-def _trimming(text: str) -> str:
-    """A rule of trimming, checked."""
-    try:
-        read_trimming(text)
-    except ValueError:
-        fail(f"--trim 应为 percentile:低:高（0 至 100）、iqr:倍数、lognormal:倍数 或 none：{text}", Exit.USAGE)
-    return text

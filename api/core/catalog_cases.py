@@ -153,9 +153,7 @@ def group_history(
         numbers = pl.DataFrame(
             {
                 "group": found["dip"].replace_strict(codes, place, default=NO_GROUP, return_dtype=pl.Int32),
-                "year": block.year.cast(pl.Int32),
-                "cost_fen": block.cost_fen.fill_null(0).zip_with(counts, _zeros(len(counts))),
-                "counts": counts,
+                **statistics_columns(block, counts),
             }
         )
         texts = found.select("status", "reason").with_columns(drgs["drg"], drgs["status"].alias("drg_status"))
@@ -182,5 +180,8 @@ def group_history(
     return grouped
 
 
-def _zeros(size: int) -> pl.Series:
-    return pl.Series(np.zeros(size, np.int64))
+def statistics_columns(block: HistoryBlock, counts: pl.Series) -> dict[str, pl.Series]:
+    """What a case brings into the statistics beside its group: year, cost_fen (0 where it does not count), counts."""
+    zeros = pl.Series(np.zeros(len(counts), np.int64))
+    cost = block.cost_fen.fill_null(0).zip_with(counts, zeros)
+    return {"year": block.year.cast(pl.Int32), "cost_fen": cost, "counts": counts}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import Protocol
 
 import polars as pl
 
@@ -15,7 +16,7 @@ from api.core.catalog_plan import CatalogPlan
 from budget.cost_statistics import GroupCosts, group_costs, whole_costs, year_weights
 from budget.explained_variance import ExplainedVariance, explained_variance
 from budget.money import decimal_text, round_half_up
-from budget.trimming import kept_costs
+from budget.trimming import Trimming, kept_costs
 from budget.weights import relative_weights
 from grouper.catalog.history import HistoryRefused
 from reference_tables.catalog_rules import catalog_rules
@@ -59,7 +60,23 @@ class Scores:
         return frame.with_columns(pl.lit(0, pl.UInt32).alias(LINE))
 
 
-def score_groups(history: GroupedHistory, plan: CatalogPlan, years: Sequence[int]) -> Scores:
+class ScorePlan(Protocol):
+    """What decides scores beside the history: a method of catalog_rules, its benchmark disease or fixed amount, the
+    weights of the years, oldest first, and the trimming."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def benchmark(self) -> str: ...
+    @property
+    def quota_fen(self) -> int: ...
+    @property
+    def year_weights(self) -> tuple[Fraction, ...]: ...
+    @property
+    def trim(self) -> Trimming: ...
+
+
+def score_groups(history: GroupedHistory, plan: ScorePlan, years: Sequence[int]) -> Scores:
     """Costs and scores of every group, in the order of `history.groups`.
 
     The reference of the mean-cost method is the mean of all cases that are in a group. Raises HistoryRefused: DC07
@@ -99,11 +116,16 @@ class Explained:
 def explain_variance(history: GroupedHistory, plan: CatalogPlan) -> Explained:
     """Compare both groupings of the history."""
     cases = history.cases.filter("counts").select("group", "drg", "cost_fen")
-    together = pl.repeat(0, cases.height, dtype=pl.Int32, eager=True)
-    kept = cases.filter(kept_costs(together, cases["cost_fen"], plan.trim))
+    kept = trimmed_as_one(cases, plan.trim)
     return Explained(
         explained_variance(cases, "group"),
         explained_variance(cases, "drg"),
         explained_variance(kept, "group"),
         explained_variance(kept, "drg"),
     )
+
+
+def trimmed_as_one(cases: pl.DataFrame, rule: Trimming) -> pl.DataFrame:
+    """The cases that a rule keeps of all of them together; `cases` with cost_fen."""
+    together = pl.repeat(0, cases.height, dtype=pl.Int32, eager=True)
+    return cases.filter(kept_costs(together, cases["cost_fen"], rule))
