@@ -31,10 +31,12 @@ _PAID_ZH = {
     "advance_fen": "预付金",
 }  # fmt: skip
 _FEN = "_fen"
+_WIDTH = 180  # a line of amounts is not cut, whatever the terminal
+_FEW = 24
 
 
 def _out() -> Console:
-    return Console(soft_wrap=True, highlight=False)
+    return Console(soft_wrap=True, highlight=False, width=_WIDTH)
 
 
 def _table(names: list[str], texts: int) -> Table:
@@ -66,13 +68,15 @@ def print_settled(settled: Settled, output: Path | None) -> None:
             f"（其中迟报 {totals['late']:,}）  更正 {totals['changed']:,}  不结算 {totals['refused']:,}"
         )
         table = _table(["医疗机构", "基金池", "病例", *(STATEMENT_ZH[name] for name in _AMOUNTS)], 2)
-        for row in settled.statement.iter_rows(named=True):
+        for row in settled.statement.head(_FEW).iter_rows(named=True):
             name = escape(row["hospital_name"] or row["hospital_id"])
             amounts = [yuan_text(row[column]) for column in _AMOUNTS]
             table.add_row(name, escape(row["pool"]), f"{row['cases']:,}", *amounts)
         sums = [yuan_text(int(settled.statement[column].sum())) for column in _AMOUNTS]
         table.add_row("合计", "", f"{totals['cases']:,}", *sums, style="bold")
         out.print(table)
+        if settled.statement.height > _FEW:
+            out.print(f"只列出前 {_FEW} 行，共 {settled.statement.height} 行；全部见 -o 文件夹中的结算单")
     _problems(settled)
     if output is not None and run is not None:
         out.print(f"结算单、分录、问题清单和证明：{escape(str(output))}")

@@ -32,7 +32,7 @@ from budget.settlement import (
 )
 from grouper.proof import program_version
 from reference_tables.policy import Policy
-from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused
+from reference_tables.problems import PROBLEM_SCHEMA, Level, Problem, TablesRefused
 
 SETTLE, CORRECT, CLOSE = "settle", "correct", "close"
 OWED = "2201"
@@ -166,7 +166,7 @@ def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthIn
         "cases": new.height,
         "late": int((new["month"] < given.month).sum()),
         "changed": moved.details.height,
-        "refused": int(listed["level"].is_in(["reject"]).sum()),
+        "refused": sum(frame.filter(pl.col("level") == Level.REJECT.value).height for frame in taken.problems),
         **{name: int(rows[name].sum()) for name in counted},
     }
     run = Run(

@@ -24,13 +24,13 @@ _SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def region_policy(more: list[dict[str, Any]] | None = None, **changed: Any) -> Policy:
+def region_policy(more: list[dict[str, Any]] | None = None, method: str = "drg-rate", **changed: Any) -> Policy:
     """The policy; `changed` values by key, None takes one away; `more` further settings."""
     wanted = {key: value for key, value in (_SETTINGS | changed).items() if value is not None}
     settings = [{"key": key, "value": value} for key, value in wanted.items()] + (more or [])
     return policy_of(
         {
-            "id": "small", "name": "小区", "region": "小区", "method": "drg-rate", "insurances": ["职工", "居民"],
+            "id": "small", "name": "小区", "region": "小区", "method": method, "insurances": ["职工", "居民"],
             "tiers": ["三级"], "effective_from": date(2026, 1, 1), "data_level": "synthetic", "statement": "试验",
             "sources": {"example": {"title": "试验", "publisher": "drgdip"}},
             "set": [item | {"source": "example", "confidence": "synthetic"} for item in settings],
