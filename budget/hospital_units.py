@@ -80,9 +80,10 @@ class TallyRule:
     bundles: tuple[str, ...] = ()
 
 
-def tally_rule(terms: YearTerms, bundles: Sequence[str] = ()) -> TallyRule:
-    """The rule of a policy. Raises TablesRefused (PL30) when it does not say how pools are divided or shared."""
-    pools, basis = terms.want("pools"), terms.want("sharing_basis")
+def tally_rule(terms: YearTerms, bundles: Sequence[str] = (), *, clears: bool = True) -> TallyRule:
+    """The rule of a policy; without `clears` only units are wanted and nothing is shared. Raises TablesRefused (PL30)
+    when the policy does not say how pools are divided or shared."""
+    pools, basis = terms.want("pools"), terms.want("sharing_basis") if clears else "none"
     if pools is None or basis is None:
         raise TablesRefused(terms.policy.id, terms.problems)
     method, quota = terms.policy.method, terms.look("hospital_budget") == "quota"

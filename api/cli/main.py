@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import catalog, explain, group, pack, pay, policy, report, settle
+from api.cli import budget, catalog, clear, explain, group, pack, pay, policy, report, settle, weights
 from grouper.proof import program_version
 
 app = typer.Typer(
@@ -22,9 +22,12 @@ app.command("group")(group.group)
 app.command("validate")(group.validate)
 app.command("explain")(explain.explain)
 app.command("whatif")(explain.whatif)
+app.command("weights")(weights.weights)
 app.command("pay")(pay.pay)
+app.command("budget")(budget.budget)
 app.command("settle")(settle.settle)
 app.command("advance")(settle.advance)
+app.command("clear")(clear.clear)
 app.command("report")(report.report)
 app.add_typer(pack.app, name="pack")
 app.add_typer(catalog.app, name="catalog")
