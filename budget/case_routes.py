@@ -140,7 +140,7 @@ def _tcm(policy: Policy, day: date | None, problems: list[Problem]) -> Route | N
         if setting is not None:
             days[group] = setting.value
     if days:
-        least_days = pl.col("group").replace_strict(days, default=0, return_dtype=pl.Int64)
-        enough &= pl.col("los_days") >= least_days
+        least_days = pl.col("group").replace_strict(days, default=None, return_dtype=pl.Int64)
+        enough &= least_days.is_null() | (pl.col("los_days") >= least_days).fill_null(value=False)
     name = pl.when(enough.fill_null(value=False)).then(pl.lit(TCM)).otherwise(pl.lit(TCM_FALLBACK))
     return pl.col("group").is_in(list(groups.value)), name

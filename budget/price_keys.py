@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -18,8 +19,12 @@ from reference_tables.policy_schema import policy_schema
 
 _SECTIONS = ("价格", "倍率", "特殊病组", "不按病组支付", "统筹基金")
 _NOT_OF_THE_PLAN = "bed_day_price"  # looked up by the case, not by its plan row
-_DENSE = 1 << 22
-_MISSING = ""
+_DENSE = 1 << 16
+_LARGEST = 1 << 62
+_PLAIN = {
+    "hospital": "", "tier": "", "insurance": "", "month": "", "group": "", "status": "", "kind": "",
+    "primary_care": False, "young": False, "route": "",
+}  # fmt: skip
 
 
 def pricing_keys(policy: Policy) -> tuple[str, ...]:
@@ -36,59 +41,69 @@ def price_keys(
     asked = pricing_keys(policy)
     named = frozenset[str]().union(*(policy.names(key) for key in asked))
     dated = any(policy.dated(key) for key in asked)
-    nothing = pl.lit(_MISSING)
     scores = policy.method == "dip"
-    parts = {
-        "hospital": pl.col("hospital_id") if "hospital" in named else nothing,
-        "tier": pl.col("tier") if asks_tier(policy, values) else nothing,
+    asked_for = {
+        "hospital": pl.col("hospital_id") if "hospital" in named else None,
+        "tier": pl.col("tier") if asks_tier(policy, values) else None,
         "insurance": pl.col("insurance"),
-        "month": pl.col("month") if dated else nothing,
+        "month": pl.col("month") if dated else None,
         "group": pl.col("group"),
         "status": pl.col("status"),
-        "kind": pl.col("kind") if scores else nothing,
-        "aux": pl.col("aux_factor") if scores else pl.lit(None, dtype=pl.Decimal(10, 4)),
-        "primary_care": pl.col("primary_care").fill_null(value=False) if scores else pl.lit(value=False),
-        "young": young_cases(cases, policy),
+        "kind": pl.col("kind") if scores else None,
+        "aux": pl.col("aux_factor") if scores else None,
+        "primary_care": pl.col("primary_care").fill_null(value=False) if scores else None,
+        "young": young_cases(cases, policy) if policy.has("age_factor") else None,
     }
+    parts = {name: expr for name, expr in asked_for.items() if expr is not None}
     frame = cases.select(expr.alias(name) for name, expr in parts.items()).with_columns(route.alias("route"))
-    number = np.zeros(cases.height, np.int64)
+    first, key = _different(frame)
+    return [_key(row) for row in frame[first].iter_rows(named=True)], key
+
+
+def _different(frame: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first row of each different row of a frame, ascending, and int64 [rows]: which of them each row is like."""
+    number = np.zeros(frame.height, np.int64)
+    top = 1
+    for codes, count in _numbered(frame):
+        if top * count > _LARGEST:
+            number = np.unique(number, return_inverse=True)[1].ravel().astype(np.int64)
+            top = int(number.max(initial=0)) + 1
+        number = number * count + codes
+        top *= count
+    if top > max(_DENSE, 4 * frame.height):
+        number = np.unique(number, return_inverse=True)[1].ravel().astype(np.int64)
+        top = int(number.max(initial=0)) + 1
+    # Written backwards, the first row of each number is what stays.
+    first = np.full(top, -1, np.int64)
+    first[number[::-1]] = np.arange(frame.height - 1, -1, -1)
+    rows = np.sort(first[first >= 0])
+    place = np.empty(top, np.int64)
+    place[number[rows]] = np.arange(len(rows))
+    return rows, place.take(number)
+
+
+def _numbered(frame: pl.DataFrame) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """For each column that has more than one value: a number from 0 for each of its values, and how many."""
+    expressions = []
+    counts = []
     for column in frame.iter_columns():
-        codes, count = _codes(column)
-        if count > 1:
-            number = _dense(number * count + codes)
-    _, first, key = np.unique(number, return_index=True, return_inverse=True)
-    order = np.argsort(first, kind="stable")
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    rows = frame[first[order]]
-    return [_key(row) for row in rows.iter_rows(named=True)], place[key.ravel()]
-
-
-def _codes(column: pl.Series) -> tuple[NDArray[np.int64], int]:
-    """A number from 0 for each different value of a column, and how many there are."""
-    if len(column) and column.n_unique() == 1:
-        return np.zeros(len(column), np.int64), 1
-    if column.dtype == pl.String:
-        values = column.unique().drop_nulls()
-        codes = column.cast(pl.Enum(values)).to_physical().cast(pl.Int64).fill_null(-1).to_numpy() + 1
-    else:
-        codes = column.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
-    return codes, int(codes.max(initial=0)) + 1
-
-
-def _dense(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The same distinctions in small numbers, so that further columns can be multiplied in."""
-    top = int(numbers.max(initial=0))
-    if top <= _DENSE:
-        return numbers
-    if top <= 1 << 26:
-        seen = np.zeros(top + 1, np.bool_)
-        seen[numbers] = True
-        return (np.cumsum(seen) - 1)[numbers]
-    return np.unique(numbers, return_inverse=True)[1].ravel().astype(np.int64)
+        if not len(column) or column.eq_missing(column.head(1)).all():
+            continue
+        if column.dtype == pl.String:
+            values = column.unique().drop_nulls()
+            expr = pl.col(column.name).cast(pl.Enum(values)).to_physical()
+        else:
+            values = column.unique().drop_nulls().sort()
+            numbers = pl.Series(range(len(values)), dtype=pl.UInt32)
+            expr = pl.col(column.name).replace_strict(values, numbers, default=None, return_dtype=pl.UInt32)
+        counts.append(len(values) + 1)
+        expressions.append((expr.cast(pl.Int64) + 1).fill_null(0))
+    coded = frame.select(expressions)
+    for column, count in zip(coded.iter_columns(), counts, strict=True):
+        yield column.to_numpy(), count
 
 
 def _key(row: dict[str, Any]) -> PriceKey:
-    aux: Decimal | None = row.pop("aux")
-    plain: dict[str, Any] = {name: _MISSING if value is None else value for name, value in row.items()}
+    aux: Decimal | None = row.pop("aux", None)
+    plain: dict[str, Any] = _PLAIN | {name: value for name, value in row.items() if value is not None}
     return PriceKey(aux="" if aux is None or aux == 1 else str(aux), **plain)

@@ -82,15 +82,19 @@ class PriceTerms:
         """RW or score that the case is paid by, before auxiliary and age factors; None when the group has none."""
         substitute = self.look("substitute", of)
         group = of.group if substitute is None else str(substitute)
-        own = self.look("weight", of, group=group)
-        weight = self.value_of(of, group).weight if own is None else own
-        if of.route == TCM:
-            weight = self.look("tcm_weight", of) or weight
-        elif of.route == TCM_FALLBACK:
+        if of.route == TCM_FALLBACK:
             fallback = self.want("tcm_fallback_group", of)
-            weight = None if fallback is None else self.value_of(of, str(fallback)).weight
+            if fallback is None:
+                return None
+            group = str(fallback)
+        weight = self.look("weight", of, group=group)
+        if weight is None:
+            weight = self.value_of(of, group).weight
+        if of.route == TCM:
+            own = self.look("tcm_weight", of)
+            weight = weight if own is None else own
         least = self.look("minimum_weight", of)
-        if of.route == OVER_CAP:
+        if of.route == OVER_CAP or self._listed_at_minimum(of):
             lowest: Fraction | None = least if least is not None else self.want("minimum_weight", of)
             return lowest
         if weight is None:
@@ -99,6 +103,11 @@ class PriceTerms:
         if share is not None:
             weight *= share
         return weight if least is None else max(weight, least)
+
+    def _listed_at_minimum(self, of: PriceKey) -> bool:
+        """Is the group in a list whose cases are all paid at the minimum weight?"""
+        setting = self.policy.get("minimum_weight", _day(of), **_scope(of))
+        return setting is not None and bool(setting.scope)
 
     def is_basic(self, of: PriceKey) -> bool:
         """Is the case paid the same at all hospitals: a basic group, or a primary-care disease of DIP?"""
@@ -115,7 +124,7 @@ class PriceTerms:
                 return found
             if rule.kind == "own_coefficient":
                 own = self.value_of(of, of.group).coefficient
-                return own if own is not None else self.look("coefficient", of)
+                return own if own is not None else self.want("coefficient", of)
         if of.primary_care and rule is None and self.policy.method == "dip":
             return Fraction(1)
         return self._own_coefficient(of)
