@@ -21,6 +21,7 @@ from reference_tables.policy import Policy, load_policy
 from reference_tables.problems import LEVEL_ZH, Level, TablesRefused
 from reference_tables.year_file import YearFile, load_year_file
 
+_WIDTH = 160
 _FAULTS = {Level.ERROR.value, Level.REJECT.value}
 _TO_LOOK_AT = frozenset({"CL51", "CL52", "CL54", "CL56", "CL57"})
 PolicyOption = Annotated[str, typer.Option("--policy", help="支付政策：内置编号或文件", metavar="NAME|FILE.toml")]
@@ -132,7 +133,7 @@ def refuse(what: str, error: TablesRefused) -> NoReturn:
 
 def _command(request: ClearRequest, policy: str, year_file: str, scheme: str, output: Path) -> str:
     """The command that repeats the run beside its files: names without folders."""
-    parts = ["drgdip clear", *(Path(name).name for name in request.cases), f"--year {request.year}"]
+    parts = ["drgdip clear", *sorted(Path(name).name for name in request.cases), f"--year {request.year}"]
     named = {"policy": policy, "year-file": year_file, "scheme": scheme, "weights": request.weights}
     parts += [f"--{name} {Path(value).name}" for name, value in named.items() if value]
     parts += [f"--book {request.book.name}"] if request.book is not None else []
@@ -158,6 +159,7 @@ def _summary(done: Cleared, run_id: str) -> dict[str, object]:
 def _print(done: Cleared, run_id: str, output: Path) -> None:
     """Pools, hospitals and problems, in Chinese on standard error."""
     console, clearing = err(), done.clearing
+    console.width = max(console.width, _WIDTH)  # amounts are never cut off
     policy, figures = clearing.given.policy, clearing.given.year_file
     level = DATA_LEVEL_ZH.get(figures.data_level, figures.data_level)
     head = f"{escape(figures.region)} {clearing.given.year} 年度清算"

@@ -94,6 +94,7 @@ def clear_request(
             {"name": Path(source.path).name, "sha256": source.sha256, "format": source.format}
             for source in files.sources
         ]
+        inputs.sort(key=lambda item: (item["name"], item["sha256"]))  # the order of files decides nothing
     given = ClearingInput(
         request.year, policy, values, year_file, cases, _decisions(request, policy, year_file, book),
         _paid(request, book), settled=book is not None,

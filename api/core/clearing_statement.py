@@ -17,7 +17,7 @@ from budget.clearing import Account, Line
 from budget.clearing_accounts import LINES_ZH, ClearedPool
 from budget.frames import CASE_KIND_ZH
 from budget.hospital_units import Tally
-from budget.money import decimal_text, yuan_text
+from budget.money import FEN, decimal_text, yuan_text
 
 UNITS_ZH = {"drg-rate": "总权重（含系数）", "drg-point": "总点数", "dip": "总分值", "quota": "总点数"}
 VALUES_ZH = {"drg-rate": "清算费率", "drg-point": "结算点值", "dip": "结算点值", "quota": "结算点值"}
@@ -119,10 +119,8 @@ class _Writer:
         units = sum((item.points for item in pool.accounts), Fraction(0))
         yield Item(UNITS_ZH[method], decimal_text(line.points, UNIT_PLACES), "按病组（病种）支付的病例逐段精确合计")
         if due.value is not None:
-            whole = (
-                f"可分配 {yuan_text(due.distributable)} 元，全区{UNITS_ZH[method]} {decimal_text(units, UNIT_PLACES)}"
-            )
-            yield Item(VALUES_ZH[method], decimal_text(due.value, VALUE_PLACES), f"{whole}；分配时不舍入")
+            how = f"{self._value_how(pool)}÷全区{UNITS_ZH[method]} {decimal_text(units, UNIT_PLACES)}；分配时不舍入"
+            yield Item(VALUES_ZH[method], decimal_text(due.value, VALUE_PLACES), how)
         if pool.budget.quotas:
             how = "下达的医院总额减固定支付"
         elif not pool.formula:
@@ -142,6 +140,17 @@ class _Writer:
         if moved:
             yield Item("统筹区结余（超支）分担", yuan_text(moved), "统筹区结余归医院或超支由医院承担的部分，按应得分摊")
         yield Item("应得金额", yuan_text(line.entitlement), total=True)
+
+    def _value_how(self, pool: ClearedPool) -> str:
+        """What the settlement value is made of, but the units."""
+        due = pool.due
+        given = f"可分配 {yuan_text(due.distributable)} 元"
+        if pool.formula == "DRG_TOTAL":
+            tallies, name = self.clearing.tallies.tallies, pool.budget.pool
+            patients = sum(tallies.get((item.hospital, name), Tally()).patient_fen for item in pool.accounts)
+            return f"（{given}＋个人等支付 {yuan_text(patients)} 元）"
+        ratio = due.per_unit / FEN / due.value if due.value else Fraction(1)
+        return given if ratio == 1 else f"{given}÷支付比例 {decimal_text(ratio * 100, 2)}%"
 
     def _sharing(self, pool: ClearedPool, account: Account, line: Line) -> Iterator[Item]:
         share = line.shared - (account.quota_top_up if self._topped() else 0)
