@@ -31,11 +31,13 @@ def proof_of(
     options: Mapping[str, str | bool],
     output: Path,
     command: str = "group",
+    tables: Mapping[str, str] | None = None,
 ) -> dict[str, object]:
     """The proof of one run of a command over case files and a scheme.
 
     `run_id` is the sha256 of everything that decides the result (inputs by content, pack, code books,
-    options, program version), so the same inputs give the same id; `output.sha256` is what they gave.
+    options, program version), so the same inputs give the same id; `output.sha256` is what they gave. `tables`: sha256 of further tables by
+    option.
     """
     pack = scheme.pack
     books = load_code_books()
@@ -48,6 +50,8 @@ def proof_of(
             {"name": Path(source.path).name, "sha256": source.sha256, "format": source.format} for source in sources
         ],
     }
+    if tables:
+        deciding["tables"] = dict(tables)
     run_id = hashlib.sha256(orjson.dumps(deciding, option=orjson.OPT_SORT_KEYS)).hexdigest()
     names = " ".join(Path(source.path).name for source in sources)
     flags = " ".join(f"--{key} {value}" for key, value in options.items() if value not in {True, False})

@@ -123,6 +123,11 @@ def weight_tables() -> Sequence[WeightTable]:
     return tuple(sorted(tables, key=lambda table: (table.region, table.year)))
 
 
+def published_tables() -> Mapping[tuple[str, int], str]:
+    """Region and year -> id of each published table."""
+    return {(about["region"], about["year"]): name.removesuffix(".csv") for name, about in _sources(_folder()).items()}
+
+
 def find_weights(region: str, year: int) -> WeightTable:
     """The table of one region and year; TablesRefused (TB27) naming what there is."""
     for table in weight_tables():

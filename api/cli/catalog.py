@@ -144,9 +144,9 @@ def build(
     chosen = years_of(years)
     plan = CatalogPlan(
         years=chosen, year_weights=year_weights_of(year_weights, chosen), min_cases=min_cases,
-        combination=combination.value, method=method.value, benchmark=benchmark_of(benchmark, method), quota_fen=quota_of(quota, method),
-        trimming=trimming_of(trim),
-        scheme=scheme or "", auxiliary=auxiliary or "", fmt=format_.value, edition=edition.value,
+        combination=combination.value, method=method.value, benchmark=benchmark_of(benchmark, method),
+        quota_fen=quota_of(quota, method), trimming=trimming_of(trim), scheme=scheme or "",
+        auxiliary=auxiliary or "", fmt=format_.value, edition=edition.value,
     )  # fmt: skip
     identity = CatalogIdentity(
         id_ or folder.resolve().name, name or f"{region}按病种分值付费（DIP）病种目录", region, data_level.value,

@@ -11,6 +11,7 @@ from typing import Any
 
 from api.core.catalog import KINDS, BuiltCatalog
 from api.core.catalog_auxiliary import AuxiliaryEstimate
+from api.core.catalog_cases import GroupedHistory
 from api.core.catalog_plan import ratio_text
 from api.core.sheets import Cell, Row, Sheets, open_sheets
 from budget.auxiliary_factors import GATE_ZH, GateReason, LevelFactor
@@ -113,7 +114,7 @@ class _Report:
         )
         if self.catalog.auxiliary is not None:
             self._table("辅助目录", FACTOR_HEADER, FACTOR_WIDTHS, list(self._factors(self.catalog.auxiliary)))
-        self._aside(self.sheets.sheet("问题与未计入统计"))
+        write_aside(self.sheets, self.catalog.history)
 
     def _factors(self, found: AuxiliaryEstimate) -> Iterator[tuple[Cell, ...]]:
         """What became of every dimension in every core group: its factors, or why it has none."""
@@ -199,22 +200,24 @@ class _Report:
             ("基准对应分值", catalog.scores.scale),
         ]
 
-    def _aside(self, sheet: Any) -> None:
-        history = self.catalog.history
-        self.sheets.header(sheet, ("规则", "级别", "问题数", "问题举例", "处理建议"), (8, 8, 12, 60, 50))
-        line = 0
-        for (code, level), count in sorted(history.problems.items()):
-            example = str(history.listed.filter(history.listed["code"] == code)["message"][0])
-            line += 1
-            self.sheets.row(sheet, line, (code, LEVEL_ZH[Level(level)], count, example, catalogue()[code].fix))
-        line += 2
-        note = f"病例（每条规则最多列 {catalog_rules().listed} 例；--problems 给出全部）"
-        sheet.write_string(line, 0, note, self.sheets.bold)
-        line += 1
-        self.sheets.labels(sheet, line, ("规则", "文件", "行号", "病例号", "字段", "值"))
-        for row in history.listed.select("code", "file", "row", "case_id", "field", "value").iter_rows():
-            line += 1
-            self.sheets.row(sheet, line, row)
-
     def _table(self, name: str, header: Sequence[str], widths: Sequence[int], rows: Sequence[Row]) -> None:
         self.sheets.table(name, header, widths, rows, [_PLACES_OF.get(label, 4) for label in header])
+
+
+def write_aside(sheets: Sheets, history: GroupedHistory) -> None:
+    """A sheet with the problems of a history: each rule with an example and a remedy, then case by case."""
+    sheet = sheets.sheet("问题与未计入统计")
+    sheets.header(sheet, ("规则", "级别", "问题数", "问题举例", "处理建议"), (8, 8, 12, 60, 50))
+    line = 0
+    for (code, level), count in sorted(history.problems.items()):
+        example = str(history.listed.filter(history.listed["code"] == code)["message"][0])
+        line += 1
+        sheets.row(sheet, line, (code, LEVEL_ZH[Level(level)], count, example, catalogue()[code].fix))
+    line += 2
+    note = f"病例（每条规则最多列 {catalog_rules().listed} 例；--problems 给出全部）"
+    sheet.write_string(line, 0, note, sheets.bold)
+    line += 1
+    sheets.labels(sheet, line, ("规则", "文件", "行号", "病例号", "字段", "值"))
+    for row in history.listed.select("code", "file", "row", "case_id", "field", "value").iter_rows():
+        line += 1
+        sheets.row(sheet, line, row)

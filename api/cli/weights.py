@@ -1,0 +1,274 @@
+"""`drgdip weights`: the weights (RW) or scores of a scheme's groups from a region's history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import polars as pl
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from api.cli.console import DATA_LEVEL_ZH, SHOWN, Exit, err, fail, load_scheme, print_json, print_problems
+from api.cli.group import (
+    SCHEME,
+    Edition,
+    EditionOption,
+    Files,
+    Format,
+    FormatOption,
+    JsonOption,
+    SchemeOption,
+    all_threads,
+    check_paths,
+    result_writer,
+)
+from api.cli.history_options import (
+    STDIN,
+    TRIM_HELP,
+    benchmark_of,
+    quota_of,
+    trimming_of,
+    year_weights_of,
+    years_of,
+)
+from api.cli.progress import progress_bar
+from api.core.catalog_plan import ratio_text
+from api.core.weight_comparison import Comparison, compare
+from api.core.weight_report import write_weight_report
+from api.core.weights import MEAN_COST, RELATIVE, STABILITY_ZH, WeightPlan, Weights, about, weigh, weight_table
+from budget.money import decimal_text, exact, yuan_text
+from grouper.catalog.history import HistoryRefused
+from grouper.dip.compile import CompiledDip
+from grouper.proof import proof_of
+from grouper.result import STATUS_ZH
+from reference_tables.catalog_rules import catalog_rules
+from reference_tables.problems import LEVEL_ZH, PROBLEM_SCHEMA, Level, TablesRefused, catalogue, problem_frame
+
+_RULES = catalog_rules()
+_UNFIT = frozenset({Level.ERROR.value, Level.REJECT.value})
+_PASSES = 2
+XLSX, CSV = ".xlsx", ".csv"
+
+
+class WeightMethod(StrEnum):
+    RELATIVE_WEIGHT = RELATIVE
+    MEAN_COST = MEAN_COST
+    BENCHMARK = "benchmark"
+    STANDARD_QUOTA = "standard-quota"
+
+
+def weights(
+    history: Files,
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", help="权重表 .csv（可用于 pay --weights），或只写报告 .xlsx", metavar="OUT"),
+    ],
+    scheme: SchemeOption = SCHEME,
+    years: Annotated[
+        str | None, typer.Option("--years", help="统计年度，如 2023,2024,2025 或 2023-2025；默认为最近的几年")
+    ] = None,
+    year_weights: Annotated[
+        str, typer.Option("--year-weights", help="年度权重，由早到晚，如 1:2:7；个数即年数")
+    ] = ":".join(map(str, _RULES.year_weights)),
+    trim: Annotated[str, typer.Option("--trim", help=TRIM_HELP)] = _RULES.trimming,
+    min_cases: Annotated[int, typer.Option("--min-cases", min=1, help="稳定病组最少病例数")] = _RULES.min_cases,
+    cv_limit: Annotated[str, typer.Option("--cv", help="稳定病组变异系数上限")] = str(_RULES.cv_high),
+    method: Annotated[
+        WeightMethod | None,
+        typer.Option(
+            "--method", help="相对权重、平均费用法、基准病种法、固定额度法；DRG 默认相对权重，DIP 默认平均费用法"
+        ),
+    ] = None,
+    benchmark: Annotated[
+        str, typer.Option("--benchmark", help="基准病种编码（--method benchmark）", metavar="CODE")
+    ] = "",
+    quota: Annotated[
+        str | None, typer.Option("--quota", help="固定额度，元（--method standard-quota）", metavar="YUAN")
+    ] = None,
+    compared_with: Annotated[
+        str | None,
+        typer.Option("--compare", help="对照的权重表：内置编号、地区-年份或文件", metavar="苏州-2023|NAME|FILE.csv"),
+    ] = None,
+    report: Annotated[
+        str | None, typer.Option("--report", help="报告 .xlsx；默认在权重表旁边", metavar="FILE.xlsx")
+    ] = None,
+    problems: Annotated[str | None, typer.Option("--problems", help="问题清单文件 .csv .parquet .xlsx")] = None,
+    format_: FormatOption = Format.AUTO,
+    edition: EditionOption = Edition.INSURANCE,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")] = all_threads(),
+    json: JsonOption = False,
+) -> None:
+    """由历年病例测算病组权重（RW）或病种分值，并给出变异系数、RIV、稳定性和与公布表的对照。"""
+    place, book = _places(history, output, report, problems)
+    chosen = years_of(years)
+    compiled = load_scheme(scheme)
+    usual = MEAN_COST if isinstance(compiled, CompiledDip) else RELATIVE
+    how = usual if method is None else method.value
+    plan = WeightPlan(
+        how, chosen, year_weights_of(year_weights, chosen), trimming_of(trim), min_cases, _cv(cv_limit),
+        benchmark_of(benchmark, how), quota_of(quota, how), format_.value, edition.value,
+    )  # fmt: skip
+    with result_writer(problems) as listed, progress_bar(history * _PASSES) as progress:
+        if listed is not None:
+            listed.write(pl.DataFrame(schema=PROBLEM_SCHEMA))  # a list of no problems is a list too
+        try:
+            if compared_with is not None:
+                compare({}, {}, compared_with)  # a table that is not there is said before the long work
+            found = weigh(history, compiled, plan, threads=threads, problems=listed, progress=progress)
+            numbers = {code: Fraction(score) for code, score in found.scores.scores.items()}
+            cases = {code: costs.cases for code, costs in found.scores.costs.items()}
+            beside = compare(numbers, cases, compared_with) if compared_with is not None else None
+        except HistoryRefused as error:
+            if listed is not None:
+                listed.write(problem_frame(error.problems))
+            print_problems(error.problems)
+            refused = True
+        except TablesRefused as error:
+            print_problems(error.problems)
+            fail(f"对照的权重表不可用：{compared_with}", Exit.TABLES)
+        else:
+            refused = False
+    if refused:
+        raise typer.Exit(Exit.PROBLEMS)
+    try:
+        write_weight_report(found, beside, book)
+    except OSError as error:
+        fail(f"不能写入 {book}（{error.strerror or error}），请换一个可写的文件夹", Exit.ENVIRONMENT)
+    if place is not None:
+        with result_writer(str(place)) as results:
+            assert results is not None
+            results.write(weight_table(found))
+    _prove(found, scheme, compared_with, beside, place or book)
+    if json:
+        print_json(_values(found, beside, place or book, book))
+    else:
+        _print(found, beside, place, book)
+    if any(level in _UNFIT for _, level in found.history.problems):
+        raise typer.Exit(Exit.PROBLEMS)
+
+
+def _places(history: list[str], output: str, report: str | None, problems: str | None) -> tuple[Path | None, Path]:
+    """The table (None = the report alone) and the report. Leaves with code 2 when a name will not do."""
+    if STDIN in {*history, output}:
+        fail("历史病例要读多遍，不能从标准输入读取；结果不能写到标准输出，请给出文件", Exit.USAGE)
+    ending = Path(output).suffix.lower()
+    if ending not in {CSV, XLSX}:
+        fail(f"权重表须以 .csv 结尾，只写报告时以 .xlsx 结尾：{output}", Exit.USAGE)
+    if ending == XLSX and report is not None:
+        fail("-o 已是 .xlsx 报告，不需要 --report", Exit.USAGE)
+    if report is not None and Path(report).suffix.lower() != XLSX:
+        fail(f"报告文件须以 .xlsx 结尾：{report}", Exit.USAGE)
+    place = Path(output)
+    book = place if ending == XLSX else Path(report) if report else place.with_name(f"{place.stem}-report.xlsx")
+    check_paths(history, *dict.fromkeys([output, str(book)]), problems)
+    return (None if ending == XLSX else place), book
+
+
+def _cv(text: str) -> Fraction:
+    """The most that the coefficient of variation of a stable group may be."""
+    try:
+        limit = exact(text)
+    except ValueError:
+        limit = Fraction(0)
+    if limit <= 0:
+        fail(f"--cv 应为正数，如 1：{text}", Exit.USAGE)
+    return limit
+
+
+def _prove(found: Weights, scheme: str, compared_with: str | None, beside: Comparison | None, output: Path) -> None:
+    plan = found.plan
+    options: dict[str, str | bool] = {
+        "scheme": Path(scheme).name,
+        "years": ",".join(map(str, found.years)),
+        "year-weights": ratio_text(plan.year_weights),
+        "trim": plan.trimming,
+        "min-cases": str(plan.min_cases),
+        "cv": ratio_text([plan.cv_limit]),
+        "method": plan.method,
+        "edition": plan.edition,
+    }
+    given = {"benchmark": plan.benchmark, "quota": yuan_text(plan.quota_fen) if plan.quota_fen else "",
+             "compare": Path(compared_with).name if compared_with else "",
+             "format": plan.fmt if plan.fmt != "auto" else ""}  # fmt: skip
+    options |= {name: value for name, value in given.items() if value}
+    ordered = sorted(found.sources, key=lambda source: source.path)
+    proof = proof_of(
+        ordered, found.scheme, options, output, "weights", {} if beside is None else {"compare": beside.sha256}
+    )
+    output.with_name(output.name + ".proof.json").write_bytes(orjson.dumps(proof, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def _percent(part: int, whole: int) -> str:
+    return decimal_text(Fraction(100 * part, max(whole, 1)), 2) + "%"
+
+
+def _print(found: Weights, beside: Comparison | None, place: Path | None, book: Path) -> None:
+    """What was weighed, in Chinese on standard error."""
+    console = err()
+    pack, history = found.scheme.pack, found.history
+    level = DATA_LEVEL_ZH.get(pack.data_level, pack.data_level)
+    console.print(f"分组方案 [bold]{escape(pack.id)}[/] {escape(pack.version)}（{level}）  校验值 {pack.sha256[:12]}")
+    rows, counted = history.cases.height, found.scores.whole.cases
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_row("病例", f"{rows:,}", "", f"计入统计 {counted:,}")
+    for status, text in STATUS_ZH.items():
+        if history.status[status]:
+            table.add_row(text, f"{history.status[status]:,}", _percent(history.status[status], rows), status.value)
+    for kind, (groups, cases) in found.by_stability().items():
+        table.add_row(STABILITY_ZH[kind], f"{groups:,} 个", _percent(cases, counted), f"病例 {cases:,}")
+    console.print(table)
+    for label, value in about(found):
+        if label not in {"分组方案", "分组方案校验值"}:
+            console.print(f"{label}：{escape(value)}")
+    console.print(f"费用变异解释程度（RIV）：全部病例 {found.explained.text}，裁剪后 {found.explained_trimmed.text}")
+    if beside is not None:
+        level_text = "" if beside.level is None else decimal_text(beside.level, 4)
+        console.print(
+            f"对照 {escape(beside.title)}：共有 {len(beside.groups):,} 组，仅本次 {len(beside.only_ours):,} 组，"
+            f"仅对照表 {len(beside.only_theirs):,} 组；总体水平 {level_text}，秩相关 {beside.rank_correlation}"
+        )
+    problems = history.problems.most_common(SHOWN)
+    if problems:
+        console.print("[bold]主要问题[/]")
+    kinds: Mapping[str, Any] = catalogue()
+    for (code, problem_level), count in problems:
+        example = history.listed.filter(history.listed["code"] == code)["message"][0]
+        shown = f"如：{example}" if kinds[code].arguments else example
+        console.print(f"  {count:>9,}  {LEVEL_ZH[Level(problem_level)]} {code}  {escape(shown)}")
+    if place is not None:
+        console.print(f"权重表写到 {escape(str(place))}")
+    console.print(f"报告写到 {escape(str(book))}")
+
+
+def _values(found: Weights, beside: Comparison | None, place: Path, book: Path) -> dict[str, Any]:
+    pack, history, scores = found.scheme.pack, found.history, found.scores
+    compared = None if beside is None else {
+        "title": beside.title, "common": len(beside.groups), "only_ours": len(beside.only_ours),
+        "only_theirs": len(beside.only_theirs),
+        "level": None if beside.level is None else decimal_text(beside.level, 4),
+        "rank_correlation": beside.rank_correlation or None,
+    }  # fmt: skip
+    return {
+        "output": place.name, "report": book.name,
+        "scheme": {"id": pack.id, "version": pack.version, "sha256": pack.sha256, "data_level": pack.data_level},
+        "years": found.years,
+        "method": found.plan.method,
+        "trimming": found.plan.trimming,
+        "cases": history.cases.height,
+        "counted": scores.whole.cases,
+        "status": dict(sorted(history.status.items())),
+        "groups": {kind: {"groups": groups, "cases": cases} for kind, (groups, cases) in found.by_stability().items()},
+        "reference_fen": decimal_text(scores.reference_fen, 2),
+        "riv": found.explained.text or None,
+        "riv_trimmed": found.explained_trimmed.text or None,
+        "comparison": compared,
+        "problems": [
+            {"code": code, "level": level, "count": count} for (code, level), count in sorted(history.problems.items())
+        ],
+    }  # fmt: skip
