@@ -36,7 +36,8 @@ _DIGITS = 12
 def _rows(path: Path, needed: tuple[str, ...], optional: tuple[str, ...], problems: list[Problem]) -> list[Row]:
     """The rows of a file, absent optional columns as ""; faults of the file go to `problems`."""
     try:
-        header = path.open("rb").readline()
+        with path.open("rb") as stream:
+            header = stream.readline()
     except OSError:
         header = b""
     names = {cell.strip() for cell in header.decode("utf-8-sig", "replace").split(",")}

@@ -123,6 +123,7 @@ def settle_files(request: SettleRequest, policy: Policy, scheme: Scheme, progres
         return settle_month(book, policy, values, whole)
 
 
+_REPEATED, _UNREGISTERED = "PA11", "PA13"
 _NO_PROBLEMS = pl.DataFrame(schema=PROBLEM_SCHEMA)
 
 
@@ -145,7 +146,11 @@ def _read(files: PayableFiles) -> tuple[pl.DataFrame, pl.DataFrame]:
     for block in files.blocks():
         name = Path(block.source.path).name
         frames.append(block.cases.with_columns(pl.lit(name).alias("file"), block.place["row"]))
-        problems.append(block.problems.with_columns(pl.lit(name).alias("file")).select(*PROBLEM_SCHEMA))
+        # A repetition is told by its content (ST31, ST32), a hospital the register lacks once in a run: whichever file
+        # came first plays no part.
+        told = block.problems.filter(pl.col("code") != _REPEATED)
+        of = pl.when(pl.col("code") != _UNREGISTERED).then(pl.lit(name)).otherwise(pl.lit(""))
+        problems.append(told.with_columns(of.alias("file")).select(*PROBLEM_SCHEMA))
     if files.unusable:
         raise BookRefused([problem for _, error in files.unusable for problem in error.problems])
     return pl.concat(frames), pl.concat([*problems, file_problems(files)])
@@ -156,7 +161,8 @@ def read_withdrawals(path: Path) -> pl.DataFrame:
 
     Raises TablesRefused: TB02-TB05 of the file, PA27 a blank id.
     """
-    header = path.open("rb").readline().decode("utf-8-sig", "replace")
+    with path.open("rb") as stream:
+        header = stream.readline().decode("utf-8-sig", "replace")
     names = ["hospital_id", "case_id"] + (
         ["reason"] if "reason" in [cell.strip() for cell in header.split(",")] else []
     )
@@ -187,9 +193,9 @@ def _decisions(path: Path | None, policy: Policy) -> pl.DataFrame | None:
 
 def recompute(request: SettleRequest) -> str:
     """The command that makes the run again, on a book as it was before."""
-    words = ["drgdip settle", *(Path(path).name for path in request.cases)]
+    words = ["drgdip settle", *sorted(Path(path).name for path in request.cases)]
     words += ["--policy", request.policy_name, "--scheme", request.scheme_name, "--month", request.month]
-    words += [word for path in request.corrections for word in ("--correct", Path(path).name)]
+    words += [word for path in sorted(request.corrections) for word in ("--correct", Path(path).name)]
     lists = {
         "--withdraw": request.withdrawals, "--decisions": request.decisions, "--hospitals": request.hospitals,
         "--separate": request.separate,
