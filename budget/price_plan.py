@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor
+from typing import Any
 
 from budget.affine import Affine
 from budget.case_fit import UNFIT
 from budget.formulas import FORMULAS, Terms
 from budget.money import FEN
-from budget.price_terms import BED_DAY, BY_ITEM_DAYS, OVER_CAP, TCM, PriceKey, PriceTerms
+from budget.price_terms import BED_DAY, BY_ITEM_DAYS, OVER_CAP, TCM, Limits, PriceKey, PriceTerms
 from reference_tables.policy_bands import FormulaBand
 
 BY_COST = Affine(Fraction(1), Fraction(0))
@@ -141,6 +142,8 @@ class PricePlanner:
         terms = self.terms.terms(key, weight)
         value = self.terms.point_value(key)
         if terms is None or value is None:
+            if self.terms.look("bands", key) is None:
+                self._want_outliers(key, weight)  # so that all that is missing is told at once
             return _unpaid("MISSING_PARAMETER")
         if terms.reference <= 0:
             return _unpaid("NO_REFERENCE")
@@ -172,10 +175,15 @@ class PricePlanner:
         found = [self.terms.want(_PARAMETERS[need], key) for need in needs if need in _PARAMETERS]
         return None not in found and not ("average" in needs and terms.average == 0)
 
-    def _outliers(self, key: PriceKey, shown: PlanRow, maker: _Bands) -> PlanRow:
-        limits = self.terms.limits(key, shown.weight or Fraction(0))
+    def _want_outliers(self, key: PriceKey, weight: Fraction) -> tuple[Limits | None, list[Any], Any]:
+        """Limits, the formulas of normal, low and high cases, and that of extreme ones; what is missing is noted."""
+        limits = self.terms.limits(key, weight)
         formulas = [self.terms.want(name, key) for name in ("normal_formula", "low_formula", "high_formula")]
-        extreme = "NORMAL" if limits is None or limits.extreme is None else self.terms.want("extreme_formula", key)
+        has_extreme = self.terms.look("extreme_limit", key) is not None
+        return limits, formulas, self.terms.want("extreme_formula", key) if has_extreme else "NORMAL"
+
+    def _outliers(self, key: PriceKey, shown: PlanRow, maker: _Bands) -> PlanRow:
+        limits, formulas, extreme = self._want_outliers(key, shown.weight or Fraction(0))
         if limits is None or None in formulas or extreme is None:
             return _unpaid("MISSING_PARAMETER")
         normal, low, high = formulas
