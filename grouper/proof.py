@@ -36,8 +36,8 @@ def proof_of(
     """The proof of one run of a command over case files and a scheme.
 
     `run_id` is the sha256 of everything that decides the result (inputs by content, pack, code books,
-    options, program version), so the same inputs give the same id; `output.sha256` is what they gave. `tables`: sha256 of further tables by
-    option.
+    options, program version), so the same inputs give the same id; `output.sha256` is what they gave.
+    `tables`: sha256 of further tables by option.
     """
     pack = scheme.pack
     books = load_code_books()

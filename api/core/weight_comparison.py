@@ -36,9 +36,9 @@ class ComparedGroup:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`title` and `sha256` of the other table; groups that both have, and how many only one has; `level`: mean of ours by mean of
-    theirs over the cases of the common groups, None without any; `rank_correlation` of Spearman, four decimals, "" for
-    fewer than three common groups or when one table is all alike."""
+    """`title` and `sha256` of the other table; groups that both have, and those that only one has; `level`: mean of
+    ours by mean of theirs over the cases of the common groups, None without any; `rank_correlation` of Spearman, four
+    decimals, "" for fewer than three common groups or when one table is all alike."""
 
     title: str
     sha256: str
