@@ -97,7 +97,6 @@ class Clearing:
         paid = self.given.paid.get((line.hospital, pool), PaidInYear())
         found = {
             "clearing": line.entitlement - (paid.due if self.given.settled else 0),
-            "undefer": paid.deferred,
             "release": line.assessment,
             "forfeit": line.deposit - line.assessment,
             "share": line.shared,
@@ -105,7 +104,9 @@ class Clearing:
             "give_up": line.given_up,
             "offset": paid.advance,
         }
-        if not self.given.settled:
+        if self.given.settled:
+            found["undefer"] = paid.deferred
+        else:
             found |= {"pay": paid.paid, "hold": line.deposit, "advance": paid.advance}
         return [(line.hospital, pool, what, amount) for what, amount in found.items()]
 

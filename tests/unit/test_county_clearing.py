@@ -1,0 +1,104 @@
+"""County medical groups in clearing: bundles by heads, cases charged to them, surplus and overrun shared inside."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.core.clearing import Clearing
+from budget.money import to_fen
+from reference_tables.problems import TablesRefused
+from tests.unit.clearing_region import case, cases, clear, region_policy, table, year_file
+
+CAPITATION = {
+    "capitation_reserve": "0.05", "capitation_retain": "1", "capitation_overrun_share": "0.6",
+    "capitation_overrun_cap": "0.1", "capitation_split": {"县级医院": "6", "乡镇卫生院": "3", "村卫生室": "1"},
+}  # fmt: skip
+GROUP = """
+[[county_group]]
+id = "G"
+name = "某县医共体"
+lead = "A"
+[[member]]
+county_group = "G"
+hospital = "A"
+role = "县级医院"
+[[member]]
+county_group = "G"
+hospital = "B"
+role = "乡镇卫生院"
+[[heads]]
+county_group = "G"
+insurance = "职工"
+heads = 100
+per_head = "{per_head}"
+[[spend]]
+county_group = "G"
+insurance = "职工"
+where = "outside"
+amount = "1000.00"
+reason = "异地就医"
+"""
+# The group's cases: 10000 - 2000 = 8000 at A (inside), 8000 - 1500 = 6500 at C (outside), as priced.
+CASES = [
+    case("A1", "G1", "9000", "2000", county_group="G"),
+    case("C1", "G1", "9000", "3500", county_group="G"),
+    case("B1", "G1", "8000", "1500"),
+    case("C2", "G1", "9000", "2500", county_group="open"),
+]
+
+
+def run(per_head: str, **values: object) -> Clearing:
+    policy = region_policy("dip", CAPITATION, **values)
+    return clear(policy, cases(*CASES), year_file("15000.00", GROUP.format(per_head=per_head)))
+
+
+def test_surplus_is_split_inside_and_the_groups_cases_stay_out_of_the_pool() -> None:
+    # Gross 20000, reserve 1000, budget 19000; used 8000 + 6500 + 1000 = 15500; surplus 3500 split 6:3:1, the village
+    # part to the lead: A 2100 + 350, B 1050. The pool of 15000 goes to B1 (800) and C2 (1000): 6666.67 and 8333.33.
+    found = run("200.00")
+    assert table(found) == [
+        ["A", "G", "0", "0.0000", "0.00", "2450.00", "2450.00", "0.00", "0.00", "0.00", "0.00", "2450.00"],
+        ["A", "职工", "1", "0.0000", "8000.00", "0.00", "0.00", "0.00", "0.00", "0.00", "0.00", "8000.00"],
+        ["B", "G", "0", "0.0000", "0.00", "1050.00", "1050.00", "0.00", "0.00", "0.00", "0.00", "1050.00"],
+        ["B", "职工", "1", "800.0000", "6666.67", "0.00", "0.00", "0.00", "0.00", "0.00", "0.00", "6666.67"],
+        ["C", "职工", "2", "1000.0000", "14833.33", "0.00", "0.00", "0.00", "0.00", "0.00", "0.00", "14833.33"],
+    ]
+    [bundle] = found.bundles
+    assert (bundle.inside, bundle.outside) == (to_fen("8000"), to_fen("7500"))
+    assert found.pools[0].bundled == to_fen("14500")
+
+
+def test_overrun_is_shared_with_the_fund_and_borne_inside() -> None:
+    # Gross 15000, reserve 750, budget 14250, overrun 1250 (below 10 %): the fund bears 750, the group 500: 350 and 150.
+    found = run("150.00")
+    assert [(row[0], row[6], row[9], row[11]) for row in table(found) if row[1] == "G"] == [
+        ("A", "0.00", "350.00", "-350.00"),
+        ("B", "0.00", "150.00", "-150.00"),
+    ]
+    assert found.bundles[0].beyond == 0
+
+
+def test_an_overrun_beyond_the_groups_own_reserve_needs_a_line() -> None:
+    # Gross 14000, reserve 700, budget 13300, overrun 2200, of which 1330 (10 %) are shared: 798, 98 beyond the reserve.
+    with pytest.raises(TablesRefused) as refused:
+        run("140.00")
+    [problem] = refused.value.problems
+    assert (problem.code, problem.args["missing"]) == ("CL30", "98.00")
+    found = run("140.00", regulation_share="0.05", budget_deductions=["regulation"], overrun_from="regulation")
+    assert found.bundles[0].beyond == to_fen("98")
+
+
+def test_without_bundles_in_the_year_file_everyone_is_in_the_pool() -> None:
+    found = clear(region_policy("dip"), cases(*CASES))
+    assert [row[:4] for row in table(found)] == [
+        ["A", "职工", "1", "1000.0000"],
+        ["B", "职工", "1", "800.0000"],
+        ["C", "职工", "2", "2000.0000"],
+    ]
+
+
+def test_a_role_outside_of_the_split_is_told() -> None:
+    text = GROUP.format(per_head="200.00").replace("乡镇卫生院", "社区")
+    with pytest.raises(TablesRefused) as refused:
+        clear(region_policy("dip", CAPITATION), cases(*CASES), year_file("15000.00", text))
+    assert [(problem.code, problem.args["role"]) for problem in refused.value.problems] == [("CL39", "社区")]
