@@ -12,6 +12,7 @@ from fractions import Fraction
 
 import polars as pl
 
+from budget.case_fit import DUPLICATE
 from budget.consumption import consumption_terms, shown_indices
 from budget.money import FEN, decimal_text
 from reference_tables.indicator_rules import IndicatorRules, SchemeKind
@@ -22,7 +23,6 @@ LEVELS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 LEVEL_ZH = {"region": "全区", "hospital": "医疗机构", "department": "科室", "group": "病组"}
 NAMES = ("hospital_name", "name")
-DUPLICATE = "DUPLICATE"
 _WEIGHT_UNIT = 10**10
 _PACKAGE_LOW, _PACKAGE_HIGH = ("low",), ("high", "extreme")
 

@@ -115,23 +115,7 @@ class PayableFiles:
 
     def _without_repeats(self, cases: pl.DataFrame) -> pl.DataFrame:
         """Cases of a hospital that came before, in this run, marked: nothing is paid twice."""
-        keys = cases.select(
-            pl.concat_str(pl.col("hospital_id").fill_null(""), pl.col("case_id"), separator="\n").alias("key")
-        )["key"]
-        given = keys.drop_nulls()
-        before = len(self.seen)
-        fresh = set(given)
-        if len(fresh) == len(given) and self.seen.isdisjoint(fresh):
-            self.seen |= fresh
-            return cases
-        assert len(self.seen) == before
-        repeated = []
-        for key in keys:
-            repeated.append(key is not None and key in self.seen)
-            if key is not None:
-                self.seen.add(key)
-        status = pl.when(pl.Series(repeated)).then(pl.lit(DUPLICATE)).otherwise("status").alias("status")
-        return cases.with_columns(status)
+        return mark_repeats(cases, self.seen)
 
     def _unregistered(self, cases: pl.DataFrame, file: str) -> list[pl.DataFrame]:
         """Hospitals that the register does not list, each once in the run."""
@@ -146,6 +130,27 @@ class PayableFiles:
         return [problem_rows(rows, "PA13", file=file, field="hospital_id", value=value, args={"value": value})]
 
 
+def mark_repeats(cases: pl.DataFrame, seen: set[str]) -> pl.DataFrame:
+    """Cases of a hospital that came before with status DUPLICATE; `seen` ("hospital\\ncase") takes the new ones."""
+    keys = cases.select(
+        pl.concat_str(pl.col("hospital_id").fill_null(""), pl.col("case_id"), separator="\n").alias("key")
+    )["key"]
+    given = keys.drop_nulls()
+    before = len(seen)
+    fresh = set(given)
+    if len(fresh) == len(given) and seen.isdisjoint(fresh):
+        seen.update(fresh)
+        return cases
+    assert len(seen) == before
+    repeated = []
+    for key in keys:
+        repeated.append(key is not None and key in seen)
+        if key is not None:
+            seen.add(key)
+    status = pl.when(pl.Series(repeated)).then(pl.lit(DUPLICATE)).otherwise("status").alias("status")
+    return cases.with_columns(status)
+
+
 _ONCE = {"row": pl.UInt32(), "case_id": pl.String(), "value": pl.String()}
 
 
@@ -157,7 +162,8 @@ def payable_frame(
     separate: pl.DataFrame | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """PAYABLE_SCHEMA of one grouped block, row for row, and problems of amounts that cannot be right (PA12, PA14)."""
-    columns = {**_stay(done.cases, policy), **_grouping(done.results), **_amounts(done.cases, done.source.format)}
+    paid = _amounts(done.cases, done.source.format)
+    columns = {**_stay(done.cases, policy), **grouping_columns(done.results), **paid}
     given = done.cases.select("row", *(expr.alias(name) for name, expr in columns.items()))
     given = _with_hospitals(given, hospitals)
     given = _with_separate(given, separate)
@@ -188,8 +194,6 @@ def _stay(cases: pl.DataFrame, policy: Policy) -> dict[str, pl.Expr]:
     discharge = _has(cases, "discharge_time", time).cast(pl.Date)
     admission = _has(cases, "admission_time", time).cast(pl.Date)
     settled = pl.coalesce(_has(cases, "settlement_end", day), discharge)
-    stayed = pl.max_horizontal((discharge - admission).dt.total_days(), pl.lit(1, dtype=pl.Int64))
-    stayed = pl.when(discharge >= admission).then(stayed)
     insurances = {**rules.insurance, **{name: name for name in policy.insurances}}
     tiers = {**rules.tier, **{name: name for name in policy.tiers}}
     insurance = _trimmed(_has(cases, "insurance_type", text))
@@ -205,7 +209,7 @@ def _stay(cases: pl.DataFrame, policy: Policy) -> dict[str, pl.Expr]:
         "department": _has(cases, "department", text),
         "month": settled.dt.strftime("%Y-%m"),
         "insurance": pl.when(insurance.is_not_null()).then(meant),
-        "los_days": pl.coalesce(_has(cases, "los_days", pl.Int32()), stayed.cast(pl.Int32)),
+        "los_days": stay_days(cases),
         "age_years": _has(cases, "age_years", pl.Int32()),
         "admission": admission,
         "discharge": discharge,
@@ -219,7 +223,16 @@ def _trimmed(column: pl.Expr) -> pl.Expr:
     return pl.when(bare != "").then(bare)
 
 
-def _grouping(results: pl.DataFrame) -> dict[str, pl.Expr]:
+def stay_days(cases: pl.DataFrame) -> pl.Expr:
+    """Days of the stay as recorded, else from admission to discharge, at least 1; null when neither is known."""
+    time = pl.Datetime("us")
+    admission, discharge = (_has(cases, name, time).cast(pl.Date) for name in ("admission_time", "discharge_time"))
+    stayed = pl.max_horizontal((discharge - admission).dt.total_days(), pl.lit(1, dtype=pl.Int64))
+    stayed = pl.when(discharge >= admission).then(stayed)
+    return pl.coalesce(_has(cases, "los_days", pl.Int32()), stayed.cast(pl.Int32))
+
+
+def grouping_columns(results: pl.DataFrame) -> dict[str, pl.Expr]:
     """What grouping found, by a DRG or a DIP scheme."""
     dip = "dip" in results.columns
 
