@@ -113,7 +113,7 @@ def settle(
     try:
         with progress_bar([*paths, *corrections]) as progress:
             settled = settle_files(request, found, load_scheme(name), progress)
-        if output is not None and settled.run is not None:
+        if output is not None:
             write_settlement(settled, output)
     except TablesRefused as error:
         print_problems(error.problems)

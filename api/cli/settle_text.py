@@ -78,8 +78,9 @@ def print_settled(settled: Settled, output: Path | None) -> None:
         if settled.statement.height > _FEW:
             out.print(f"只列出前 {_FEW} 行，共 {settled.statement.height} 行；全部见 -o 文件夹中的结算单")
     _problems(settled)
-    if output is not None and run is not None:
-        out.print(f"结算单、分录、问题清单和证明：{escape(str(output))}")
+    if output is not None:
+        what = "问题清单" if run is None else "结算单、分录、问题清单和证明"
+        out.print(f"{what}：{escape(str(output))}")
 
 
 def _problems(settled: Settled) -> None:

@@ -112,6 +112,7 @@ class Book:
     policies: tuple[BookPolicy, ...] = ()
     runs: tuple[Run, ...] = ()
     _read: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+    _counting: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def closed_until(self) -> str:
@@ -155,18 +156,20 @@ class Book:
 
     def cases(self) -> pl.DataFrame:
         """The cases that count now: PAYABLE_SCHEMA with `book_run` and `book_month`, where each was accepted last."""
-        return self._current(self.frame("cases", PAYABLE_SCHEMA))
+        return self._current("cases", PAYABLE_SCHEMA)
 
     def priced(self) -> pl.DataFrame:
         """The cases that count now as they were priced and posted: PRICED_SCHEMA with `pool`, `book_run` and
         `book_month`."""
-        return self._current(self.frame("priced", {**PRICED_SCHEMA, "pool": pl.String()}))
+        return self._current("priced", {**PRICED_SCHEMA, "pool": pl.String()})
 
-    def _current(self, frame: pl.DataFrame) -> pl.DataFrame:
-        ended = self.changes().select(*KEY, "from_run")
-        return frame.join(
-            ended, left_on=[*KEY, "book_run"], right_on=[*KEY, "from_run"], how="anti", maintain_order="left"
-        )
+    def _current(self, role: str, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+        if role not in self._counting:
+            ended = self.changes().select(*KEY, "from_run")
+            self._counting[role] = self.frame(role, schema).join(
+                ended, left_on=[*KEY, "book_run"], right_on=[*KEY, "from_run"], how="anti", maintain_order="left"
+            )
+        return self._counting[role]
 
     def changes(self) -> pl.DataFrame:
         """What later runs changed of earlier cases: CHANGE_SCHEMA with the changing run and its month."""
@@ -205,7 +208,7 @@ class Book:
         files += [self._store(run, role, _json(value), 1) for role, value in documents.items()]
         made = replace(run, files=tuple(files))
         sealed = replace(made, seal=seal_of(made, self.seal))
-        book = replace(self, runs=(*self.runs, sealed))
+        book = replace(self, runs=(*self.runs, sealed), _counting={})
         book.write_index()
         return book
 

@@ -47,6 +47,8 @@ class CaseFilter:
         self.book, self.policy, self.values, self.month = book, policy, values, month
         self.problems: list[pl.DataFrame] = []
         self.known = book.cases().select(*KEY, "book_run", "book_month")
+        every = book.frame("cases", PAYABLE_SCHEMA).select(*KEY, first_run="book_run", first_month="book_month")
+        self.first = every.unique(KEY, keep="first", maintain_order=True)
 
     def refuse(
         self, frame: pl.DataFrame, met: pl.Expr, code: str, args: Mapping[str, pl.Expr | str] | None = None
@@ -62,10 +64,10 @@ class CaseFilter:
         """New cases that may be paid: not paid before, once in the files, of the year up to the month, fit."""
         given = self._once(self._named(cases))
         marked = given.join(self.known, on=KEY, how="left", maintain_order="left")
-        run = pl.col("book_run").str.head(SHOWN_RUN)
-        fresh = self.refuse(
-            marked, pl.col("book_run").is_not_null(), "ST30", {"month": pl.col("book_month"), "run": run}
-        )
+        marked = marked.join(self.first, on=KEY, how="left", maintain_order="left")
+        where = {"month": pl.col("first_month"), "run": pl.col("first_run").str.head(SHOWN_RUN)}
+        fresh = self.refuse(marked, pl.col("book_run").is_not_null(), "ST30", where)
+        fresh = fresh.drop("first_run", "first_month")
         return self._fit(self._in_time(fresh.drop("book_run", "book_month")))
 
     def corrections(self, cases: pl.DataFrame) -> pl.DataFrame:

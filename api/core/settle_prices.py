@@ -68,8 +68,10 @@ def movement(
     ]
     names = [*PAYABLE_SCHEMA, "file", "row", "role"]
     cases = pl.concat([part.select(names) for part in parts])
-    if policy.has("volume_cap"):  # the number of a case in its year counts, so the year's other cases go along
-        others = current.join(cases, on=KEY, how="anti").join(withdrawn, on=KEY, how="anti")
+    capped = _capped(policy)
+    if capped:  # the number of a case in its year counts, so the year's other cases of the group go along
+        others = current.filter(pl.col("group").is_in(capped))
+        others = others.join(cases, on=KEY, how="anti").join(withdrawn, on=KEY, how="anti")
         context = others.with_columns(file=pl.lit(""), row=pl.lit(0, dtype=pl.UInt32), role=pl.lit(CONTEXT))
         cases = pl.concat([cases, context.select(names)])
     cases = cases.sort(*KEY)
@@ -99,6 +101,13 @@ def movement(
         _differences(accepted, priced, withdrawn, posted),
         every.join(accepted, on=KEY, how="semi", maintain_order="left").select(*DECISION_SCHEMA),
     )
+
+
+def _capped(policy: Policy) -> list[str]:
+    """The groups of which only a yearly number of cases is paid as usual."""
+    scopes = [dict(setting.scope) for setting in policy.all("volume_cap")]
+    lists = {group for scope in scopes if "list" in scope for group in policy.lists[scope["list"]]}
+    return sorted(lists | {scope["group"] for scope in scopes if "group" in scope})
 
 
 def _decided_again(

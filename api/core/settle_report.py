@@ -68,7 +68,11 @@ class Block:
 
 def write_settlement(settled: Settled, folder: Path) -> list[Path]:
     """Write a settlement's files into a folder: statement.csv, kinds.csv, corrections.csv, postings.csv, problems.csv,
-    statement.xlsx, proof.json. Raises OSError when it cannot be written."""
+    statement.xlsx, proof.json; problems.csv alone when nothing was settled. Raises OSError when it cannot be
+    written."""
+    if settled.run is None:
+        write_whole(folder / "problems.csv", BOM + settled.problems.select(*PROBLEM_SCHEMA).write_csv().encode())
+        return [folder / "problems.csv"]
     tables = {
         "statement.csv": statement_table(settled.statement),
         "kinds.csv": kind_table(settled.kinds),
