@@ -17,7 +17,7 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(READY)  ## Group a synthetic city's month, given in the three formats hospitals send
+demo: $(READY)  ## A synthetic city: its month grouped by DRG and DIP, its year paid, settled, cleared, on one page
 	$(BIN)/python -m benchmarks.demo
 
 test: lint  ## Lint, types and tests

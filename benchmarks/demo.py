@@ -1,11 +1,12 @@
 """`make demo`: a synthetic city's month in the three formats hospitals send, grouped by DRG and by a DIP catalog grown
-from the city's own three years, shown and explained.
+from the city's own three years, shown and explained; then its year, paid, settled and cleared (`demo_year`).
 
 Every step is an ordinary command, printed before it runs, so that it can be typed again with other files.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.demo_year import show_year
 from benchmarks.hospitals import city_hospitals
 from benchmarks.make_cases import make_cases
 from benchmarks.make_city import make_city_month
@@ -31,10 +33,26 @@ BAR = 24
 console = Console(width=118, highlight=False)
 
 
-def command(*words: str) -> int:
-    """Print a drgdip command and run it; 0 and 1 (problems found) are both expected of real files."""
+def command(*words: str, shown: tuple[int, int] | None = None) -> int:
+    """Print a drgdip command and run it; 0 and 1 (problems found) are both expected of real files.
+
+    `shown`: so many lines of its output from the beginning and from the end; all of them without it.
+    """
     console.print(f"\n[bold cyan]$ drgdip {' '.join(words)}[/]", soft_wrap=True)
-    code = subprocess.run([sys.executable, "-m", "api.cli.main", *words], cwd=ROOT, check=False).returncode
+    run = [sys.executable, "-m", "api.cli.main", *words]
+    if shown is None:
+        code = subprocess.run(run, cwd=ROOT, check=False).returncode
+    else:
+        env = {**os.environ, "COLUMNS": str(console.width)}
+        done = subprocess.run(
+            run, cwd=ROOT, check=False, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+        )
+        first, last = shown
+        lines, code = done.stdout.splitlines(), done.returncode
+        whole = len(lines) <= first + last + 1
+        cut = [f"  …（共 {len(lines)} 行）"]
+        for line in lines if whole else [*lines[:first], *cut, *lines[-last:]]:
+            print(line)
     if code not in {0, 1}:
         sys.exit(code)
     return code
@@ -87,8 +105,9 @@ def telling_case(groups: pl.DataFrame) -> tuple[str, str]:
     return str(FOLDER / worth["file"][0]), worth["case_id"][0]
 
 
-def show_dip(files: list[str]) -> None:
-    """The same city by DIP: a catalog from three made-up years, the month grouped by it, one mixed case explained."""
+def show_dip(files: list[str]) -> str:
+    """The same city by DIP: a catalog from three made-up years, the month grouped by it, one mixed case
+    explained. Returns the catalog's folder."""
     pack, years = find_drg_pack(SCHEME), range(YEAR - 3, YEAR)
     console.print(f"\n[bold]DIP 病种目录[/]：由 {years[0]} 至 {years[-1]} 年合成病例各 {HISTORY:,} 例生成")
     history = [str(FOLDER / f"history-{year}.csv") for year in years]
@@ -107,6 +126,7 @@ def show_dip(files: list[str]) -> None:
     case = (telling if telling.height else first)["case_id"][0]
     command("explain", files[0], "--case", case, "--scheme", catalog)
     console.print(f"目录 [bold]{catalog}[/]，报告 [bold]{catalog}-report.xlsx[/]，逐例结果 [bold]{output}[/]")
+    return catalog
 
 
 def main() -> None:
@@ -125,8 +145,9 @@ def main() -> None:
     command("explain", file, "--case", case, "--scheme", SCHEME)
     command("whatif", file, "--case", case, "--scheme", SCHEME)
     command("validate", *files, "--scheme", SCHEME, "-o", listed)
-    show_dip(files)
+    catalog = show_dip(files)
     console.print(f"\n逐例结果 [bold]{output}[/]（校验 {output}.proof.json），编码员问题清单 [bold]{listed}[/]")
+    show_year(ROOT, FOLDER, SCHEME, catalog, command, console)
 
 
 if __name__ == "__main__":

@@ -36,10 +36,10 @@ def write_register(path: Path, city: Sequence[Hospital]) -> Path:
 
 
 def write_decisions(path: Path, cases: pl.DataFrame, draws: Draws) -> Path:
-    """The dearest cases as special cases: most paid by item, some at an agreed amount, some refused."""
+    """The dearest of the `known` cases as special cases: most paid by item, some at an agreed amount, some refused."""
     wanted = max(1, cases.height * SPECIAL_PER_10000 // 10_000)
     order = pl.col("total_cost_fen").rank("ordinal", descending=True)
-    chosen = cases.sort("case_id").filter(order <= wanted)
+    chosen = cases.filter("known").sort("case_id").filter(order <= wanted)
     drawn = draws.below(100, chosen.height)
     kind = pl.Series(drawn)
     decision = pl.when(kind < 75).then(pl.lit("by_item")).when(kind < 90).then(pl.lit("adjusted"))

@@ -34,7 +34,10 @@ HOSPITAL_SCHEMA: dict[str, pl.DataType] = {
     "package_fen": pl.Int64(),
     "fund_fen": pl.Int64(),
     "actual_fen": pl.Int64(),
+    "cleared_fen": pl.Int64(),
 }
+"""`package_fen` what its cases earn as priced by month, `fund_fen` the fund's part of it, `actual_fen` what the fund
+would have paid by item; `cleared_fen` what the fund pays after clearing (entitlement, shared overrun), null before."""
 MONTH_EVENTS = {"due": "due_fen", "correction": "correction_fen", "pay": "paid_fen", "hold": "held_fen"}
 """Events of accounts.toml that the monthly line shows, each with its column."""
 STATEMENT_AMOUNTS = (
@@ -68,14 +71,28 @@ class ReportPart:
     synthetic: bool = False
 
     @property
+    def cleared(self) -> bool:
+        """Are the hospitals' amounts those after clearing?"""
+        return self.hospitals.height > 0 and self.hospitals["cleared_fen"].null_count() < self.hospitals.height
+
+    @property
+    def compared(self) -> pl.DataFrame:
+        """`hospitals` with `paid_fen`, all that their cases bring in: as priced, or after clearing what the fund pays
+        and what patients and others paid by item."""
+        others = pl.col("cost_fen") - pl.col("actual_fen")
+        paid = pl.col("cleared_fen").fill_null(0) + others if self.cleared else pl.col("package_fen")
+        return self.hospitals.with_columns(paid.alias("paid_fen"))
+
+    @property
     def totals(self) -> dict[str, int]:
         """Cases, cost, payment and the fund's part of all hospitals."""
         names = ("cases", "cost_fen", "package_fen", "fund_fen", "actual_fen")
         return {name: int(self.hospitals[name].sum()) for name in names}
 
 
-def hospital_sums(cases: pl.DataFrame) -> pl.DataFrame:
-    """HOSPITAL_SCHEMA by hospital id; `cases` with CASE_COLUMNS."""
+def hospital_sums(cases: pl.DataFrame, statement: pl.DataFrame) -> pl.DataFrame:
+    """HOSPITAL_SCHEMA by hospital id; `cases` with CASE_COLUMNS, `statement` with amounts in fen, empty before
+    clearing."""
     money = ("cost_fen", "package_fen", "fund_fen", "actual_fen")
     summed = cases.group_by("hospital_id").agg(
         pl.col("hospital_name").drop_nulls().max().alias("name"),
@@ -84,7 +101,10 @@ def hospital_sums(cases: pl.DataFrame) -> pl.DataFrame:
         *(pl.col(name).sum() for name in money),
     )
     named = summed.with_columns(pl.coalesce("name", "hospital_id").alias("name"), pl.col("tier").fill_null("未知级别"))
-    return named.sort("hospital_id").select(pl.col(name).cast(dtype) for name, dtype in HOSPITAL_SCHEMA.items())
+    pays = (pl.col("entitlement") + pl.col("shared")).sum().alias("cleared_fen")
+    cleared = statement.group_by("hospital").agg(pays).rename({"hospital": "hospital_id"})
+    whole = named.join(cleared, on="hospital_id", how="left").sort("hospital_id")
+    return whole.select(pl.col(name).cast(dtype) for name, dtype in HOSPITAL_SCHEMA.items())
 
 
 def tier_kinds(cases: pl.DataFrame, tiers: Sequence[str]) -> pl.DataFrame:

@@ -50,7 +50,7 @@ def part_of(book: Path | None, cleared: Path | None) -> ReportPart:
     before = () if cleared is None else budget_flows(cleared / BUDGET)
     return ReportPart(
         label=_label(policy, policy_id),
-        hospitals=hospital_sums(cases),
+        hospitals=hospital_sums(cases, statement),
         tiers=tier_kinds(cases, () if policy is None else policy.tiers),
         groups=group_sums(cases),
         months=month_sums(empty_ledger() if found is None else found.ledger()),
@@ -150,10 +150,9 @@ def _levels(book: Book | None, policy: Policy | None) -> set[str]:
 
 
 def _about(book: Book | None, proof: Mapping[str, object], policy: Policy | None, policy_id: str) -> dict[str, str]:
-    name = policy_id if policy is None else f"{policy.header.name}（{policy_id}）"
-    about = {"支付政策：": name}
+    about = {"支付政策": policy_id if policy is None else f"{policy.header.name}（{policy_id}）"}
     if book is not None and book.seal:
-        about[f"{_label(policy, policy_id)} 账册封印："] = book.seal[:_SHOWN]
+        about["账册封印"] = book.seal[:_SHOWN]
     if proof.get("run_id"):
-        about[f"{_label(policy, policy_id)} 清算批次："] = str(proof["run_id"])[:_SHOWN]
+        about["清算批次"] = str(proof["run_id"])[:_SHOWN]
     return about

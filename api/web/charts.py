@@ -24,7 +24,8 @@ KIND_COLOURS = {"low": "#5aa9d6", "high": "#e08e36", "extreme": "#c8553d", "othe
 MOST_HOSPITALS = 60
 """Above this number only the hospitals at both ends are drawn one by one."""
 ENDS, TOP = 30, 15
-_NAME_WIDTH = 16
+_LABEL_WIDTH = 34
+_WHAT_IS_PAID = "支付为清算应得和超支分担加上个人及其他支付。"
 _DECADE = 10
 _TICKS = [part * 10**power for power in range(-1, 7) for part in (1, 2, 5)]
 
@@ -73,7 +74,13 @@ def _panels(parts: Sequence[ReportPart], height: int, **options: Any) -> go.Figu
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _NAME_WIDTH else text[: _NAME_WIDTH - 1] + "…"
+    """As much of a label as fits beside a panel; a Chinese character is as wide as two others."""
+    width = 0
+    for at, letter in enumerate(text):
+        width += 1 if ord(letter) < 0x2E80 else 2
+        if width > _LABEL_WIDTH:
+            return text[:at] + "…"
+    return text
 
 
 def _hospitals(parts: Sequence[ReportPart]) -> Chart | None:
@@ -81,12 +88,12 @@ def _hospitals(parts: Sequence[ReportPart]) -> Chart | None:
     count = max(part.hospitals.height for part in parts)
     if not count:
         return None
-    shown = [_ends(part.hospitals) for part in parts]
+    shown = [_ends(part.compared) for part in parts]
     rows = max(frame.height for frame in shown)
     figure = _panels(parts, 110 + 20 * rows, horizontal_spacing=0.16)
     for at, frame in enumerate(shown, 1):
         percent = [round(100 * value, 2) for value in (frame["ratio"] - 1).to_list()]
-        amounts = list(zip(wan(frame["package_fen"]), wan(frame["cost_fen"]), frame["cases"].to_list(), strict=True))
+        amounts = list(zip(wan(frame["paid_fen"]), wan(frame["cost_fen"]), frame["cases"].to_list(), strict=True))
         figure.add_bar(
             x=percent, y=frame["label"].to_list(), orientation="h", showlegend=False, row=1, col=at,
             marker={"color": [GAIN if value >= 0 else LOSS for value in percent]}, customdata=amounts,
@@ -103,12 +110,13 @@ def _hospitals(parts: Sequence[ReportPart]) -> Chart | None:
         figure.update_yaxes(autorange="reversed", tickfont={"size": 11}, type="category", dtick=1, row=1, col=at)
     which = "全部" if count <= MOST_HOSPITALS else f"支付与费用之比最高、最低的各 {ENDS} 家，共 {count} 家中的"
     note = f"{which}医疗机构；绿色为支付高于费用，红色为低于费用；条旁为支付 / 费用，万元。"
-    return Chart("hospitals", "各医疗机构：病组支付与住院费用", note, figure)
+    note += _WHAT_IS_PAID if any(part.cleared for part in parts) else ""
+    return Chart("hospitals", "各医疗机构：支付与住院费用", note, figure)
 
 
 def _ends(hospitals: pl.DataFrame) -> pl.DataFrame:
     """Hospitals from the highest ratio of payment to cost to the lowest, the middle left out when there are many."""
-    ratio = pl.col("package_fen") / pl.col("cost_fen")
+    ratio = pl.col("paid_fen") / pl.col("cost_fen")
     ordered = hospitals.filter(pl.col("cost_fen") > 0).with_columns(ratio.alias("ratio"))
     ordered = ordered.sort(["ratio", "hospital_id"], descending=[True, False])
     if ordered.height > MOST_HOSPITALS:
@@ -125,7 +133,7 @@ def _scatter(parts: Sequence[ReportPart]) -> Chart | None:
     figure = _panels(parts, 560, horizontal_spacing=0.1)
     tiers = list(dict.fromkeys(tier for part in parts for tier in part.tiers["tier"]))
     for at, part in enumerate(parts, 1):
-        positive = part.hospitals.filter((pl.col("cost_fen") > 0) & (pl.col("package_fen") > 0))
+        positive = part.compared.filter((pl.col("cost_fen") > 0) & (pl.col("paid_fen") > 0))
         if positive.is_empty():
             continue
         ends = wan(pl.Series([positive["cost_fen"].min(), positive["cost_fen"].max()]))
@@ -136,7 +144,7 @@ def _scatter(parts: Sequence[ReportPart]) -> Chart | None:
         for tier, colour in zip(tiers, COLOURS * len(tiers), strict=False):
             frame = positive.filter(pl.col("tier") == tier)
             figure.add_scatter(
-                x=wan(frame["cost_fen"]), y=wan(frame["package_fen"]), mode="markers", name=tier, legendgroup=tier,
+                x=wan(frame["cost_fen"]), y=wan(frame["paid_fen"]), mode="markers", name=tier, legendgroup=tier,
                 showlegend=at == 1, text=frame["name"].to_list(), row=1, col=at,
                 marker={"color": colour, "size": 9, "opacity": 0.75, "line": {"color": "white", "width": 1}},
                 hovertemplate="%{text}<br>费用 %{x:,.2f} 万元<br>支付 %{y:,.2f} 万元<extra></extra>",
@@ -145,8 +153,9 @@ def _scatter(parts: Sequence[ReportPart]) -> Chart | None:
         log = {"type": "log", "tickvals": _TICKS, "ticktext": [f"{value:,g}" for value in _TICKS]}
         ticks, unit = (log, "万元（对数刻度）") if wide else ({}, "万元")
         figure.update_xaxes(title_text=f"住院费用，{unit}", row=1, col=at, **ticks)
-        figure.update_yaxes(title_text=f"病组支付，{unit}", row=1, col=at, **ticks)
+        figure.update_yaxes(title_text=f"支付，{unit}", row=1, col=at, **ticks)
     note = "虚线以上支付高于费用，以下低于费用；一点为一家医疗机构。"
+    note += _WHAT_IS_PAID if any(part.cleared for part in parts) else ""
     return Chart("scatter", "支付与费用散点", note, figure)
 
 
@@ -167,6 +176,7 @@ def _waterfall(parts: Sequence[ReportPart]) -> Chart | None:
             measure=["total" if flow.total else "relative" for flow in part.flows],
             text=[_step_text(flow.amount) for flow in part.flows],
             textposition="outside",
+            constraintext="none",
             cliponaxis=False,
             connector={"line": {"color": "#aab4bf", "width": 1}},
             increasing={"marker": {"color": GAIN}},
@@ -208,7 +218,7 @@ def _outliers(parts: Sequence[ReportPart]) -> Chart | None:
             shares = [_percent(cases.get(tier, 0), all_cases[tier]) for tier in order]
             figure.add_bar(
                 x=labels, y=shares, name=KIND_ZH[kind], legendgroup=kind, showlegend=at == 1, row=1, col=at,
-                marker={"color": KIND_COLOURS[kind]}, text=[f"{share:.2f}%" for share in shares],
+                marker={"color": KIND_COLOURS[kind]}, text=[f"{share:.2f}%" if share else "" for share in shares],
                 textposition="outside", cliponaxis=False, customdata=[cases.get(tier, 0) for tier in order],
                 hovertemplate=KIND_ZH[kind] + " %{y:.2f}%<br>%{customdata:,} 例<extra></extra>",
             )  # fmt: skip
@@ -229,7 +239,7 @@ def _losses(parts: Sequence[ReportPart]) -> Chart | None:
     if not any(frame.height for frame in tops):
         return None
     figure = _bars(parts, tops, lambda frame: wan(frame["value"]), LOSS, "万元", "%{x:,.2f} 万元")
-    return Chart("losses", "亏损最多的病组（病种）", f"支付减费用，亏损最多的 {TOP} 个。", figure)
+    return Chart("losses", "亏损最多的病组（病种）", f"按月结时的价格，支付减费用，亏损最多的 {TOP} 个。", figure)
 
 
 def _volumes(parts: Sequence[ReportPart]) -> Chart | None:
@@ -248,9 +258,9 @@ def _bars(
     unit: str,
     hover: str,
 ) -> go.Figure:
-    figure = _panels(parts, 110 + 26 * max(frame.height for frame in tops), horizontal_spacing=0.2)
+    figure = _panels(parts, 110 + 26 * max(frame.height for frame in tops), horizontal_spacing=0.22)
     for at, frame in enumerate(tops, 1):
-        labels = [f"{group} {_short(name)}".strip() for group, name in frame.select("group", "name").iter_rows()]
+        labels = [_short(f"{group} {name}".strip()) for group, name in frame.select("group", "name").iter_rows()]
         figure.add_bar(
             x=values(frame), y=labels, orientation="h", marker={"color": colour}, showlegend=False, row=1, col=at,
             text=frame["name"].to_list(), textposition="none", customdata=frame["cases"].to_list(),

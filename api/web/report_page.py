@@ -19,6 +19,8 @@ LABELS = {
     "retained": "其中留用结余", "shared": "超支分担", "deposit": "保证金", "assessment": "考核返还",
     "deductions": "扣减", "prepaid": "已付", "balance": "清算差额",
 }  # fmt: skip
+_AMOUNTS = "金额单位见各图；逐例和逐项结果见账册与清算结果。"
+_SYNTHETIC = f"{MARK}，不代表任何地区。{_AMOUNTS}"
 _CONFIG = '{"displaylogo":false,"responsive":true,"plotlyServerURL":""}'
 _STYLE = f"""
 :root {{ color-scheme: light; }}
@@ -53,7 +55,7 @@ def report_page(title: str, parts: Sequence[ReportPart]) -> str:
     synthetic = any(part.synthetic for part in parts)
     body = [
         f"<h1>{escape(title)}</h1>",
-        f'<p class="about">{escape("；".join(_about(parts)))}</p>',
+        f'<p class="about">{escape(_SYNTHETIC if synthetic else _AMOUNTS)}</p>',
         '<div class="parts">' + "".join(_numbers(part) for part in parts) + "</div>",
         *(_section(chart) for chart in made),
         *(_statement(part) for part in parts if part.statement.height),
@@ -68,14 +70,6 @@ def report_page(title: str, parts: Sequence[ReportPart]) -> str:
         + "\n".join(body)
         + f"\n</main>\n<script>\n{script}\n</script>\n</body>\n</html>\n"
     )
-
-
-def _about(parts: Sequence[ReportPart]) -> list[str]:
-    found: dict[str, None] = {}
-    for part in parts:
-        for label, text in part.about.items():
-            found[f"{label} {text}"] = None
-    return [*found, *([MARK + "，不代表任何地区"] if any(part.synthetic for part in parts) else [])]
 
 
 def _wan(fen: int) -> str:
@@ -101,7 +95,9 @@ def _numbers(part: ReportPart) -> str:
             ("清算差额（万元）", _wan(int(part.statement["balance"].sum()))),
         ]
     numbers = "".join(f"<div><span>{escape(name)}</span><b>{escape(value)}</b></div>" for name, value in cells)
-    return f'<div class="card"><h2>{escape(part.label)}</h2><div class="numbers">{numbers}</div></div>'
+    about = "　".join(f"{name}：{text}" for name, text in part.about.items())
+    note = f'<p class="note">{escape(about)}</p>'
+    return f'<div class="card"><h2>{escape(part.label)}</h2><div class="numbers">{numbers}</div>{note}</div>'
 
 
 def _section(chart: Chart) -> str:
