@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
 import polars as pl
 
 from budget.bundle_clearing import ClearedBundle, clear_bundles
@@ -134,8 +135,9 @@ def clear_year(given: ClearingInput) -> Clearing:
     for part in [cases] if together else cases.iter_slices(BLOCK):
         priced = pricer.price(part, decisions, display=False)
         parts.append(tally_cases(part, priced, policy, rule))
-        known = priced.frame.with_columns(pl.col("fund_fen").fill_null(0)).with_columns(pool_of(policy))
-        kinds.append(by_kind(known))
+        counted = np.ones(part.height, np.bool_)
+        counted[parts[-1].left_out] = False
+        kinds.append(by_kind(priced.frame.filter(counted).with_columns(pool_of(policy))))
         out = part[parts[-1].left_out].select(pl.lit(0, dtype=pl.UInt32).alias("row"), "case_id")
         notes.append(problem_rows(out, "CL52"))
     tallies = add_tallies(parts)
