@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from pathlib import Path
@@ -41,8 +41,11 @@ WITNESS_COLUMNS = (
 )  # fmt: skip
 UNREACHABLE_COLUMNS = ("code", "method", "reason")
 ADULT_YEARS = 40
+NO_CODE = "0"
+"""A principal diagnosis that is under no item: the last resort for a row of any principal diagnosis."""
 DRAFTS = 20_000
 _TAKERS_SHOWN = 5
+_CATEGORY = 3
 
 
 @dataclass(frozen=True)
@@ -100,9 +103,12 @@ class _Drafts:
         cells += [tuple(items) for roles in self.flags.values() for items in roles.values()]
         self.cells_of_others = list(dict.fromkeys(cells))
         self._kinds: dict[tuple[DiagnosisItem, ...], list[str]] = {}
-        weights = [row.birth_weight_g for row in pack.rows if row.birth_weight_g is not None]
-        edges = {end + step for span in weights for end in span if end is not None for step in (-1, 0, 1)}
-        self.weights = [None, *sorted(edge for edge in edges if edge >= 0)]
+        self.flags_of_principal = {flag: tuple(roles.get("principal", ())) for flag, roles in self.flags.items()}
+        self.anywhere = list(dict.fromkeys(row.anywhere for row in pack.rows if row.anywhere))
+        limited = (one.cell for one in self.reader.excluded_px.values() if one.cell.items)
+        self.admitting = list({cell.items: cell for cell in limited}.values())
+        self.days = _edges(row.age_days for row in pack.rows)
+        self.weights = _edges(row.birth_weight_g for row in pack.rows)
 
     def _neutral(self) -> str:
         """A procedure of the book that the pack does not name."""
@@ -167,6 +173,8 @@ class _Drafts:
         yield from (code for item in wanted for code in self._codes_under(item) if _takes(row, code))
         if row.principal is None:
             yield from (codes[0] for codes in self.of_category.values())
+            yield from (code for codes in self.of_category.values() for code in codes[1:])
+            yield NO_CODE
             return
         ways = [self._codes_under(item) for item in row.principal]
         for book in (True, False):
@@ -178,33 +186,34 @@ class _Drafts:
             return [self.spelling.get(item.low, item.low.replace("X", "x"))]
         categories = list(categories_between(item.low, item.high))
         codes = [code for category in categories for code in self.of_category.get(category, ())]
-        starts = [item.low + item.mark, *(category + item.mark for category in categories), item.high + item.mark]
+        fourth = [f"{item.low}.{digit}" for digit in range(10) if len(item.low) == len(item.high) == _CATEGORY]
+        starts = [
+            item.low + item.mark,
+            *(start + item.mark for start in fourth),
+            *(category + item.mark for category in categories),
+            item.high + item.mark,
+        ]
         return [code for code in (*codes, *dict.fromkeys(starts)) if item.matches(spelled(code))]
 
     def _kind(self, principal: str) -> tuple[object, ...]:
         """What the pack tells of a principal diagnosis: two of the same kind fare alike."""
-        lengths = ((at, row.principal.cell.length(principal)) for at, row in enumerate(self.reader.tried(principal))
-                   if row.principal is not None)  # fmt: skip
-        flags = (
-            flag for flag, roles in self.flags.items()
-            if any(item.matches(principal) for item in roles.get("principal", ()))
-        )  # fmt: skip
-        anywhere = (
-            row.code for row in self.pack.rows
-            if row.anywhere and any(item.matches(principal) for item in row.anywhere)
-        )  # fmt: skip
-        allowed = (one.cell.length(principal) >= 0 for one in self.reader.excluded_px.values() if one.cell.items)
-        refused = principal in self.reader.excluded_dx
+        tried = ((row.row.code, row.principal) for row in self.reader.tried(principal))
+        lengths = ((code, cell.cell.length(principal)) for code, cell in tried if cell is not None)
+        flags = (flag for flag, items in self.flags_of_principal.items() if _under(items, principal))
+        anywhere = (items for items in self.anywhere if _under(items, principal))
         return (
-            category_of(principal), tuple((at, length) for at, length in lengths if length >= 0), tuple(flags),
-            tuple(anywhere), tuple(allowed), refused,
-        )  # fmt: skip
+            tuple(pair for pair in lengths if pair[1] >= 0),
+            tuple(flags),
+            tuple(anywhere),
+            tuple(cell.length(principal) >= 0 for cell in self.admitting),
+            principal in self.reader.excluded_dx,
+        )
 
     def _others(self, row: CoreRow, principal: str) -> list[list[str]]:
         """Lists of other diagnoses that meet what the row asks of them, the shortest first; at the end with a code
         that makes a condition of other rows fail which asks for the absence of a flag."""
         asked = [row.other] if row.other else []
-        if row.anywhere and not any(item.matches(spelled(principal)) for item in row.anywhere):
+        if row.anywhere and not _under(row.anywhere, spelled(principal)):
             asked.append(row.anywhere)
         roles = self.flags.get(row.flag, {})
         if row.flag and row.flag_wanted and not any(
@@ -224,7 +233,7 @@ class _Drafts:
         if items not in self._kinds:
             found: dict[tuple[bool, ...], str] = {}
             for code in (code for item in items for code in self._codes_under(item)):
-                cells = tuple(any(item.matches(spelled(code)) for item in cell) for cell in self.cells_of_others)
+                cells = tuple(_under(cell, spelled(code)) for cell in self.cells_of_others)
                 found.setdefault(cells, code)
             self._kinds[items] = list(found.values())
         return self._kinds[items]
@@ -247,9 +256,14 @@ class _Drafts:
         return [[code.replace("X", "x") for code in codes] for codes in (*made, *extended, *led)]
 
     def _numbers(self, row: CoreRow) -> list[tuple[int | None, int | None, int | None]]:
-        """(age in years, age in days, birth weight): an adult where the row does not ask the age."""
-        ages = [(ADULT_YEARS, None)] if row.age_days is None else [(days // 365, days) for days in _ends(row.age_days)]
-        weights = self.weights if row.birth_weight_g is None else _ends(row.birth_weight_g)
+        """(age in years, age in days, birth weight): an adult where the row does not ask the age; else numbers of its
+        ranges, also at and beside the ends of other rows' ranges."""
+        ages: list[tuple[int, int | None]] = [(ADULT_YEARS, None)]
+        if row.age_days is not None:
+            ages = [(days // 365, days) for days in _inside(row.age_days, self.days)]
+        weights: list[int | None] = [None, *self.weights]
+        if row.birth_weight_g is not None:
+            weights = list(_inside(row.birth_weight_g, self.weights))
         return [(years, days, weight) for years, days in ages for weight in weights]
 
     # --- why none ---
@@ -278,7 +292,7 @@ class _Drafts:
 
 
 def _takes(row: CoreRow, code: str) -> bool:
-    return row.principal is None or any(item.matches(spelled(code)) for item in row.principal)
+    return row.principal is None or _under(row.principal, spelled(code))
 
 
 def _beside(codes: Alternative, first: str, related: Alternative) -> Sequence[str]:
@@ -287,10 +301,21 @@ def _beside(codes: Alternative, first: str, related: Alternative) -> Sequence[st
     return [code for code in related if code not in there]
 
 
-def _ends(span: Range) -> list[int]:
-    """A low and a high number of a range; an open end is as far as anybody asks."""
+def _under(items: Iterable[DiagnosisItem], code: str) -> bool:
+    return any(item.matches(code) for item in items)
+
+
+def _edges(spans: Iterable[Range | None]) -> list[int]:
+    """The ends of all ranges and the numbers beside them."""
+    ends = {end for span in spans if span is not None for end in span if end is not None}
+    return sorted({end + step for end in ends for step in (-1, 0, 1) if end + step >= 0})
+
+
+def _inside(span: Range, numbers: Iterable[int]) -> list[int]:
+    """Those of the numbers that are in a range, and a number of the range in any case."""
     low, high = span
-    return list(dict.fromkeys([low or 0, high if high is not None else (low or 0) + 1]))
+    found = [number for number in numbers if (low or 0) <= number and (high is None or number <= high)]
+    return found or [low or 0]
 
 
 def main() -> None:
