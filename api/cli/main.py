@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import budget, catalog, clear, explain, group, pack, pay, policy, report, settle, weights
+from api.cli import budget, catalog, clear, explain, group, indicators, pack, pay, policy, report, settle, weights
 from grouper.proof import program_version
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("validate")(group.validate)
 app.command("explain")(explain.explain)
 app.command("whatif")(explain.whatif)
 app.command("weights")(weights.weights)
+app.command("indicators")(indicators.indicators)
 app.command("pay")(pay.pay)
 app.command("budget")(budget.budget)
 app.command("settle")(settle.settle)
