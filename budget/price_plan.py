@@ -143,7 +143,8 @@ class PricePlanner:
         value = self.terms.point_value(key)
         if terms is None or value is None:
             if self.terms.look("bands", key) is None:
-                self._want_outliers(key, weight)  # so that all that is missing is told at once
+                _, formulas, extreme = self._want_outliers(key, weight)
+                self._want_terms(key, [*formulas, extreme])  # so that all that is missing is told at once
             return _unpaid("MISSING_PARAMETER")
         if terms.reference <= 0:
             return _unpaid("NO_REFERENCE")
@@ -171,9 +172,14 @@ class PricePlanner:
 
     def _has_terms(self, key: PriceKey, terms: Terms, formulas: Iterable[str]) -> bool:
         """Are all parameters there that these formulas ask for? A missing one is noted as a problem."""
-        needs = dict.fromkeys(need for name in formulas if name in FORMULAS for need in FORMULAS[name].needs)
-        found = [self.terms.want(_PARAMETERS[need], key) for need in needs if need in _PARAMETERS]
-        return None not in found and not ("average" in needs and terms.average == 0)
+        wanted = self._want_terms(key, formulas)
+        return None not in wanted.values() and not ("average" in wanted and terms.average == 0)
+
+    def _want_terms(self, key: PriceKey, formulas: Iterable[str | None]) -> dict[str, Any]:
+        """What these formulas ask for beside rate and limit, by term."""
+        known = [FORMULAS[name] for name in formulas if name is not None and name in FORMULAS]
+        needs = dict.fromkeys(need for formula in known for need in formula.needs if need in _PARAMETERS)
+        return {need: self.terms.want(_PARAMETERS[need], key) for need in needs}
 
     def _want_outliers(self, key: PriceKey, weight: Fraction) -> tuple[Limits | None, list[Any], Any]:
         """Limits, the formulas of normal, low and high cases, and that of extreme ones; what is missing is noted."""

@@ -187,6 +187,7 @@ class PriceTerms:
         """The terms of the formulas but the limit; None when a parameter is missing. `weight` as paid."""
         coefficient, rate = self.coefficient(of), self.rate(of)
         if coefficient is None or rate is None:
+            self.want("reference", of)  # so that all that is missing is told at once
             return None
         scale = self.look("point_scale", of) if self.policy.method == "drg-point" else None
         terms = Terms(
