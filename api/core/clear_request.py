@@ -152,7 +152,8 @@ def read_prepaid(path: Path) -> dict[tuple[str, str], PaidInYear]:
     Raises TablesRefused with every fault: TB02-TB05, PA20 no amount, PA25 twice, PA27 no hospital or pool.
     """
     try:
-        header = path.open("rb").readline().decode("utf-8-sig", "replace")
+        with path.open("rb") as stream:
+            header = stream.readline().decode("utf-8-sig", "replace")
     except OSError:
         header = ""
     names = {cell.strip() for cell in header.split(",")}
