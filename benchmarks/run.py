@@ -1,9 +1,9 @@
 """`make bench`: cases a second, as ratios to the oracle and to the machine's own limit, with result hashes.
 
-    python -m benchmarks.run [--cases 1000000] [--stream 10000000] [--history 3000000] [--repeats 5]
+    python -m benchmarks.run [--cases 1000000] [--stream 10000000] [--history 3000000] [--money 10000000] [--repeats 5]
 
-DRG lines on cases of one scheme, DIP lines on as many cases of a catalog of 10,000 core groups, a long stream, and a
-DIP catalog built from a history of three years.
+DRG lines on cases of one scheme, DIP lines on as many cases of a catalog of 10,000 core groups, a long stream, a DIP
+catalog built from a history of three years, and payment and clearing of many grouped cases.
 
 Writes out/bench/report.json and compares with benchmarks/baseline.json, the ratios last put on record.
 """
@@ -23,13 +23,15 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import dip_lines
+from benchmarks import dip_lines, money_lines
 from benchmarks.make_cases import make_cases
 from reference_tables.packs import find_drg_pack
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "out" / "bench"
 DIP_FOLDER = FOLDER / "dip"
+MONEY_FOLDER = FOLDER / "money"
+MONEY_REPEATS = 2
 BASELINE = Path(__file__).with_name("baseline.json")
 SEED = 20261001
 GIB = 1 << 30
@@ -109,6 +111,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=1_000_000)
     parser.add_argument("--stream", type=int, default=10_000_000, help="cases of the streaming run; 0 leaves it out")
     parser.add_argument("--history", type=int, default=3_000_000, help="cases of the catalog's history; 0: none")
+    parser.add_argument("--money", type=int, default=10_000_000, help="cases of the money lines; 0 leaves them out")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--record", action="store_true", help="write the ratios to benchmarks/baseline.json")
     args = parser.parse_args()
@@ -124,12 +127,21 @@ def main() -> None:
         args.scheme: ("benchmarks.measure", ["--scheme", args.scheme, "--folder", str(FOLDER)]),
         f"DIP, {dip_lines.CATALOG_ROWS:,} core groups": ("benchmarks.dip_lines", ["--folder", str(DIP_FOLDER)]),
     }
+    if args.money:
+        console.print(f"making {args.money:,} grouped cases of {money_lines.HOSPITALS} hospitals …")
+        money_lines.prepare(MONEY_FOLDER, args.money)
+        title = f"payment and clearing, {money_lines.HOSPITALS} hospitals"
+        parts[title] = ("benchmarks.money_lines", ["--folder", str(MONEY_FOLDER)])
     every = len(os.sched_getaffinity(0))
     for threads in sorted({1, every}):
         report[str(threads)] = {}
         for title, (module, arguments) in parts.items():
-            report[str(threads)][title] = found = measure(module, arguments, threads, args.repeats)
+            # Many cases each: two rounds beside the warm-up tell enough.
+            repeats = MONEY_REPEATS if module == "benchmarks.money_lines" else args.repeats
+            report[str(threads)][title] = found = measure(module, arguments, threads, repeats)
             show(title, threads, found, recorded.get(str(threads), {}))
+            if "clearing_peak_gib" in found:
+                console.print(f"clearing: peak memory {found['clearing_peak_gib']} GiB; DuckDB: not measured")
     if args.stream:
         report["stream"] = found = stream(args.scheme, args.stream, every)
         console.print(
