@@ -14,9 +14,6 @@ from fractions import Fraction
 from budget.money import apportion, decimal_text, round_half_up, yuan_text
 from budget.sharing import SharingRule, share, share_region
 
-NEUTRAL_STEPS = ("freeze", "decisions", "points", "pool", "point_value", "entitlement")
-"""Steps that are done before hospitals' amounts exist; they may stand anywhere before the others."""
-
 
 class Uncovered(Exception):
     """The policy hands out more than the pool and no line pays for it. `missing` fen; `line` that should have paid, ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 MERGED = "合并"
 """The name of the one pool of a policy that merges its insurances."""
 
@@ -11,8 +9,3 @@ MERGED = "合并"
 def pool_name(pools: str, insurance: str) -> str:
     """The pool of an insurance; `pools` as the policy says, insurance or merged."""
     return MERGED if pools == "merged" else insurance
-
-
-def pool_names(pools: str, insurances: Sequence[str]) -> tuple[str, ...]:
-    """The pools of these insurances, in their order."""
-    return tuple(dict.fromkeys(pool_name(pools, insurance) for insurance in insurances))

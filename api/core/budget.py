@@ -143,9 +143,9 @@ def _workbook(path: Path, run: BudgetRun, rows: list[tuple[str, ...]]) -> None:
         for insurance, _, label, amount, left in rows:
             sheet.write_string(at, 0, insurance)
             sheet.write_string(at, 1, label)
-            for column, value in ((2, amount), (3, left)):
-                if value:
-                    sheet.write_number(at, column, float(value), money)
+            for column, cell in ((2, amount), (3, left)):
+                if cell:
+                    sheet.write_number(at, column, float(cell), money)
             at += 1
         for value in run.values:
             at += 1
