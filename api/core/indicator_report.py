@@ -63,10 +63,8 @@ def _rows(table: pl.DataFrame, heads: tuple[str, ...], chosen: tuple[Indicator, 
         yield (*(row[name] for name in heads), *(_cell(row[indicator.name], indicator) for indicator in chosen))
 
 
-def _cell(value: Any, indicator: Indicator) -> Cell:
-    if value is None or indicator.places is None:
-        return value
-    return Fraction(value)
+def _cell(value: int | str | None, indicator: Indicator) -> Cell:
+    return value if value is None or indicator.places is None else Fraction(value)
 
 
 def _region(sheets: Sheets, sheet: Any, found: Indicators, chosen: tuple[Indicator, ...]) -> None:
