@@ -49,10 +49,19 @@ class YearFile:
     file: str = ""
     folder: Path = field(default_factory=Path)
     sha256: str = ""
+    _found: dict[tuple[str, tuple[str, ...]], dict[tuple[Any, ...], list[YearRow]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def rows(self, table: str, **chosen: str) -> list[YearRow]:
         """The rows of a table whose fields have the given values."""
-        return [row for row in self.tables[table] if all(row[name] == value for name, value in chosen.items())]
+        names = tuple(sorted(chosen))
+        if (table, names) not in self._found:
+            index: dict[tuple[Any, ...], list[YearRow]] = {}
+            for row in self.tables[table]:
+                index.setdefault(tuple(row[name] for name in names), []).append(row)
+            self._found[table, names] = index
+        return list(self._found[table, names].get(tuple(chosen[name] for name in names), ()))
 
     def row(self, table: str, **chosen: str) -> YearRow | None:
         """The first such row."""
