@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from budget.money import round_half_up
 
 LARGEST_COST = 1 << 44
-"""No stay costs more than this many fen; the bound that keeps 128-bit products exact."""
+"""No stay costs more than this many fen; up to here 128-bit products are exact."""
 _LIMIT = 1 << 125
+_LIMIT_64 = (1 << 63) - 1
 _WIDE = pl.Int128
 
 
@@ -60,33 +61,67 @@ ZERO = Affine(Fraction(0), Fraction(0))
 
 
 class AffineColumn:
-    """Many affine amounts, ready to be evaluated for whole columns of cases."""
+    """Many affine amounts, ready to be evaluated for whole columns of cases.
+
+    A constant amount is looked up; where a x cost + b stays within 64 bits the division is done in them; what is
+    larger goes through 128 bits, and what does not fit there through Python's own integers. All of it is exact.
+    """
 
     def __init__(self, amounts: Sequence[Affine]) -> None:
         self.amounts = tuple(amounts)
         triples = [amount.integers() for amount in self.amounts]
-        fits = [2 * (abs(a) * LARGEST_COST + abs(b)) + d < _LIMIT and 2 * d < _LIMIT for a, b, d in triples]
-        self._odd = np.flatnonzero(~np.array(fits, np.bool_))
-        kept = [triple if fit else (0, 0, 1) for triple, fit in zip(triples, fits, strict=True)]
-        columns = zip(*kept, strict=True) if kept else ((), (), ())
-        self._plan = pl.DataFrame(
-            {name: pl.Series(name, list(column), dtype=_WIDE) for name, column in zip("abd", columns, strict=True)}
-        )
+        narrow = [max(abs(b), d) * 4 < _LIMIT_64 and abs(a) < _LIMIT_64 for a, b, d in triples]
+        wide = [2 * (abs(a) * LARGEST_COST + abs(b)) + d < _LIMIT and 2 * d < _LIMIT for a, b, d in triples]
+        self._triples = np.array(
+            [triple if fits else (0, 0, 1) for triple, fits in zip(triples, narrow, strict=True)], np.int64
+        ).reshape(-1, 3)
+        # The greatest cost at which 2 (|a| cost + |b|) + d stays within 64 bits; -1: at none.
+        reach = [
+            min(LARGEST_COST, (_LIMIT_64 - d - 2 * abs(b)) // (2 * abs(a))) if a and fits else -1
+            for (a, b, d), fits in zip(triples, narrow, strict=True)
+        ]
+        self._reach = np.array(reach, np.int64)
+        nearest = [0 if amount.slope else round_half_up(amount.intercept) for amount in self.amounts]
+        self._value = np.array(nearest, np.int64)
+        self._varies = np.array([bool(amount.slope) for amount in self.amounts], np.bool_)
+        self._is_wide = np.array(wide, np.bool_)
+        self._wide_triples = [triple if fits else (0, 0, 1) for triple, fits in zip(triples, wide, strict=True)]
 
     def rounded(self, which: NDArray[np.integer], cost: NDArray[np.int64]) -> NDArray[np.int64]:
-        """int64 [cases]: amount `which` of each case at its cost, rounded half away from zero.
+        """int64 [cases]: amount `which` of each case at its cost, rounded half away from zero."""
+        result = self._value.take(which)
+        rows = np.flatnonzero(self._varies.take(which))
+        if not rows.size:
+            return result
+        lines, costs = which[rows], cost[rows]
+        far = np.flatnonzero(np.abs(costs) > self._reach.take(lines))
+        if far.size:
+            distant = rows[far]
+            result[distant] = self._in_128_bits(which[distant], cost[distant])
+            rows = np.setdiff1d(rows, distant, assume_unique=True)
+            lines, costs = which[rows], cost[rows]
+        result[rows] = self._in_64_bits(lines, costs)
+        return result
 
-        `cost` must lie within plus or minus LARGEST_COST.
-        """
-        if not len(which):
-            return np.zeros(0, np.int64)
-        assert int(np.abs(cost).max()) <= LARGEST_COST, "a cost beyond every stay"
-        frame = self._plan[pl.Series(which.astype(np.uint32))].with_columns(cost=pl.Series(cost).cast(_WIDE))
+    def _in_64_bits(self, lines: NDArray[np.integer], cost: NDArray[np.int64]) -> NDArray[np.int64]:
+        a, b, d = (np.ascontiguousarray(column) for column in self._triples.T)
+        exact = a.take(lines) * cost + b.take(lines)
+        divisor = d.take(lines)
+        nearest = (2 * np.abs(exact) + divisor) // (2 * divisor)
+        return np.asarray(np.where(exact < 0, -nearest, nearest))
+
+    def _in_128_bits(self, lines: NDArray[np.integer], cost: NDArray[np.int64]) -> NDArray[np.int64]:
+        different, place = np.unique(lines, return_inverse=True)
+        triples = zip(*(self._wide_triples[line] for line in different.tolist()), strict=True)
+        plan = pl.DataFrame(
+            {name: pl.Series(name, list(values), dtype=_WIDE) for name, values in zip("abd", triples, strict=True)}
+        )
+        frame = plan[pl.Series(place.ravel().astype(np.uint32))].with_columns(cost=pl.Series(cost).cast(_WIDE))
         two, one = pl.lit(2, dtype=_WIDE), pl.lit(1, dtype=_WIDE)
         exact = pl.col("a") * pl.col("cost") + pl.col("b")
         sign = pl.when(exact < pl.lit(0, dtype=_WIDE)).then(-one).otherwise(one)
         nearest = sign * ((exact * sign * two + pl.col("d")) // (pl.col("d") * two))
-        result = frame.select(nearest.cast(pl.Int64).alias("rounded"))["rounded"].to_numpy().copy()
-        for at in np.flatnonzero(np.isin(which, self._odd)) if self._odd.size else ():
-            result[at] = round_half_up(self.amounts[int(which[at])].at(int(cost[at])))
-        return np.asarray(result)
+        found = frame.select(nearest.cast(pl.Int64).alias("rounded"))["rounded"].to_numpy().copy()
+        for at in np.flatnonzero(~self._is_wide.take(lines) | (np.abs(cost) > LARGEST_COST)):
+            found[at] = round_half_up(self.amounts[int(lines[at])].at(int(cost[at])))
+        return np.asarray(found)

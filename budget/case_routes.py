@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date
 
-import numpy as np
 import polars as pl
 
 from budget.case_fit import UNFIT, faults, unfit_reason
@@ -96,9 +95,13 @@ def _beyond_caps(cases: pl.DataFrame, route: pl.Series, policy: Policy) -> pl.Se
     """Routes with OVER_CAP where the case's group has had its number of the year before it."""
     if not policy.has("volume_cap"):
         return route
-    counts = (route.is_in(_COUNTED) & (cases["status"] != "INVALID")).fill_null(value=False)
-    names = ["group", "month", "discharge", "case_id", "hospital_id"]
-    counted = cases.select(names).with_row_index("at").filter(counts)
+    names = ["group", "month", "discharge", "case_id", "hospital_id", "status"]
+    counted = cases.select(*names, route.alias("route")).with_row_index("at")
+    scopes = [dict(setting.scope) for setting in policy.all("volume_cap")]
+    if all(scopes):
+        lists = [policy.lists[scope["list"]] if "list" in scope else (scope["group"],) for scope in scopes]
+        counted = counted.filter(pl.col("group").is_in(sorted({group for codes in lists for group in codes})))
+    counted = counted.filter(pl.col("route").is_in(_COUNTED) & (pl.col("status") != "INVALID"))
     counted = counted.with_columns(pl.col("month").str.head(4).alias("year"))
     caps = [
         (group, year, cap)
@@ -111,9 +114,7 @@ def _beyond_caps(cases: pl.DataFrame, route: pl.Series, policy: Policy) -> pl.Se
     )
     place = pl.int_range(pl.len()).over("group", "year")
     over = ordered.filter(place >= pl.col("cap"))["at"]
-    beyond = np.zeros(cases.height, np.bool_)
-    beyond[over.to_numpy()] = True
-    return pl.select(pl.when(pl.Series(beyond)).then(pl.lit(OVER_CAP)).otherwise(route).alias("route")).to_series()
+    return route.clone().scatter(over, OVER_CAP) if over.len() else route
 
 
 def _cap(policy: Policy, group: str, year: int) -> int | None:

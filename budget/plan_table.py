@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +44,18 @@ class PlanTable:
                 assert band.upper is not None, "only the last band has no end"
                 self.upper[place, at] = band.upper
         self._package = AffineColumn([band.package for band in self.bands])
-        self._points = AffineColumn([(band.points or ZERO).times(Fraction(SHOWN)) for band in self.bands])
-        self._multiple = AffineColumn([_multiple(row) for row in rows])
+
+    @cached_property
+    def _points(self) -> AffineColumn:
+        return AffineColumn([(band.points or ZERO).times(Fraction(SHOWN)) for band in self.bands])
+
+    @cached_property
+    def _multiple(self) -> AffineColumn:
+        return AffineColumn([_multiple(row) for row in self.rows])
+
+    def is_band(self, told: Callable[[PlanBand], bool], band: Ints) -> NDArray[np.bool_]:
+        """bool [cases]: does the band of each case meet a condition?"""
+        return np.array([told(item) for item in self.bands], np.bool_).take(band)
 
     def band_of(self, row: Ints, cost: Ints) -> Ints:
         """int64 [cases]: the band of each case, by its plan row and its cost in fen."""

@@ -87,7 +87,7 @@ class PriceTerms:
             if fallback is None:
                 return None
             group = str(fallback)
-        weight = self.look("weight", of, group=group)
+        weight: Fraction | None = self.look("weight", of, group=group)
         if weight is None:
             weight = self.value_of(of, group).weight
         if of.route == TCM:

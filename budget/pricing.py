@@ -93,13 +93,13 @@ class Pricer:
         if missing:
             raise TablesRefused(self.policy.id, _different(missing))
         frame = _decided(frame, decisions)
-        frame = _with_fund(frame, made, modes)
-        points = np.array([item.points is not None for item in table.bands], np.bool_)[band]
-        ordinary = frame["case_kind"].is_in(["special", "bed_day"]).not_().to_numpy()
-        by_cost = np.array([item.formula == "COST" for item in table.bands], np.bool_)[band]
+        frame = _with_fund(frame, made, modes, decided=decisions is not None)
+        points = table.is_band(lambda item: item.points is not None and item.formula != "COST", band)
+        if decisions is not None:
+            points &= (frame["case_kind"] != "special").to_numpy()
         return PricedCases(
             frame.select(*(PRICED_SCHEMA if display else AMOUNTS)), table, tuple(keys), row, band, cost,
-            points & ordinary & ~by_cost,
+            points,
         )  # fmt: skip
 
     def _row(self, key: PriceKey) -> PlanRow:
@@ -201,14 +201,15 @@ def _different(problems: list[Problem]) -> list[Problem]:
     return found
 
 
-def _with_fund(frame: pl.DataFrame, made: _Made, modes: list[tuple[str, Fraction]]) -> pl.DataFrame:
+def _with_fund(frame: pl.DataFrame, made: _Made, modes: list[tuple[str, Fraction]], *, decided: bool) -> pl.DataFrame:
     """fund_fen by the policy's reading, each insurance its own; null where the record lacks what it needs.
 
-    `modes`: reading and ratio of each plan row. A case paid at its cost keeps the fund's part as billed by item, where
-    that is known and nothing was paid separately: nothing has been repriced.
+    `modes`: reading and ratio of each plan row; `decided`: there may be special cases. A case paid at its cost keeps
+    the fund's part as billed by item, where that is known and nothing was paid separately: nothing has been repriced.
     """
     cases, table, row = made.cases, made.table, made.row
     package = frame["package_fen"].to_numpy()
+    special = (frame["case_kind"] == "special").to_numpy() if decided else np.zeros(frame.height, np.bool_)
     fund = np.zeros(frame.height, np.int64)
     unknown = np.zeros(frame.height, np.bool_)
     names = sorted({mode for mode, _ in modes})
@@ -222,15 +223,18 @@ def _with_fund(frame: pl.DataFrame, made: _Made, modes: list[tuple[str, Fraction
             amount = ratio_on_standard(package, cases, ratios, row)
         else:
             amount = points_ratio(table, made.band, made.cost, [ratios[place] for place in table.row_of_band])
-            fixed = frame["case_kind"].is_in(["special", "bed_day"]).to_numpy()
+            fixed = table.is_band(lambda item: item.case_kind == "bed_day", made.band) | special
             amount[fixed] = ratio_on_standard(package, cases.with_columns(_NOT_DEDUCTED), ratios, row)[fixed]
         fund[here] = amount[here]
         unknown |= here & ~known(cases, mode)
-    by_cost = frame.select(pl.col("formula").is_in([*BY_COST_FORMULAS, _SPECIAL_BY_ITEM])).to_series()
+    by_cost = table.is_band(lambda item: item.formula in BY_COST_FORMULAS, made.band) & ~special
+    by_cost |= special & (frame["formula"] == _SPECIAL_BY_ITEM).to_numpy() if decided else False
     billed = cases["fund_by_item_fen"]
-    as_billed = (by_cost & billed.is_not_null() & (cases["separate_fen"].fill_null(0) == 0)).to_numpy()
-    fund = np.where(as_billed, billed.fill_null(0).to_numpy(), fund)
-    unpaid = (frame["case_kind"] == "unpaid").to_numpy()
+    as_billed = np.zeros(frame.height, np.bool_)
+    if billed.null_count() < frame.height:
+        as_billed = by_cost & (billed.is_not_null() & (cases["separate_fen"].fill_null(0) == 0)).to_numpy()
+        fund = np.where(as_billed, billed.fill_null(0).to_numpy(), fund)
+    unpaid = table.is_band(lambda item: item.case_kind == "unpaid", made.band)
     amounts = np.where(unpaid, 0, fund)
     found = pl.Series("fund_fen", amounts)
     lacking = unknown & ~as_billed & ~unpaid

@@ -93,3 +93,11 @@ def test_references() -> None:
     assert reference_cost("SCORE", terms, unit=F(3)) == F(54, 10)
     with pytest.raises(ValueError, match="PEER"):
         reference_cost("PEER", terms)
+
+
+def test_amounts_beyond_every_cost_and_at_the_edges_of_64_bits_are_exact() -> None:
+    lines = [Affine(F(3, 7), F(1, 2)), Affine(F(10**9 + 7, 10**9 + 9), F(0)), Affine(F(1, 2), F(0))]
+    costs = [LARGEST_COST * 1000, -LARGEST_COST - 1, (1 << 62) - 1, (1 << 30) + 1, 1 << 40, 7]
+    which = np.array([at for at in range(len(lines)) for _ in costs])
+    found = AffineColumn(lines).rounded(which, np.array(costs * len(lines), np.int64))
+    assert found.tolist() == [round_half_up(line.at(cost)) for line in lines for cost in costs]
