@@ -199,6 +199,8 @@ def _step_text(fen: int) -> str:
     """An amount in 亿元, or in 万元 or 元 where that would show as nothing."""
     if abs(fen) >= YI // 50:
         return f"{fen / YI:.2f}"
+    if abs(fen) >= 10 * WAN:
+        return f"{fen / WAN:.0f}万"
     return f"{fen / WAN:.1f}万" if abs(fen) >= WAN // 10 else f"{fen / 100:.0f}元"
 
 
