@@ -30,7 +30,8 @@ class Combination:
 @dataclass(frozen=True, slots=True)
 class CatalogRules:
     """`year_weights` oldest first; `trimming` in the words of the trimming rules; `largest_cost_fen`: a cost above
-    it is no cost; `cv_high` and `listed` for the report; `layer` and the words that make codes and names."""
+    it is no cost; `year_share`: what a default year holds at least of the cases of the fullest one; `cv_high` and
+    `listed` for the report; `layer` and the words that make codes and names."""
 
     year_weights: tuple[int, ...]
     min_cases: int
@@ -38,6 +39,7 @@ class CatalogRules:
     method: str
     trimming: str
     largest_cost_fen: int
+    year_share: Decimal
     cv_high: Decimal
     listed: int
     combinations: Mapping[str, Combination]
@@ -62,6 +64,7 @@ def catalog_rules() -> CatalogRules:
         method=defaults["method"],
         trimming=defaults["trimming"],
         largest_cost_fen=data["history"]["largest_cost_yuan"] * 100,
+        year_share=Decimal(data["history"]["year_share"]),
         cv_high=Decimal(data["report"]["cv_high"]),
         listed=data["report"]["listed"],
         combinations={name: Combination(**body) for name, body in data["combination"].items()},

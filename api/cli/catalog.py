@@ -28,6 +28,7 @@ from api.cli.group import (
 from api.cli.history_options import (
     STDIN,
     TRIM_HELP,
+    YEARS_HELP,
     benchmark_of,
     quota_of,
     trimming_of,
@@ -82,9 +83,7 @@ def _root() -> None:
 def build(
     history: Files,
     output: Annotated[str, typer.Option("--output", "-o", help="目录写到的文件夹，须不存在或为空", metavar="PACK")],
-    years: Annotated[
-        str | None, typer.Option("--years", help="统计年度，如 2023,2024,2025 或 2023-2025；默认为最近的几年")
-    ] = None,
+    years: Annotated[str | None, typer.Option("--years", help=YEARS_HELP)] = None,
     year_weights: Annotated[
         str, typer.Option("--year-weights", help="年度权重，由早到晚，如 1:2:7；个数即年数")
     ] = ":".join(map(str, _RULES.year_weights)),

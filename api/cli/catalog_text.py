@@ -14,6 +14,7 @@ from api.core.catalog import KINDS, BuiltCatalog
 from api.core.catalog_plan import ratio_text
 from api.core.catalog_report import KIND_ZH, attention, group_rows, riv_rows
 from budget.money import decimal_text, round_half_up, yuan_text
+from grouper.catalog.history import NO_YEAR
 from grouper.result import STATUS_ZH
 from reference_tables.catalog_rules import catalog_rules
 from reference_tables.problems import LEVEL_ZH, Level, catalogue
@@ -51,6 +52,10 @@ def _print(catalog: BuiltCatalog, folder: Path, report: Path) -> None:
     mean = yuan_text(round_half_up(catalog.scores.whole.mean_fen))
     method = catalog_rules().methods[catalog.plan.method].label
     years = "、".join(map(str, catalog.years))
+    others = [(year, cases) for year, cases in sorted(catalog.look.found.items()) if year not in catalog.years]
+    if others:
+        told = "、".join(f"{'无出院时间' if year == NO_YEAR else f'{year} 年'} {cases:,} 例" for year, cases in others)
+        console.print(f"不在统计年度的病例：{told}（不计入统计，见问题清单）")
     console.print(f"年度 {years}  权重 {weights}  裁剪 {catalog.plan.trimming}  {method}  次均费用 {mean} 元")
     console.print("[bold]费用变异解释程度（RIV），同一批病例[/]")
     for name, every, trimmed in riv_rows(catalog):
@@ -60,7 +65,7 @@ def _print(catalog: BuiltCatalog, folder: Path, report: Path) -> None:
     if catalog.auxiliary is not None:
         console.print(f"辅助目录校正系数 {catalog.auxiliary.table.height:,} 个")
     kinds = catalogue()
-    problems = history.problems.most_common(SHOWN)
+    problems = history.foremost(SHOWN)
     if problems:
         console.print("[bold]主要问题[/]")
     for (code, problem_level), count in problems:

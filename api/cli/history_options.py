@@ -8,8 +8,13 @@ from fractions import Fraction
 from api.cli.console import Exit, fail
 from budget.money import FEN, exact
 from budget.trimming import read_trimming
+from grouper.catalog.history import share_text
 
 STDIN = "-"
+YEARS_HELP = (
+    "统计年度，如 2023,2024,2025 或 2023-2025；默认为最近连续的几年（年数同 --year-weights），"
+    f"每年病例数不少于最多一年的 {share_text()}"
+)
 TRIM_HELP = "费用裁剪：percentile:2.5:97.5、iqr:1.5、lognormal:3 或 none"
 
 

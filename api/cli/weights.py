@@ -31,6 +31,7 @@ from api.cli.group import (
 from api.cli.history_options import (
     STDIN,
     TRIM_HELP,
+    YEARS_HELP,
     benchmark_of,
     quota_of,
     trimming_of,
@@ -70,9 +71,7 @@ def weights(
         typer.Option("--output", "-o", help="权重表 .csv（可用于 pay --weights），或只写报告 .xlsx", metavar="OUT"),
     ],
     scheme: SchemeOption = SCHEME,
-    years: Annotated[
-        str | None, typer.Option("--years", help="统计年度，如 2023,2024,2025 或 2023-2025；默认为最近的几年")
-    ] = None,
+    years: Annotated[str | None, typer.Option("--years", help=YEARS_HELP)] = None,
     year_weights: Annotated[
         str, typer.Option("--year-weights", help="年度权重，由早到晚，如 1:2:7；个数即年数")
     ] = ":".join(map(str, _RULES.year_weights)),
@@ -233,7 +232,7 @@ def _print(found: Weights, beside: Comparison | None, place: Path | None, book: 
             f"对照 {escape(beside.title)}：共有 {len(beside.groups):,} 组，仅本次 {len(beside.only_ours):,} 组，"
             f"仅对照表 {len(beside.only_theirs):,} 组；总体水平 {level_text}，秩相关 {beside.rank_correlation}"
         )
-    problems = history.problems.most_common(SHOWN)
+    problems = history.foremost(SHOWN)
     if problems:
         console.print("[bold]主要问题[/]")
     kinds: Mapping[str, Any] = catalogue()

@@ -17,11 +17,19 @@ from pathlib import Path
 import polars as pl
 
 from api.core.catalog_auxiliary import FACTORS, AuxiliaryEstimate, estimate_auxiliary
-from api.core.catalog_cases import NO_GROUP, FirstLook, GroupedHistory, HistoryFiles, first_look, group_history
+from api.core.catalog_cases import (
+    NO_GROUP,
+    FirstLook,
+    GroupedHistory,
+    HistoryFiles,
+    first_look,
+    group_history,
+    told_when_refused,
+)
 from api.core.catalog_plan import CatalogIdentity, CatalogPlan, manifest_of
 from api.core.catalog_scores import Explained, Scores, explain_variance, score_groups
 from grouper.catalog.grow import Grown, GrowthCounts, grow
-from grouper.catalog.history import HistoryRefused, catalog_years
+from grouper.catalog.history import HistoryRefused, catalog_years, year_remarks
 from grouper.compile import CompiledScheme
 from grouper.dip.compile import CompiledDip, compile_dip
 from grouper.intake import BLOCK_ROWS
@@ -98,10 +106,11 @@ def build_catalog(
     )
     counts = GrowthCounts(books, plan.combination) if base is None else None
     look = first_look(files, counts)
-    years = catalog_years(look.found, look.usable, plan.years, len(plan.year_weights), len(paths))
-    grown = None if counts is None else grow(counts.frame(), years, plan.min_cases, plan.combination, books)
-    if grown is not None and not grown.expected:
-        raise HistoryRefused([Problem("DC09")])
+    with told_when_refused(files, look, problems):
+        years = catalog_years(look.found, look.usable, plan.years, len(plan.year_weights), len(paths))
+        grown = None if counts is None else grow(counts.frame(), years, plan.min_cases, plan.combination, books)
+        if grown is not None and not grown.expected:
+            raise HistoryRefused([Problem("DC09")])
     kept = None if base is None else base.pack
     manifest = manifest_of(plan, years, identity, files.sources, kept)
     named = PackIdentity(manifest.id, manifest.version, manifest.name, manifest.newborn_weight)
@@ -113,6 +122,7 @@ def build_catalog(
     build_dip_pack(tables, named, manifest)
     groups = list(dict.fromkeys([*tables[CORE]["code"].to_list(), *_codes(tables, MIXED)]))
     history = group_history(files, compiled, groups, drg_scheme, years, problems)
+    history.remark(year_remarks(look.found, years), problems)
     _check(look, history, grown, plan)
     scores = score_groups(history, plan, years)
     tables["score"] = scores.table()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -14,7 +15,14 @@ import numpy as np
 import polars as pl
 
 from grouper.catalog.grow import GrowthCounts
-from grouper.catalog.history import HistoryBlock, HistoryRefused, check_sources, read_history, set_aside
+from grouper.catalog.history import (
+    NO_YEAR,
+    HistoryBlock,
+    HistoryRefused,
+    check_sources,
+    read_history,
+    set_aside,
+)
 from grouper.compile import CompiledScheme
 from grouper.dip.compile import CompiledDip
 from grouper.engine import group_cases, grouper_of
@@ -23,7 +31,7 @@ from grouper.intake import BLOCK_ROWS, SourceInfo
 from grouper.normalize import Edition
 from grouper.pipeline import Progress, Sink
 from reference_tables.catalog_rules import catalog_rules
-from reference_tables.problems import PROBLEM_SCHEMA, Problem
+from reference_tables.problems import PROBLEM_SCHEMA, Problem, problem_frame
 
 NO_GROUP = -1
 Work = TypeVar("Work")
@@ -103,6 +111,25 @@ def first_look(files: HistoryFiles, counts: GrowthCounts | None) -> FirstLook:
     return look
 
 
+@contextmanager
+def told_when_refused(files: HistoryFiles, look: FirstLook, problems: Sink | None) -> Iterator[None]:
+    """When the work inside refuses the history, `problems` gets row by row what was seen of it so far: cells that
+    cannot be read, cases without a date or a cost. Reads the history once more."""
+    try:
+        yield
+    except HistoryRefused:
+        if problems is not None:
+            every = [year for year in look.found if year != NO_YEAR]
+            for found in files.each(lambda block, _first: row_problems(block, set_aside(block, every)[1])):
+                problems.write(found)
+        raise
+
+
+def row_problems(block: HistoryBlock, aside: pl.DataFrame) -> pl.DataFrame:
+    """The problems of reading a block and those of putting cases aside, by row."""
+    return pl.concat([block.problems, aside]).sort("row", maintain_order=True)
+
+
 @dataclass
 class GroupedHistory:
     """Every case of a history, in the order read.
@@ -125,6 +152,21 @@ class GroupedHistory:
     def counting(self) -> pl.DataFrame:
         """group, year, cost_fen of the cases that are in a group and stand in the statistics."""
         return self.cases.filter(pl.col("counts") & (pl.col("group") != NO_GROUP)).select("group", "year", "cost_fen")
+
+    def remark(self, found: Sequence[Problem], problems: Sink | None) -> None:
+        """Note problems of the history as a whole and write them to `problems`."""
+        if found:
+            frame = problem_frame(found)
+            self.note(frame)
+            if problems is not None:
+                problems.write(frame)
+
+    def foremost(self, count: int) -> list[tuple[tuple[str, str], int]]:
+        """The first `count` kinds of problems, (code, level) and how many: those of the history or a file as a whole,
+        then the most frequent ones."""
+        whole = set(self.listed.filter(pl.col("row") == 0)["code"])
+        ranked = sorted(self.problems.items(), key=lambda item: (item[0][0] not in whole, -item[1], item[0]))
+        return ranked[:count]
 
     def note(self, found: pl.DataFrame) -> None:
         """Count problems, and keep the first of each code by file and row, whatever the order in which they come."""
@@ -157,7 +199,7 @@ def group_history(
             }
         )
         texts = found.select("status", "reason").with_columns(drgs["drg"], drgs["status"].alias("drg_status"))
-        return numbers, texts, pl.concat([block.problems, aside]).sort("row", maintain_order=True)
+        return numbers, texts, row_problems(block, aside)
 
     grouper_of(catalog), grouper_of(drg_scheme)  # made once, before threads ask for them
     grouped = GroupedHistory(tuple(groups))

@@ -14,6 +14,7 @@ from typing import Literal
 from budget.money import yuan_text
 from budget.trimming import Trimming, read_trimming
 from grouper.catalog.case_keys import Combination
+from grouper.catalog.history import share_text
 from grouper.intake import SourceInfo
 from grouper.normalize import Edition
 from reference_tables.catalog_rules import catalog_rules
@@ -27,7 +28,7 @@ MethodName = Literal["mean-cost", "benchmark", "standard-quota"]
 class CatalogPlan:
     """What decides a catalog beside the history.
 
-    `years`: None = the latest of the history; `year_weights`: their positive weights, oldest first; `trimming`: a rule
+    `years`: None = the latest full ones; `year_weights`: their positive weights, oldest first; `trimming`: a rule
     in its own words; `benchmark`: the group whose mean cost is worth 1000 (method benchmark); `quota_fen`: the amount
     worth 1 (standard-quota); `scheme`: an existing pack whose groups are kept, "" = grow them; `auxiliary`: default,
     none or a folder, "" = that of the kept pack.
@@ -90,7 +91,9 @@ def statement(plan: CatalogPlan, years: Sequence[int], base: DipPack | None) -> 
     if plan.method == "standard-quota":
         method += f"（固定额度 {yuan_text(plan.quota_fen)} 元）"
     return (
-        f"由 {'、'.join(map(str, years))} 年历史病例生成，年度权重 {ratio_text(plan.year_weights)}。{how}。"
+        f"由 {'、'.join(map(str, years))} 年历史病例生成，年度权重 {ratio_text(plan.year_weights)}"
+        f"（年度由 --years 指明，未指明时取各年病例数均不少于最多一年 {share_text()} 的最近连续 {len(years)} 年，"
+        f"其他年度的病例不计入统计）。{how}。"
         f"分值按{method}，费用裁剪 {plan.trimming}。病种无某年病例时，其余年度的权重按比例补足。"
     )
 

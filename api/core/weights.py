@@ -20,7 +20,9 @@ from api.core.catalog_cases import (
     GroupedHistory,
     HistoryFiles,
     first_look,
+    row_problems,
     statistics_columns,
+    told_when_refused,
 )
 from api.core.catalog_plan import ratio_text
 from api.core.catalog_scores import Scores, score_groups, trimmed_as_one
@@ -28,7 +30,7 @@ from budget.cost_statistics import GroupCosts
 from budget.explained_variance import ExplainedVariance, explained_variance
 from budget.money import round_half_up, yuan_text
 from budget.trimming import Trimming, read_trimming
-from grouper.catalog.history import HistoryBlock, catalog_years, set_aside
+from grouper.catalog.history import HistoryBlock, catalog_years, set_aside, year_remarks
 from grouper.dip.compile import CompiledDip
 from grouper.engine import group_cases, grouper_of
 from grouper.intake import BLOCK_ROWS, SourceInfo
@@ -120,8 +122,10 @@ def weigh(
         paths, fmt=plan.fmt, edition=plan.edition, threads=threads, block_rows=block_rows, progress=progress
     )
     look = first_look(files, None)
-    years = catalog_years(look.found, look.usable, plan.years, len(plan.year_weights), len(paths))
+    with told_when_refused(files, look, problems):
+        years = catalog_years(look.found, look.usable, plan.years, len(plan.year_weights), len(paths))
     history, names = _group(files, scheme, years, problems)
+    history.remark(year_remarks(look.found, years), problems)
     scores = score_groups(history, plan, years)
     cases = history.cases.filter("counts").select("group", "cost_fen")
     return Weights(
@@ -150,7 +154,7 @@ def _group(
         code = pl.when(pl.col("status").is_in(WEIGHED)).then(pl.col(column)).otherwise(pl.lit("")).alias("code")
         texts = found.select("status", "reason", "name", code)
         numbers = pl.DataFrame(statistics_columns(block, counts))
-        return numbers, texts, pl.concat([block.problems, aside]).sort("row", maintain_order=True)
+        return numbers, texts, row_problems(block, aside)
 
     grouper_of(scheme)  # made once, before threads ask for it
     history = GroupedHistory(())

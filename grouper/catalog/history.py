@@ -116,18 +116,24 @@ def _yuan(cost: pl.Expr) -> pl.Expr:
 def catalog_years(
     found: Mapping[int, int], usable: Mapping[int, int], years: Sequence[int] | None, count: int, files: int
 ) -> tuple[int, ...]:
-    """The years of the catalog, ascending: those asked for, else the latest in the history and those before it.
+    """The years of the catalog, ascending: those asked for, else the latest `count` in a row of which each holds at
+    least `year_share` of the cases of the fullest year.
 
-    `found` and `usable`: cases and cases with a usable cost by year (NO_YEAR too); `count`: how many years;
-    `files`: how many files were read. Raises HistoryRefused: DC01, DC02, DC03 for every missing year, DC05.
+    `found` and `usable`: cases and cases with a usable cost by year (NO_YEAR too); `files`: how many files were read.
+    Raises HistoryRefused: DC01, DC02, DC03 for every missing year, DC05, DC10 without as many default years.
     """
     if not sum(found.values()):
         raise HistoryRefused([Problem("DC01", {"files": files})])
     dated = sorted(year for year, cases in found.items() if cases and year != NO_YEAR)
     if not dated:
         raise HistoryRefused([Problem("DC02", field="discharge_time")])
-    chosen = tuple(sorted(years)) if years else tuple(range(dated[-1] - count + 1, dated[-1] + 1))
     seen = "、".join(f"{year} 年 {found[year]} 例" for year in dated)
+    if found.get(NO_YEAR):
+        seen += f"、无出院时间 {found[NO_YEAR]} 例"
+    chosen = tuple(sorted(years)) if years else _latest_years(found, dated, count)
+    if chosen is None:
+        args: dict[str, str | int] = {"count": count, "share": share_text(), "found": seen}
+        raise HistoryRefused([Problem("DC10", args, field="discharge_time")])
     wanted = "、".join(map(str, chosen))
     missing = [year for year in chosen if not found.get(year)]
     problems = [
@@ -142,6 +148,37 @@ def catalog_years(
     if problems:
         raise HistoryRefused(problems)
     return chosen
+
+
+def _latest_years(found: Mapping[int, int], dated: Sequence[int], count: int) -> tuple[int, ...] | None:
+    """The latest `count` years in a row that are no `_thin` ones; None = there are none."""
+    for last in reversed(dated):
+        years = tuple(range(last - count + 1, last + 1))
+        if not any(_thin(found, year) for year in years):
+            return years
+    return None
+
+
+def _thin(found: Mapping[int, int], year: int) -> bool:
+    """Whether a year holds less than `year_share` of the cases of the fullest year."""
+    most = max(cases for other, cases in found.items() if other != NO_YEAR)
+    return found.get(year, 0) < catalog_rules().year_share * most
+
+
+def share_text() -> str:
+    """The share of the fullest year that a default year holds at least, in percent."""
+    return f"{(100 * catalog_rules().year_share).normalize():f}%"
+
+
+def year_remarks(found: Mapping[int, int], years: Sequence[int]) -> list[Problem]:
+    """DC40 for every year of a catalog that would be no default year for its few cases."""
+    fullest = max((year for year in found if year != NO_YEAR), key=lambda year: (found[year], year))
+    common = {"fullest": fullest, "most": found[fullest], "share": share_text()}
+    return [
+        Problem("DC40", {"year": year, "cases": found[year], **common}, field="discharge_time", value=str(year))
+        for year in years
+        if _thin(found, year)
+    ]
 
 
 def check_sources(sources: Sequence[SourceInfo]) -> None:

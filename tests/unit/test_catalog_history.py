@@ -13,6 +13,7 @@ from grouper.catalog.history import (
     check_sources,
     read_history,
     set_aside,
+    year_remarks,
 )
 
 HEADER = "case_id,sex,age,diagnoses,procedures,total_cost,discharge_time,settlement_end"
@@ -84,12 +85,35 @@ def test_years_of_a_catalog() -> None:
     assert catalog_years(full, full, None, 1, 1) == (2025,)
 
 
+def test_a_mistyped_date_moves_no_year() -> None:
+    # 5 % of 60 is 3: the two cases of 2026 and the one of 2031 are no years, three cases would be one.
+    found = {2023: 40, 2024: 60, 2025: 50, 2026: 2, 2031: 1}
+    assert catalog_years(found, found, None, 3, 1) == (2023, 2024, 2025)
+    assert catalog_years({**found, 2026: 3}, {**found, 2026: 3}, None, 3, 1) == (2024, 2025, 2026)
+    # A gap of one year: the run before it stands.
+    gap = {2020: 9, 2021: 9, 2022: 9, 2024: 9, 2025: 9}
+    assert catalog_years(gap, gap, None, 3, 1) == (2020, 2021, 2022)
+
+
+def test_years_asked_for_that_are_thin_are_remarked() -> None:
+    found = {2023: 40, 2024: 60, 2025: 50, 2026: 2, 0: 100}
+    assert year_remarks(found, [2023, 2024, 2025]) == []
+    (problem,) = year_remarks(found, [2024, 2025, 2026])
+    assert (problem.code, problem.level.value) == ("DC40", "warn")
+    assert problem.message == "2026 年只有 2 例，不到病例最多一年（2024 年 60 例）的 5%"
+
+
 def test_histories_that_are_refused() -> None:
     assert refused(lambda: catalog_years({}, {}, None, 3, 2)) == [("DC01", "历史病例为空：2 个文件中没有一个病例")]
     assert [code for code, _ in refused(lambda: catalog_years({0: 7}, {0: 7}, None, 3, 1))] == ["DC02"]
-    assert refused(lambda: catalog_years({2023: 4, 2025: 5}, {2023: 4, 2025: 5}, None, 3, 1)) == [
-        ("DC03", "缺少 2024 年的病例；要求的年度：2023、2024、2025；文件中有：2023 年 4 例、2025 年 5 例"),
+    gap = {2023: 4, 2025: 5, 0: 6}
+    assert refused(lambda: catalog_years(gap, gap, [2023, 2024, 2025], 3, 1)) == [
+        ("DC03", "缺少 2024 年的病例；要求的年度：2023、2024、2025；文件中有：2023 年 4 例、2025 年 5 例、无出院时间 6 例"),
     ]
+    assert refused(lambda: catalog_years(gap, gap, None, 3, 1)) == [
+        ("DC10", "没有连续 3 年可作统计年度（每年病例数须不少于最多一年的 5%）；"
+         "各年病例数：2023 年 4 例、2025 年 5 例、无出院时间 6 例"),
+    ]  # fmt: skip
     found = refused(lambda: catalog_years({2025: 5}, {2025: 5}, [2023, 2024, 2025], 3, 1))
     assert [code for code, _ in found] == ["DC03", "DC03"]
     assert refused(lambda: catalog_years({2024: 4, 2025: 5}, {2024: 0, 2025: 5}, None, 2, 1)) == [

@@ -96,10 +96,42 @@ def test_json_and_what_was_put_aside(folder: Path) -> None:
 def test_a_year_missing_stops_the_work(folder: Path) -> None:
     done = run(folder, *BUILD, "h2023.csv", "h2025.csv", "-o", "pack", "--problems", "problems.csv")
     assert done.exit_code == 1
-    assert "缺少 2024 年的病例" in done.stderr
-    assert [row[3] for row in rows(folder / "problems.csv")] == ["DC03"]
+    assert "各年病例数：2023 年 3 例、2025 年 6 例" in done.stderr
+    assert [row[3] for row in rows(folder / "problems.csv")] == ["DC10"]
     assert not (folder / "pack").exists()
     assert not (folder / "pack-report.xlsx").exists()
+
+
+def test_a_refused_history_lists_the_dates_that_cannot_be_read(folder: Path) -> None:
+    write(
+        folder / "odd.csv", line("a", OPERATED, "10", "2025-02-30"), line("b", OPERATED, "20", ""),
+        line("c", OPERATED, "20", "2025-03-01"),
+    )  # fmt: skip
+    done = run(folder, *BUILD, "h2023.csv", "h2025.csv", "odd.csv", "-o", "pack", "--problems", "problems.csv")
+    assert done.exit_code == 1
+    assert "无出院时间 2 例" in done.stderr
+    listed = [row[:4] for row in rows(folder / "problems.csv")]
+    assert ("odd.csv", "3", "b", "DC20") in listed
+    assert {row[3] for row in listed if row[2] == "a"} > {"DC20"}, "and the cell that could not be read"
+    assert not [row for row in listed if row[2] == "c"]
+    assert listed[-1][3] == "DC10"
+
+
+def test_a_mistyped_year_is_put_aside(folder: Path) -> None:
+    many = [line(f"m{at}", OPERATED, "100", "2025-06-01") for at in range(40)]
+    write(folder / "more.csv", *many, line("late", OPERATED, "100", "2026-01-03"))
+    more = [line(f"{year}{at}", OPERATED, "100", f"{year}-06-01") for year in (2023, 2024) for at in range(9)]
+    write(folder / "most.csv", *more)
+    done = run(folder, *BUILD, *YEARS, "more.csv", "most.csv", "-o", "pack", "--problems", "p.csv")
+    assert done.exit_code == 1, done.stderr
+    assert "年度 2023、2024、2025" in done.stderr
+    assert "不在统计年度的病例：2026 年 1 例" in done.stderr
+    ((file, row, case, code, _, _, value, *_),) = rows(folder / "p.csv")
+    assert (file, row, case, code, value) == ("more.csv", "42", "late", "DC21", "2026")
+    # Asked for by name it is a year, with a warning.
+    asked = ("--years", "2024-2026", "-o", "named", "--json")
+    done = run(folder, *BUILD, *YEARS, "more.csv", "most.csv", *asked)
+    assert {"code": "DC40", "level": "warn", "count": 1} in orjson.loads(done.stdout)["problems"]
 
 
 def test_an_output_that_is_taken(folder: Path) -> None:

@@ -228,7 +228,7 @@ def test_what_is_put_aside(folder: Path) -> None:
 def test_a_year_missing_stops_the_work(folder: Path) -> None:
     done = run(folder, "weights", "h2023.csv", "h2025.csv", "-o", "w.csv")
     assert done.exit_code == 1
-    assert "缺少 2024 年的病例" in done.stderr
+    assert "各年病例数：2023 年 3 例、2025 年 6 例" in done.stderr
     assert not (folder / "w.csv").exists()
     assert not (folder / "w-report.xlsx").exists()
 
