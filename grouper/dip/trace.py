@@ -14,7 +14,7 @@ import polars as pl
 from grouper.case_facts import ROLES, Described, Uses, case_facts, placed_codes
 from grouper.dip.compile import CompiledDip
 from grouper.dip.conditions import AgeDays, BirthWeight, CodeHit, Condition, DipCase, Rank, RowConditions
-from grouper.dip.reader import DipReader, Fit, MixedRow
+from grouper.dip.reader import CONSERVATIVE_NATURE, DipReader, Fit, MixedRow
 from grouper.dip.result import CORE, MIXED
 from grouper.dip.single import SingleDipAnswer, reader_of, single_of_dip
 from grouper.dip.trace_model import (
@@ -271,6 +271,9 @@ class _Explanation:
                     uses[kind, hit.place].append(use)
         if mixed is not None and mixed.code:
             uses["dx", 0] = [Use(mixed.code, "ZYZD", mixed.scope)]
+            if self.read.effective is not None and mixed.nature != CONSERVATIVE_NATURE:
+                place = self.read.effective.place
+                uses["px", place] = [Use(mixed.code, ROLES["px"][place > 0], mixed.label)]
         return uses
 
     def _levels(self, answer: SingleDipAnswer) -> Iterator[LevelFact]:

@@ -1,7 +1,8 @@
 """Which of a case's codes made it fit its core group, by whole columns.
 
 The principal diagnosis; the other diagnoses that met a condition of the row; the procedures that stand in an
-alternative that the case meets. A mixed group has the principal diagnosis alone.
+alternative that the case meets. Of a mixed group: the principal diagnosis, and the effective principal procedure where
+its nature is not that of conservative treatment.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from grouper.code_index import Ids
+from grouper.code_index import UNKNOWN, Ids
 from grouper.dip.axis import spans
 from grouper.dip.clean import CleanProcedures
 from grouper.dip.compile import CompiledDip
 from grouper.dip.context import procedure_ids
 from grouper.dip.encode import DipCases
+from grouper.dip.mixed import CONSERVATIVE
 from grouper.encode import CodeLists
 from grouper.used_codes import joined_by_case, joined_parts
 from reference_tables.dip_cells import Alternative, DiagnosisItem
@@ -66,24 +68,29 @@ class UsedDipCodes:
         place = np.zeros(cases.size, np.uint32)
         place[filled] = np.arange(1, len(filled) + 1, dtype=np.uint32)
         principal = principal.gather(pl.Series(place))
+        parts = [principal]
         core = answer < self.core
-        if not core.any():
-            return joined_parts([principal])
-        row = np.where(core, answer, 0)
-        return joined_parts(
-            [principal, self._others(cases, frame, principal, row, core), self._procedures(px, row, core)]
-        )
+        if core.any():
+            row = np.where(core, answer, 0)
+            parts += [self._others(cases, frame, principal, row, core), self._procedures(px, row, core)]
+        treated = self._treated(frame, px, ~core & (answer < self.grouped))
+        return joined_parts(parts if treated is None else [*parts, treated])
+
+    def _treated(self, frame: pl.DataFrame, px: CleanProcedures, mixed: Bools) -> pl.Series | None:
+        """The effective principal procedures that decided a mixed group by their nature; None without any."""
+        decided = mixed & (self.scheme.mixed.nature.take(px.principal) != CONSERVATIVE)
+        rows = np.flatnonzero(decided)
+        if not rows.size:
+            return None
+        places = px.places[rows]
+        codes = self.scheme.px.spelling.gather(pl.Series(px.flat[places]))
+        codes = _as_given(codes, px.flat[places] == UNKNOWN, frame, "procedures", places)
+        return joined_by_case(rows, codes, len(mixed))
 
     def _spelt(self, cases: DipCases, frame: pl.DataFrame, places: NDArray[np.int64]) -> pl.Series:
-        """The diagnoses at some places as the book spells them; one that no book has as given, in capital letters
-        with a small x."""
+        """The diagnoses at some places as the book spells them."""
         codes = self.scheme.dx.index.spelling.gather(pl.Series(cases.dx.flat[places]))
-        unlisted = np.flatnonzero(cases.unlisted[places])
-        if unlisted.size:
-            given = frame["diagnoses"].fill_null([]).list.explode(empty_as_null=False, keep_nulls=True)
-            texts = given.gather(pl.Series(places[unlisted])).str.strip_chars().str.to_uppercase()
-            codes = codes.scatter(pl.Series(unlisted), texts.str.replace_all("X", "x", literal=True))
-        return codes
+        return _as_given(codes, cases.unlisted[places], frame, "diagnoses", places)
 
     def _others(
         self, cases: DipCases, frame: pl.DataFrame, principal: pl.Series, row: NDArray[np.int32], core: Bools
@@ -176,6 +183,18 @@ class _Alternatives:
         principal = wanted == np.repeat(px.principal[case].astype(np.int64), length)
         met &= ~self.with_principal[alternative] | np.logical_or.reduceat(principal, starts)
         return places[np.isin(recorded, key[met[owner]])]
+
+
+def _as_given(
+    codes: pl.Series, unlisted: Bools, frame: pl.DataFrame, column: str, places: NDArray[np.int64]
+) -> pl.Series:
+    """The codes at some places of a list column; those that no book has as given, in capital letters with a small x."""
+    at = np.flatnonzero(unlisted)
+    if not at.size:
+        return codes
+    given = frame[column].fill_null([]).list.explode(empty_as_null=False, keep_nulls=True)
+    texts = given.gather(pl.Series(places[at])).str.strip_chars().str.to_uppercase()
+    return codes.scatter(pl.Series(at), texts.str.replace_all("X", "x", literal=True))
 
 
 def _asked_procedures(row: CoreRow) -> tuple[Alternative, ...]:

@@ -135,7 +135,8 @@ class DipOracle:
             return self._core_answer(facts, layer, best, sum(not fit.lacking for fit in fits))
         mixed = self.mixed_row(facts)
         if mixed is not None:
-            return self._scored(facts, "mixed", mixed.level, mixed.code, mixed.name, 0, (facts.principal,))
+            used = [facts.principal] + [facts.effective] * (mixed.nature != NO_NATURE and facts.effective != "")
+            return self._scored(facts, "mixed", mixed.level, mixed.code, mixed.name, 0, used)
         return DipAnswer("UNGROUPED", self._why_no_group(facts.principal))
 
     def _why_no_group(self, principal: str) -> str:

@@ -63,10 +63,25 @@ def test_procedures_of_the_alternatives_that_fit(tmp_path: Path) -> None:
         assert found == [f"K35.900{expected}"], name
 
 
-def test_a_mixed_group_names_the_principal_diagnosis_alone(tmp_path: Path) -> None:
-    mixed: list[Row] = [{"code": "K35-4", "name": "综合", "level": "category", "scope": "K35", "nature": 4}]
+def test_a_mixed_group_names_the_principal_diagnosis_and_the_procedure_that_decided_it(tmp_path: Path) -> None:
+    levels = (1, 3, 4)
+    mixed: list[Row] = [
+        {"code": f"K35-{nature}", "name": "综合", "level": "category", "scope": "K35", "nature": nature}
+        for nature in levels
+    ]
+    excluded: list[Row] = [{"code": D, "name": "不作主要", "rule": "not_principal", "principal_dx": ""}]
     row: Row = {"principal_dx": "Z99.9", "px_mode": "none"}
-    assert used(tmp_path, row, case("K35.900|E11.900", A), case("Z98.800"), mixed=mixed) == ["K35.900", ""]
+    cases = [case("K35.900|E11.900", A), case("K35.900", f"{D}|{E}|{A}"), case("K35.900", D), case("K35.900", "zz.x")]
+    assert used(tmp_path / "1", row, *cases, case("Z98.800", A), mixed=mixed, excluded_px=excluded) == [
+        f"K35.900|{A}",
+        f"K35.900|{E}",
+        "K35.900",
+        "K35.900",
+        "",
+    ]
+    text = catalog({"code": "row", **row}, mixed=mixed, meta={"unknown_nature": "3"})
+    (unknown,) = results(compiled(tmp_path / "2", text), case("K35.900", " zz.x"))
+    assert (unknown["dip"], unknown["used_codes"]) == ("K35-3", "K35.900|ZZ.x")
 
 
 def test_unknown_and_grey_codes_are_listed_with_what_becomes_of_them(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_codes_used_without_a_principal_item(scheme: CompiledDip) -> None:
     anywhere = explain_dip_case(case("K35.900", "47.0100|96.7201"), scheme)
     assert (anywhere.answer.dip, anywhere.answer.used_codes) == ("XQ-2", ("K35.900", "96.7201"))
     mixed = explain_dip_case(case("A09.900|J18.900", "00.0901"), scheme)
-    assert (mixed.answer.dip, mixed.answer.used_codes) == ("A09-3", ("A09.900",))
+    assert (mixed.answer.dip, mixed.answer.used_codes) == ("A09-3", ("A09.900", "00.0901"))
     assert explain_dip_case(case("Z99.000", "47.0100"), scheme).answer.used_codes == ()
 
 

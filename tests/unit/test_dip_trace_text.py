@@ -66,6 +66,7 @@ def test_the_short_text_of_a_core_group(scheme: CompiledDip) -> None:
 def test_the_text_of_a_mixed_group(scheme: CompiledDip) -> None:
     lines = lines_of(scheme, "K35.900", "47.0900|00.4000")
     assert lines[3:5] == ["结果 K-4  章  正常入组  （综合病种，章）", "  方案没有该病种的分值"]
+    assert "  主要手术操作：47.0900 其他阑尾切除术【灰码】  ← K-4（相关手术）" in lines
     assert part(lines, "综合病种") == [
         "没有核心病种：主要手术操作不在列有该诊断的任何一行",
         "治疗性质 4 相关手术（编码目录类别 手术）",
