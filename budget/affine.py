@@ -87,6 +87,16 @@ class AffineColumn:
         self._is_wide = np.array(wide, np.bool_)
         self._wide_triples = [triple if fits else (0, 0, 1) for triple, fits in zip(triples, wide, strict=True)]
 
+    def plus(self, amounts: Sequence[Affine]) -> AffineColumn:
+        """The column with further amounts behind its own."""
+        more = AffineColumn(amounts)
+        both = object.__new__(AffineColumn)
+        both.amounts = (*self.amounts, *more.amounts)
+        both._wide_triples = self._wide_triples + more._wide_triples
+        for name in ("_triples", "_reach", "_value", "_varies", "_is_wide"):
+            setattr(both, name, np.concatenate([getattr(self, name), getattr(more, name)]))
+        return both
+
     def rounded(self, which: NDArray[np.integer], cost: NDArray[np.int64]) -> NDArray[np.int64]:
         """int64 [cases]: amount `which` of each case at its cost, rounded half away from zero."""
         result = self._value.take(which)

@@ -32,18 +32,30 @@ class BandSums:
 class PlanTable:
     """The plan rows of a pricing run; `bands` is all their bands one after the other, `row_of_band` whose they are."""
 
-    def __init__(self, rows: Sequence[PlanRow]) -> None:
-        self.rows = tuple(rows)
-        counts = np.array([len(row.bands) for row in rows], np.int64)
-        self.first = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64) if rows else np.zeros(0, np.int64)
-        self.bands: tuple[PlanBand, ...] = tuple(band for row in rows for band in row.bands)
-        self.row_of_band = np.repeat(np.arange(len(rows)), counts)
-        self.upper = np.full((max(1, int(counts.max(initial=1)) - 1), len(rows)), _NO_END, np.int64)
-        for at, row in enumerate(rows):
+    def __init__(self, rows: Sequence[PlanRow], before: PlanTable | None = None) -> None:
+        """The table of `rows`, or of those `before` and these behind them."""
+        new = tuple(row for row in rows)
+        bands = tuple(band for row in new for band in row.bands)
+        counts = np.array([len(row.bands) for row in new], np.int64)
+        places = max(1, int(counts.max(initial=1)) - 1)
+        upper = np.full((places, len(new)), _NO_END, np.int64)
+        for at, row in enumerate(new):
             for place, band in enumerate(row.bands[:-1]):
                 assert band.upper is not None, "only the last band has no end"
-                self.upper[place, at] = band.upper
-        self._package = AffineColumn([band.package for band in self.bands])
+                upper[place, at] = band.upper
+        self.rows: tuple[PlanRow, ...] = new
+        self.bands: tuple[PlanBand, ...] = bands
+        self.row_of_band = np.repeat(np.arange(len(new)), counts)
+        self.upper = upper
+        packages = [band.package for band in bands]
+        if before is None:
+            self._package = AffineColumn(packages)
+        else:
+            self.rows, self.bands = before.rows + new, before.bands + bands
+            self.row_of_band = np.concatenate([before.row_of_band, self.row_of_band + len(before.rows)])
+            self.upper = np.concatenate([_padded(before.upper, places), _padded(upper, len(before.upper))], axis=1)
+            self._package = before._package.plus(packages)
+        self.first = np.searchsorted(self.row_of_band, np.arange(len(self.rows)))
 
     @cached_property
     def _points(self) -> AffineColumn:
@@ -92,6 +104,12 @@ class PlanTable:
             if line is not None:
                 found[owner[band]] = found.get(owner[band], Fraction(0)) + line.total(cases, cost)
         return found
+
+
+def _padded(upper: Ints, places: int) -> Ints:
+    """Upper ends with at least so many places."""
+    more = np.full((max(0, places - len(upper)), upper.shape[1]), _NO_END, np.int64)
+    return np.concatenate([upper, more])
 
 
 def _multiple(row: PlanRow) -> Affine:

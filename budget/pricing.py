@@ -25,7 +25,7 @@ from budget.group_values import GroupValues
 from budget.money import FEN, decimal_text, round_half_up
 from budget.plan_table import BandSums, PlanTable, band_sums
 from budget.price_keys import price_keys
-from budget.price_plan import BY_COST_FORMULAS, PlanRow, PricePlanner
+from budget.price_plan import BY_COST_FORMULAS, PricePlanner
 from budget.price_terms import BED_DAY, COMMAND, PriceKey, PriceTerms
 from reference_tables.policy import Policy
 from reference_tables.problems import Problem, TablesRefused, catalogue
@@ -36,9 +36,10 @@ Ints = NDArray[np.int64]
 @dataclass(frozen=True)
 class PricedCases:
     """Cases as they are paid. `frame`: PRICED_SCHEMA, or the columns of it that AMOUNTS names, in the given order.
-    `table`: the plan; `keys` its rows' keys; `row`, `band` int64 [cases]: plan row and band of each case.
-    `paid_by_points`: bool [cases], the case earns points and its money moves with the point value. `cost` int64
-    [cases]: fen that bands and amounts were worked out for, 0 for a case that has no usable cost and is unpaid."""
+    `table`: the plan of all that the pricer has priced so far; `keys` its rows' keys; `row`, `band` int64 [cases]: plan
+    row and band of each case. `paid_by_points`: bool [cases], the case earns points and its money moves with the point
+    value. `cost` int64 [cases]: fen that bands and amounts were worked out for, 0 for a case that has no usable cost
+    and is unpaid."""
 
     frame: pl.DataFrame
     table: PlanTable
@@ -68,7 +69,10 @@ class Pricer:
         self.values = values
         self.terms = PriceTerms(policy, values)
         self.planner = PricePlanner(self.terms)
-        self._rows: dict[PriceKey, PlanRow] = {}
+        self._place: dict[PriceKey, int] = {}
+        self._table = PlanTable([])
+        self._modes: list[tuple[str, Fraction]] = []
+        self._without_mode: list[Problem] = []
 
     def price(self, cases: pl.DataFrame, decisions: pl.DataFrame | None = None, *, display: bool = True) -> PricedCases:
         """Price a PAYABLE frame. The yearly numbers of capped groups are counted within the frame.
@@ -79,33 +83,37 @@ class Pricer:
         """
         problems: list[Problem] = []
         route = route_cases(cases, self.policy, self.values, problems)
-        keys, row = price_keys(cases, route, self.policy, self.values)
-        table = PlanTable([self._row(key) for key in keys])
+        keys, key_of_case = price_keys(cases, route, self.policy, self.values)
+        row = self._places(keys).take(key_of_case)
+        table = self._table
         given = (cases["total_cost_fen"] - cases["separate_fen"].fill_null(0)).alias("cost_fen")
         usable = given.is_between(0, LARGEST_COST).fill_null(value=False)
         cost = given.zip_with(usable, pl.Series([0], dtype=pl.Int64)).to_numpy()
         band = table.band_of(row, cost)
-        made = _Made(cases, table, tuple(keys), row, band, cost, given, table.package_fen(band, cost))
+        made = _Made(cases, table, row, band, cost, given, table.package_fen(band, cost))
         frame = self._frame(made, display=display)
         frame = self._bed_days(frame, cases, route, problems)
-        modes = [self._fund_mode(key, problems) for key in keys]
-        missing = [*problems, *self.terms.problems]
+        missing = [*problems, *self.terms.problems, *self._without_mode]
         if missing:
             raise TablesRefused(self.policy.id, _different(missing))
         frame = _decided(frame, decisions)
-        frame = _with_fund(frame, made, modes, decided=decisions is not None)
+        frame = _with_fund(frame, made, self._modes, decided=decisions is not None)
         points = table.is_band(lambda item: item.points is not None and item.formula != "COST", band)
         if decisions is not None:
             points &= (frame["case_kind"] != "special").to_numpy()
         return PricedCases(
-            frame.select(*(PRICED_SCHEMA if display else AMOUNTS)), table, tuple(keys), row, band, cost,
+            frame.select(*(PRICED_SCHEMA if display else AMOUNTS)), table, tuple(self._place), row, band, cost,
             points,
         )  # fmt: skip
 
-    def _row(self, key: PriceKey) -> PlanRow:
-        if key not in self._rows:
-            self._rows[key] = self.planner.row(key)
-        return self._rows[key]
+    def _places(self, keys: list[PriceKey]) -> Ints:
+        """int64 [keys]: the row of each key in the table, which takes up those it does not have yet."""
+        new = [key for key in keys if key not in self._place]
+        if new:
+            self._place.update(zip(new, range(len(self._place), len(self._place) + len(new)), strict=True))
+            self._table = PlanTable([self.planner.row(key) for key in new], self._table)
+            self._modes += [self._fund_mode(key, self._without_mode) for key in new]
+        return np.array([self._place[key] for key in keys], np.int64)
 
     def _frame(self, made: _Made, *, display: bool) -> pl.DataFrame:
         table = made.table
@@ -184,7 +192,6 @@ class _Made:
 
     cases: pl.DataFrame
     table: PlanTable
-    keys: tuple[PriceKey, ...]
     row: Ints
     band: Ints
     cost: Ints
