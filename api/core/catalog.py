@@ -121,7 +121,7 @@ def build_catalog(
     tables |= auxiliary or {}
     build_dip_pack(tables, named, manifest)
     groups = list(dict.fromkeys([*tables[CORE]["code"].to_list(), *_codes(tables, MIXED)]))
-    history = group_history(files, compiled, groups, drg_scheme, years, problems)
+    history = group_history(files, compiled, groups, drg_scheme, years, look.repeats, problems)
     history.remark(year_remarks(look.found, years), problems)
     _check(look, history, grown, plan)
     scores = score_groups(history, plan, years)

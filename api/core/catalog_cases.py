@@ -23,6 +23,7 @@ from grouper.catalog.history import (
     read_history,
     set_aside,
 )
+from grouper.catalog.repeats import Repeats, case_hashes, case_names, suspects
 from grouper.compile import CompiledScheme
 from grouper.dip.compile import CompiledDip
 from grouper.engine import group_cases, grouper_of
@@ -85,30 +86,57 @@ class HistoryFiles:
 
 @dataclass
 class FirstLook:
-    """`rows` of a history; cases `found` by year, and those of them with a `usable` cost (year 0 = none)."""
+    """`rows` of a history; cases `found` by year (0 = none), those of them `usable`: with a usable cost and no later
+    place of a case that stands twice; `repeats`: such places."""
 
     rows: int = 0
     found: Counter[int] = field(default_factory=Counter)
     usable: Counter[int] = field(default_factory=Counter)
+    repeats: Repeats = field(default_factory=Repeats)
 
 
 def first_look(files: HistoryFiles, counts: GrowthCounts | None) -> FirstLook:
-    """Count the cases of a history by year and, with `counts`, by what a grown group is made of."""
+    """Count the cases of a history by year and, with `counts`, by what a grown group is made of; find the cases that
+    stand in it twice (the history is read once more where there may be some)."""
 
-    def work(block: HistoryBlock, _first: int) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+    def work(block: HistoryBlock, _first: int) -> tuple[pl.DataFrame, pl.DataFrame | None, pl.Series]:
         usable = block.usable
         years = pl.DataFrame({"year": block.year, "usable": usable}).group_by("year").agg(pl.len(), pl.sum("usable"))
-        return years, None if counts is None else counts.counted(block.cases, block.year, usable)
+        counted = None if counts is None else counts.counted(block.cases, block.year, usable)
+        return years, counted, case_hashes(block.cases)
 
     look = FirstLook()
-    for years, counted in files.each(work):
+    hashes = []
+    for years, counted, hashed in files.each(work):
+        hashes.append(hashed)
         for year, cases, usable in years.iter_rows():
             look.rows += cases
             look.found[year] += cases
             look.usable[year] += usable
         if counts is not None and counted is not None:
             counts.add(counted)
+    suspected = suspects(pl.concat(hashes)) if hashes else pl.Series([False])
+    if suspected.any():
+        look.repeats = _repeats(files, suspected, counts)
+        again = look.repeats.frame
+        look.usable.subtract(dict(again.filter("usable").group_by("year").len().iter_rows()))
+        if counts is not None and again.height:
+            counts.withdraw(again)
     return look
+
+
+def _repeats(files: HistoryFiles, suspected: pl.Series, counts: GrowthCounts | None) -> Repeats:
+    """The later places of repeated cases, with `year`, `usable` and, with `counts`, what is counted of them."""
+
+    def work(block: HistoryBlock, first: int) -> pl.DataFrame:
+        here = suspected.slice(first, block.cases.height)
+        usable, year = block.usable, block.year
+        keys = pl.DataFrame({"year": year}) if counts is None else counts.keyed(block.cases, year, usable)
+        places = pl.DataFrame({"at": pl.int_range(first, first + block.cases.height, eager=True), "usable": usable})
+        named = places.hstack(case_names(block.cases)).hstack([block.cases["row"]]).hstack(keys)
+        return named.with_columns(pl.lit(block.source.path).alias("file")).filter(here)
+
+    return Repeats(pl.concat(files.each(work)))
 
 
 @contextmanager
@@ -120,7 +148,11 @@ def told_when_refused(files: HistoryFiles, look: FirstLook, problems: Sink | Non
     except HistoryRefused:
         if problems is not None:
             every = [year for year in look.found if year != NO_YEAR]
-            for found in files.each(lambda block, _first: row_problems(block, set_aside(block, every)[1])):
+
+            def work(block: HistoryBlock, first: int) -> pl.DataFrame:
+                return row_problems(block, set_aside(block, every, look.repeats.of(first, block.cases.height))[1])
+
+            for found in files.each(work):
                 problems.write(found)
         raise
 
@@ -182,16 +214,17 @@ def group_history(
     groups: Sequence[str],
     drg_scheme: CompiledScheme,
     years: Sequence[int],
+    repeats: Repeats,
     problems: Sink | None,
 ) -> GroupedHistory:
     """Group every case by both schemes; `groups`: the codes of the catalog, each once."""
     place = pl.Series(range(len(groups)), dtype=pl.Int32)
     codes = pl.Series(list(groups), dtype=pl.String)
 
-    def work(block: HistoryBlock, _first: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    def work(block: HistoryBlock, first: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         found = group_cases(block.cases, catalog, used_codes=False)
         drgs = group_cases(block.cases, drg_scheme, used_codes=False)
-        counts, aside = set_aside(block, years)
+        counts, aside = set_aside(block, years, repeats.of(first, block.cases.height))
         numbers = pl.DataFrame(
             {
                 "group": found["dip"].replace_strict(codes, place, default=NO_GROUP, return_dtype=pl.Int32),

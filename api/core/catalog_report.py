@@ -164,6 +164,7 @@ class _Report:
         cases: list[tuple[Cell, ...]] = [("全部病例", rows)]
         cases += [(STATUS_ZH[status], history.status[status]) for status in STATUS_ZH if history.status[status]]
         cases += [(f"  {dip_reason_text(code)}", count) for code, count in sorted(history.reasons.items())]
+        cases += [("重复的病例（只计一次，不计入统计）", catalog.look.repeats.frame.height)]
         cases += [("计入统计", catalog.scores.whole.cases)]
         if catalog.grown is not None:
             cases += [("编码不在目录或主要诊断为灰码，不参与形成核心病种", catalog.grown.unfit)]

@@ -31,6 +31,7 @@ from budget.explained_variance import ExplainedVariance, explained_variance
 from budget.money import round_half_up, yuan_text
 from budget.trimming import Trimming, read_trimming
 from grouper.catalog.history import HistoryBlock, catalog_years, set_aside, year_remarks
+from grouper.catalog.repeats import Repeats
 from grouper.dip.compile import CompiledDip
 from grouper.engine import group_cases, grouper_of
 from grouper.intake import BLOCK_ROWS, SourceInfo
@@ -124,7 +125,7 @@ def weigh(
     look = first_look(files, None)
     with told_when_refused(files, look, problems):
         years = catalog_years(look.found, look.usable, plan.years, len(plan.year_weights), len(paths))
-    history, names = _group(files, scheme, years, problems)
+    history, names = _group(files, scheme, years, look.repeats, problems)
     history.remark(year_remarks(look.found, years), problems)
     scores = score_groups(history, plan, years)
     cases = history.cases.filter("counts").select("group", "cost_fen")
@@ -143,14 +144,14 @@ def stability(costs: GroupCosts, plan: WeightPlan) -> str:
 
 
 def _group(
-    files: HistoryFiles, scheme: Scheme, years: Sequence[int], problems: Sink | None
+    files: HistoryFiles, scheme: Scheme, years: Sequence[int], repeats: Repeats, problems: Sink | None
 ) -> tuple[GroupedHistory, dict[str, str]]:
     """Every case in its group, groups numbered in the order of their codes, and their names."""
     column = "dip" if isinstance(scheme, CompiledDip) else "drg"
 
-    def work(block: HistoryBlock, _first: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    def work(block: HistoryBlock, first: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         found = group_cases(block.cases, scheme, used_codes=False)
-        counts, aside = set_aside(block, years)
+        counts, aside = set_aside(block, years, repeats.of(first, block.cases.height))
         code = pl.when(pl.col("status").is_in(WEIGHED)).then(pl.col(column)).otherwise(pl.lit("")).alias("code")
         texts = found.select("status", "reason", "name", code)
         numbers = pl.DataFrame(statistics_columns(block, counts))

@@ -36,14 +36,21 @@ class GrowthCounts:
     def counted(self, cases: pl.DataFrame, year: pl.Series, usable: pl.Series) -> pl.DataFrame:
         """The counts of one block: KEYS, `year`, and `cases`, those `counting` (usable cost), those `forming` (may
         stand for a core group). Cases that cannot be read (defect) are in no group and not counted. Pure."""
-        keys = self._keys.of(cases).with_columns(year.alias("year"), usable.alias("usable"))
-        if "defect" in cases.columns:
-            keys = keys.filter(cases["defect"].is_null())
-        return keys.group_by(*KEYS, "year").agg(
-            pl.len().cast(pl.Int64).alias("cases"),
-            pl.col("usable").sum().cast(pl.Int64).alias("counting"),
-            (pl.col("usable") & pl.col("forms")).sum().cast(pl.Int64).alias("forming"),
-        )
+        return _counts_of(self.keyed(cases, year, usable))
+
+    def keyed(self, cases: pl.DataFrame, year: pl.Series, usable: pl.Series) -> pl.DataFrame:
+        """What `counted` counts, one row a case: KEYS, `year`, and (Boolean) `cases`, `counting`, `forming`. Pure."""
+        defect = pl.col("defect") if "defect" in cases.columns else pl.lit(None, pl.String)
+        readable = cases.with_columns(defect.is_null().alias("cases"))["cases"]
+        keys = self._keys.of(cases).with_columns(year.alias("year"), usable.alias("usable"), readable)
+        counting = pl.col("cases") & pl.col("usable")
+        forming = counting & pl.col("forms")
+        return keys.select(*KEYS, "year", "cases", counting.alias("counting"), forming.alias("forming"))
+
+    def withdraw(self, keyed: pl.DataFrame) -> None:
+        """Cases as `keyed` that were added and turn out not to count: they stay in their groups, and stand for none."""
+        counted = _counts_of(keyed)
+        self.add(counted.with_columns(pl.lit(0, pl.Int64).alias("cases"), *(-pl.col(name) for name in _COUNTS[1:])))
 
     def add(self, counted: pl.DataFrame) -> None:
         """Take the counts of a block in."""
@@ -59,6 +66,12 @@ class GrowthCounts:
     def frame(self) -> pl.DataFrame:
         """All counts, in an order that does not depend on that of the cases."""
         return self._summed().sort(*KEYS, "year", nulls_last=True)
+
+
+def _counts_of(keyed: pl.DataFrame) -> pl.DataFrame:
+    """Counts of cases by key and year; cases that cannot be read are left out."""
+    sums = [pl.col(name).sum().cast(pl.Int64) for name in _COUNTS]
+    return keyed.filter("cases").group_by(*KEYS, "year").agg(sums)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from grouper.discretion import discreet
@@ -82,9 +83,9 @@ def _cost(cases: pl.DataFrame) -> pl.Series:
     return pl.Series("cost_fen", [None], dtype=pl.Int64).new_from_index(0, cases.height)
 
 
-def set_aside(block: HistoryBlock, years: Sequence[int]) -> tuple[pl.Series, pl.DataFrame]:
+def set_aside(block: HistoryBlock, years: Sequence[int], repeated: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
     """Boolean: which cases of a block count in the statistics; and why the others do not (PROBLEM_SCHEMA), one
-    problem a case and field, by row."""
+    problem a case and field, by row. `repeated`: PLACES of the cases of the block that stand elsewhere first."""
     rules = catalog_rules()
     wanted = "、".join(map(str, sorted(years)))
     frame = block.cases.select("row", "case_id").with_columns(block.year, block.cost_fen)
@@ -97,13 +98,18 @@ def set_aside(block: HistoryBlock, years: Sequence[int]) -> tuple[pl.Series, pl.
         ("DC24", "total_cost_fen", cost == 0, pl.lit("0")),
         ("DC25", "total_cost_fen", cost > rules.largest_cost_fen, _yuan(cost)),
     ]
-    found = []
+    again = frame.select("row", "case_id")[repeated["place"].to_numpy()].hstack(repeated)
+    firsts: dict[str, pl.Expr | str] = {name: pl.col(name) for name in ("first_file", "first_row")}
+    case = pl.col("case_id")
+    found = [problem_rows(again, "DC26", file=block.source.path, field="case_id", value=case, args=firsts)]
     for code, field, met, value in reasons:
         rows = frame.filter(met)
         args: dict[str, pl.Expr | str] = {"value": value, "wanted": wanted, "limit": str(rules.largest_cost_fen // 100)}
         found.append(problem_rows(rows, code, file=block.source.path, field=field, value=value, args=args))
     problems = discreet(pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), *found]).sort("row", maintain_order=True))
-    return block.usable & block.year.is_in(list(years)), problems
+    first = np.ones(block.cases.height, np.bool_)
+    first[repeated["place"].to_numpy()] = False
+    return block.usable & block.year.is_in(list(years)) & pl.Series(first), problems
 
 
 def _yuan(cost: pl.Expr) -> pl.Expr:
@@ -173,7 +179,7 @@ def share_text() -> str:
 def year_remarks(found: Mapping[int, int], years: Sequence[int]) -> list[Problem]:
     """DC40 for every year of a catalog that would be no default year for its few cases."""
     fullest = max((year for year in found if year != NO_YEAR), key=lambda year: (found[year], year))
-    common = {"fullest": fullest, "most": found[fullest], "share": share_text()}
+    common: dict[str, str | int] = {"fullest": fullest, "most": found[fullest], "share": share_text()}
     return [
         Problem("DC40", {"year": year, "cases": found[year], **common}, field="discharge_time", value=str(year))
         for year in years

@@ -131,6 +131,28 @@ def test_put_aside_is_grouped_and_listed(tmp_path: Path) -> None:
     assert catalog.explained.dip.cases == 12, "the case without a principal diagnosis has a cost"
 
 
+def test_the_same_case_counts_once(tmp_path: Path) -> None:
+    paths = write_years(tmp_path)
+    again = write(
+        tmp_path / "z.csv", line("2023-1", OPERATED, 99_000, "2023-05-01"), line("n", OPERATED, "-1", "2025-05-01"),
+        line("2025-5", APPENDIX, 5_000, "2025-05-05"), line("2025-5", APPENDIX, 5_000, "2025-05-05"),
+    )  # fmt: skip
+    # APPENDIX would be three cases and a core group of its own if the repeated ones counted.
+    catalog = build([again, *paths], tmp_path / "pack")
+    assert table(tmp_path / "pack", "score") == SCORES
+    assert [row[0] for row in table(tmp_path / "pack", "core")] == ["I10.x:0", "K80.2:51.2300"]
+    assert catalog.history.cases.height == 15, "no case is lost"
+    assert catalog.history.status == {"GROUPED": 15}
+    assert catalog.history.problems == {("DC26", "reject"): 3, ("DC22", "reject"): 1}
+    listed = catalog.history.listed.filter(code="DC26").select("file", "row", "case_id", "message").rows()
+    assert [row[:3] for row in listed] == [("z.csv", 2, "2023-1"), ("z.csv", 4, "2025-5"), ("z.csv", 5, "2025-5")]
+    assert listed[1][3].startswith("与 h2025.csv 第 6 行是同一病例")
+    assert catalog.look.usable == {2023: 3, 2024: 2, 2025: 6}
+    other = build([*paths, again], tmp_path / "other", threads=2, block_rows=2)
+    assert folder_bytes(tmp_path / "other") == folder_bytes(tmp_path / "pack")
+    assert other.history.listed.equals(catalog.history.listed)
+
+
 def test_the_same_bytes_whatever_the_order_of_files_blocks_and_threads(tmp_path: Path) -> None:
     paths = write_years(tmp_path)
     odd = [line(f"x{at}", OPERATED, -at, "2025-06-01") for at in range(1, 5)]

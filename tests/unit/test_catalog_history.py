@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from grouper.catalog.history import (
@@ -15,6 +16,7 @@ from grouper.catalog.history import (
     set_aside,
     year_remarks,
 )
+from grouper.catalog.repeats import Repeats, case_hashes, case_names, suspects
 
 HEADER = "case_id,sex,age,diagnoses,procedures,total_cost,discharge_time,settlement_end"
 
@@ -58,7 +60,7 @@ def test_what_is_put_aside_and_why(tmp_path: Path) -> None:
         "6,1,50,I10.x05,,100000000,2024-05-01,",
         "7,1,50,I10.x05,,0.01,,",
     )  # fmt: skip
-    counts, problems = set_aside(only(path), [2023, 2024])
+    counts, problems = set_aside(only(path), [2023, 2024], Repeats().of(0, 7))
     assert counts.to_list() == [True, False, False, False, False, True, False]
     rows = problems.select("row", "case_id", "code", "level", "field", "value", "message").rows()
     assert rows == [
@@ -108,8 +110,9 @@ def test_histories_that_are_refused() -> None:
     assert [code for code, _ in refused(lambda: catalog_years({0: 7}, {0: 7}, None, 3, 1))] == ["DC02"]
     gap = {2023: 4, 2025: 5, 0: 6}
     assert refused(lambda: catalog_years(gap, gap, [2023, 2024, 2025], 3, 1)) == [
-        ("DC03", "缺少 2024 年的病例；要求的年度：2023、2024、2025；文件中有：2023 年 4 例、2025 年 5 例、无出院时间 6 例"),
-    ]
+        ("DC03", "缺少 2024 年的病例；要求的年度：2023、2024、2025；"
+         "文件中有：2023 年 4 例、2025 年 5 例、无出院时间 6 例"),
+    ]  # fmt: skip
     assert refused(lambda: catalog_years(gap, gap, None, 3, 1)) == [
         ("DC10", "没有连续 3 年可作统计年度（每年病例数须不少于最多一年的 5%）；"
          "各年病例数：2023 年 4 例、2025 年 5 例、无出院时间 6 例"),
@@ -119,6 +122,34 @@ def test_histories_that_are_refused() -> None:
     assert refused(lambda: catalog_years({2024: 4, 2025: 5}, {2024: 0, 2025: 5}, None, 2, 1)) == [
         ("DC05", "2024 年没有一个病例的费用可用于统计，共放弃 4 例"),
     ]
+
+
+def cases_of(*cases: tuple[str | None, str | None]) -> pl.DataFrame:
+    return pl.DataFrame({"hospital_id": [case[0] for case in cases], "case_id": [case[1] for case in cases]})
+
+
+def test_the_same_case_is_that_of_hospital_and_case_id() -> None:
+    cases = cases_of(
+        ("A", "1"), ("B", "1"), (None, "1"), (" A", "1 "), ("", "1"), (None, None), (None, " "), ("A", "2")
+    )
+    assert suspects(case_hashes(cases)).to_list() == [True, False, True, True, True, False, False, False]
+    without = cases.select("case_id")
+    assert suspects(case_hashes(without)).to_list() == [True, True, True, True, True, False, False, False]
+
+
+def test_later_places_by_file_name_and_row_whatever_the_order_read() -> None:
+    # Read in the order b.csv, a.csv; 7 and 8 are suspects whose hashes met by chance.
+    names = case_names(cases_of(("H", "1"), ("H", "7"), ("H", "1"), ("H", "8"), ("H", "1")))
+    found = Repeats(
+        names.with_columns(
+            pl.Series("at", [3, 5, 9, 11, 12]),
+            pl.Series("file", ["b.csv", "b.csv", "b.csv", "a.csv", "a.csv"]),
+            pl.Series("row", [4, 6, 10, 2, 3], dtype=pl.UInt32),
+        )
+    )
+    assert found.of(0, 10).rows() == [(3, "a.csv", 3), (9, "a.csv", 3)]
+    assert found.of(4, 6).rows() == [(5, "a.csv", 3)]
+    assert found.of(10, 5).rows() == []
 
 
 def test_the_same_file_twice(tmp_path: Path) -> None:
