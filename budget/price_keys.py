@@ -85,22 +85,20 @@ def _different(frame: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64
 def _numbered(frame: pl.DataFrame) -> Iterator[tuple[NDArray[np.int64], int]]:
     """For each column that has more than one value: a number from 0 for each of its values, and how many."""
     expressions = []
-    counts = []
     for column in frame.iter_columns():
         if not len(column) or column.eq_missing(column.head(1)).all():
             continue
         if column.dtype == pl.String:
-            values = column.unique().drop_nulls()
-            expr = pl.col(column.name).cast(pl.Enum(values)).to_physical()
+            # Numbers in the order of appearance, by one pass over the texts.
+            expr = pl.col(column.name).cast(pl.Categorical(pl.Categories.random())).to_physical()
         else:
             values = column.unique().drop_nulls().sort()
             numbers = pl.Series(range(len(values)), dtype=pl.UInt32)
             expr = pl.col(column.name).replace_strict(values, numbers, default=None, return_dtype=pl.UInt32)
-        counts.append(len(values) + 1)
         expressions.append((expr.cast(pl.Int64) + 1).fill_null(0))
-    coded = frame.select(expressions)
-    for column, count in zip(coded.iter_columns(), counts, strict=True):
-        yield column.to_numpy(), count
+    for coded in frame.select(expressions).iter_columns():
+        codes = coded.to_numpy()
+        yield codes, int(codes.max()) + 1
 
 
 def _key(row: dict[str, Any]) -> PriceKey:
