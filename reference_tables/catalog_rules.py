@@ -31,7 +31,8 @@ class Combination:
 class CatalogRules:
     """`year_weights` oldest first; `trimming` in the words of the trimming rules; `largest_cost_fen`: a cost above
     it is no cost; `year_share`: what a default year holds at least of the cases of the fullest one; `cv_high` and
-    `listed` for the report; `layer` and the words that make codes and names."""
+    `listed` for the report; `unfit_share` and `unfit_codes` for cases that form no core group; `layer` and the
+    words that make codes and names."""
 
     year_weights: tuple[int, ...]
     min_cases: int
@@ -42,6 +43,8 @@ class CatalogRules:
     year_share: Decimal
     cv_high: Decimal
     listed: int
+    unfit_share: Decimal
+    unfit_codes: int
     combinations: Mapping[str, Combination]
     methods: Mapping[str, Method]
     layer: str
@@ -67,6 +70,8 @@ def catalog_rules() -> CatalogRules:
         year_share=Decimal(data["history"]["year_share"]),
         cv_high=Decimal(data["report"]["cv_high"]),
         listed=data["report"]["listed"],
+        unfit_share=Decimal(data["report"]["unfit_share"]),
+        unfit_codes=data["report"]["unfit_codes"],
         combinations={name: Combination(**body) for name, body in data["combination"].items()},
         methods={name: Method(**body) for name, body in data["method"].items()},
         layer=layer["code"],

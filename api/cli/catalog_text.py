@@ -48,6 +48,16 @@ def _print(catalog: BuiltCatalog, folder: Path, report: Path) -> None:
         cases = catalog.cases_of(kind)
         table.add_row(KIND_ZH[kind], f"{len(cases):,} 个", _percent(cases.total(), rows), f"病例 {cases.total():,}")
     console.print(table)
+    if history.unfit:
+        counted = int(history.cases["counts"].sum())
+        reasons = "，".join(f"{reason} {count:,}" for reason, count in history.unfit_by_reason().items())
+        share = _percent(history.unfit.total(), counted)
+        console.print(f"计入统计而不能参与形成核心病种的病例 {history.unfit.total():,}（{share}）：{reasons}")
+        if codes := "、".join(f"{code} {count:,}" for code, count in history.unfit_codes()):
+            console.print(f"  最多的编码：{escape(codes)}")
+        if history.much_unfit():
+            limit = f"{(100 * catalog_rules().unfit_share).normalize():f}%"
+            console.print(f"  [yellow]超过 {limit}，请先核对编码版本（--edition）与编码质量，再使用这一目录[/]")
     weights = ratio_text(catalog.plan.year_weights)
     mean = yuan_text(round_half_up(catalog.scores.whole.mean_fen))
     method = catalog_rules().methods[catalog.plan.method].label
@@ -88,6 +98,8 @@ def _values(catalog: BuiltCatalog, folder: Path, report: Path) -> dict[str, Any]
         "counted": scores.whole.cases,
         "status": dict(sorted(history.status.items())),
         "reasons": dict(sorted(history.reasons.items())),
+        "unfit": {"cases": history.unfit.total(), "reasons": history.unfit_by_reason(),
+                  "codes": dict(history.unfit_codes())},
         "groups": {kind: {"groups": len(cases), "cases": cases.total()} for kind, cases in kinds.items()},
         "mean_cost_fen": round_half_up(scores.whole.mean_fen),
         "riv": [

@@ -30,6 +30,7 @@ from api.core.catalog_plan import CatalogIdentity, CatalogPlan, manifest_of
 from api.core.catalog_scores import Explained, Scores, explain_variance, score_groups
 from grouper.catalog.grow import Grown, GrowthCounts, grow
 from grouper.catalog.history import HistoryRefused, catalog_years, year_remarks
+from grouper.catalog.unfit import UnfitCases
 from grouper.compile import CompiledScheme
 from grouper.dip.compile import CompiledDip, compile_dip
 from grouper.intake import BLOCK_ROWS
@@ -121,7 +122,8 @@ def build_catalog(
     tables |= auxiliary or {}
     build_dip_pack(tables, named, manifest)
     groups = list(dict.fromkeys([*tables[CORE]["code"].to_list(), *_codes(tables, MIXED)]))
-    history = group_history(files, compiled, groups, drg_scheme, years, look.repeats, problems)
+    unfit = UnfitCases(books) if base is None else None
+    history = group_history(files, compiled, groups, drg_scheme, years, look.repeats, problems, unfit)
     history.remark(year_remarks(look.found, years), problems)
     _check(look, history, grown, plan)
     scores = score_groups(history, plan, years)
@@ -161,6 +163,8 @@ def _check(look: FirstLook, history: GroupedHistory, grown: Grown | None, plan: 
     if found != grown.expected:
         wrong = sorted(code for code in {*found, *grown.expected} if found.get(code) != grown.expected.get(code))
         raise CatalogBroken(f"groups with other cases than counted: {wrong[:5]}")
+    if history.unfit.total() != grown.unfit:
+        raise CatalogBroken(f"{grown.unfit} cases counted that form no core group, {history.unfit.total()} told")
     counting = dict(history.counting().group_by("group").len().iter_rows())
     small = [
         code for at, code in enumerate(history.groups) if code in grown.forming and counting.get(at, 0) < plan.min_cases

@@ -24,8 +24,10 @@ from grouper.catalog.history import (
     set_aside,
 )
 from grouper.catalog.repeats import Repeats, case_hashes, case_names, suspects
+from grouper.catalog.unfit import REASON_ZH, UnfitCases
 from grouper.compile import CompiledScheme
 from grouper.dip.compile import CompiledDip
+from grouper.discretion import discreet
 from grouper.engine import group_cases, grouper_of
 from grouper.in_order import in_order
 from grouper.intake import BLOCK_ROWS, SourceInfo
@@ -35,6 +37,7 @@ from reference_tables.catalog_rules import catalog_rules
 from reference_tables.problems import PROBLEM_SCHEMA, Problem, problem_frame
 
 NO_GROUP = -1
+Why = tuple[str, str]
 Work = TypeVar("Work")
 
 
@@ -169,7 +172,8 @@ class GroupedHistory:
     `cases`: `group` (Int32, place in `groups`, NO_GROUP = none), `drg` (Int32, place in `drgs`), `year` (Int32),
     `cost_fen` (Int64, 0 where it does not count), `counts` (Boolean: stands in the statistics). `status` and
     `drg_status`: cases by status; `reasons`: by why they are in no DIP group. `problems`: those of reading and those
-    that put a case aside, by code and level; `listed`: the first of each code by file and row.
+    that put a case aside, by code and level; `unfit`: cases of the statistics that may not stand for a core group, by
+    reason and code; `listed`: the first of each code by file and row.
     """
 
     groups: tuple[str, ...]
@@ -179,11 +183,26 @@ class GroupedHistory:
     drg_status: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     problems: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unfit: Counter[Why] = field(default_factory=Counter)
     listed: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PROBLEM_SCHEMA))
 
     def counting(self) -> pl.DataFrame:
         """group, year, cost_fen of the cases that are in a group and stand in the statistics."""
         return self.cases.filter(pl.col("counts") & (pl.col("group") != NO_GROUP)).select("group", "year", "cost_fen")
+
+    def unfit_by_reason(self) -> dict[str, int]:
+        """Cases that may not stand for a core group, by reason in Chinese; those that there are."""
+        counts = {reason: sum(n for (why, _), n in self.unfit.items() if why == reason) for reason in REASON_ZH}
+        return {REASON_ZH[reason]: cases for reason, cases in counts.items() if cases}
+
+    def unfit_codes(self) -> list[tuple[str, int]]:
+        """The most frequent codes that keep cases from standing for a core group, and how many cases each."""
+        coded = sorted(((-n, code) for (_, code), n in self.unfit.items() if code))
+        return [(code, -n) for n, code in coded[: catalog_rules().unfit_codes]]
+
+    def much_unfit(self) -> bool:
+        """Whether more of the cases in the statistics than `unfit_share` may not stand for a core group."""
+        return self.unfit.total() > catalog_rules().unfit_share * int(self.cases["counts"].sum())
 
     def remark(self, found: Sequence[Problem], problems: Sink | None) -> None:
         """Note problems of the history as a whole and write them to `problems`."""
@@ -216,12 +235,14 @@ def group_history(
     years: Sequence[int],
     repeats: Repeats,
     problems: Sink | None,
+    unfit: UnfitCases | None = None,
 ) -> GroupedHistory:
-    """Group every case by both schemes; `groups`: the codes of the catalog, each once."""
+    """Group every case by both schemes; `groups`: the codes of the catalog, each once; with `unfit` the cases of the
+    statistics that may not stand for a core group are counted and listed."""
     place = pl.Series(range(len(groups)), dtype=pl.Int32)
     codes = pl.Series(list(groups), dtype=pl.String)
 
-    def work(block: HistoryBlock, first: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    def work(block: HistoryBlock, first: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, Counter[Why]]:
         found = group_cases(block.cases, catalog, used_codes=False)
         drgs = group_cases(block.cases, drg_scheme, used_codes=False)
         counts, aside = set_aside(block, years, repeats.of(first, block.cases.height))
@@ -232,13 +253,20 @@ def group_history(
             }
         )
         texts = found.select("status", "reason").with_columns(drgs["drg"], drgs["status"].alias("drg_status"))
-        return numbers, texts, row_problems(block, aside)
+        why = Counter[Why]()
+        if unfit is not None:
+            cases = block.cases.filter(counts)
+            reasons = unfit.of(cases)
+            why = unfit.counted(reasons)
+            aside = pl.concat([aside, discreet(unfit.problems(cases, reasons, block.source.path))])
+        return numbers, texts, row_problems(block, aside), why
 
     grouper_of(catalog), grouper_of(drg_scheme)  # made once, before threads ask for them
     grouped = GroupedHistory(tuple(groups))
     drg_places: dict[str, int] = {}
     parts = []
-    for numbers, texts, found in files.each(work):
+    for numbers, texts, found, why in files.each(work):
+        grouped.unfit.update(why)
         for status, reason, drg_status, count in texts.group_by("status", "reason", "drg_status").len().iter_rows():
             grouped.status[status] += count
             grouped.drg_status[drg_status] += count

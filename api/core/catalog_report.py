@@ -167,7 +167,9 @@ class _Report:
         cases += [("重复的病例（只计一次，不计入统计）", catalog.look.repeats.frame.height)]
         cases += [("计入统计", catalog.scores.whole.cases)]
         if catalog.grown is not None:
-            cases += [("编码不在目录或主要诊断为灰码，不参与形成核心病种", catalog.grown.unfit)]
+            cases += [("不能参与形成核心病种（归入综合病种或未入组）", catalog.grown.unfit)]
+            cases += [(f"  {reason}", count) for reason, count in history.unfit_by_reason().items()]
+            cases += [(f"    {code}", count) for code, count in history.unfit_codes()]
         for year in sorted(year for year in catalog.look.found if year != NO_YEAR):
             cases.append((f"{year} 年", catalog.look.found[year], "其中费用可用", catalog.look.usable[year]))
         yield "病例", cases

@@ -16,7 +16,7 @@ YEARS: dict[int, list[tuple[str, int]]] = {
         (APPENDIX, 5_000), (APPENDIX, 7_000),
     ],
 }  # fmt: skip
-"""Diagnosis and procedure, cost in yuan.
+"""Diagnosis and procedure, cost in yuan. The code of the pneumonia is in no code book.
 
 Gallstones operated: mean (11000 + 2 x 20000 + 7 x 32000) / 10 = 27500. Hypertension: no case in 2024, mean
 (1000 + 7 x 2500) / 8 = 2312.50. All cases: (23000 / 3 + 2 x 12000 + 7 x 13500) / 10 = 37850 / 3.

@@ -108,7 +108,7 @@ def test_one_year_and_other_weights(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert catalog.history.cases.height == 11
     assert catalog.cases_of("mixed") == {"CH10-1": 1}
-    assert catalog.history.problems == {("DC21", "reject"): 5}
+    assert catalog.history.problems == {("DC21", "reject"): 5}, "the pneumonia of 2024 is told for its year alone"
 
 
 def test_put_aside_is_grouped_and_listed(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_put_aside_is_grouped_and_listed(tmp_path: Path) -> None:
     assert catalog.cases_of("mixed") == {"CH10-1": 1, "CH11-4": 4, "CH21-1": 1}
     assert catalog.history.problems == {
         ("DC20", "reject"): 1, ("DC21", "reject"): 1, ("DC22", "reject"): 1, ("DC23", "reject"): 1,
-        ("DC24", "reject"): 2,
+        ("DC24", "reject"): 2, ("GR01", "warn"): 1, ("PRINCIPAL_MISSING", "warn"): 1,
     }  # fmt: skip
     assert catalog.explained.dip.cases == 12, "the case without a principal diagnosis has a cost"
 
@@ -143,7 +143,7 @@ def test_the_same_case_counts_once(tmp_path: Path) -> None:
     assert [row[0] for row in table(tmp_path / "pack", "core")] == ["I10.x:0", "K80.2:51.2300"]
     assert catalog.history.cases.height == 15, "no case is lost"
     assert catalog.history.status == {"GROUPED": 15}
-    assert catalog.history.problems == {("DC26", "reject"): 3, ("DC22", "reject"): 1}
+    assert catalog.history.problems == {("DC26", "reject"): 3, ("DC22", "reject"): 1, ("GR01", "warn"): 1}
     listed = catalog.history.listed.filter(code="DC26").select("file", "row", "case_id", "message").rows()
     assert [row[:3] for row in listed] == [("z.csv", 2, "2023-1"), ("z.csv", 4, "2025-5"), ("z.csv", 5, "2025-5")]
     assert listed[1][3].startswith("与 h2025.csv 第 6 行是同一病例")

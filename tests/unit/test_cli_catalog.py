@@ -84,9 +84,11 @@ def test_json_and_what_was_put_aside(folder: Path) -> None:
     assert told["riv"][0]["riv"] == "0.6525"
     assert told["problems"] == [
         {"code": "DC21", "level": "reject", "count": 1}, {"code": "DC22", "level": "reject", "count": 1},
+        {"code": "GR01", "level": "warn", "count": 1},
     ]  # fmt: skip
     listed = [row[:7] for row in rows(folder / "problems.csv")]
     assert listed == [
+        ("h2024.csv", "3", "2024-2", "GR01", "warn", "diagnoses", "J18.900x001"),
         ("odd.csv", "2", "a", "DC22", "reject", "total_cost_fen", "-5.50"),
         ("odd.csv", "3", "b", "DC21", "reject", "discharge_time", "2020"),
     ]
@@ -126,12 +128,44 @@ def test_a_mistyped_year_is_put_aside(folder: Path) -> None:
     assert done.exit_code == 1, done.stderr
     assert "年度 2023、2024、2025" in done.stderr
     assert "不在统计年度的病例：2026 年 1 例" in done.stderr
-    ((file, row, case, code, _, _, value, *_),) = rows(folder / "p.csv")
+    ((file, row, case, code, _, _, value, *_),) = [row for row in rows(folder / "p.csv") if row[0] == "more.csv"]
     assert (file, row, case, code, value) == ("more.csv", "42", "late", "DC21", "2026")
     # Asked for by name it is a year, with a warning.
     asked = ("--years", "2024-2026", "-o", "named", "--json")
     done = run(folder, *BUILD, *YEARS, "more.csv", "most.csv", *asked)
     assert {"code": "DC40", "level": "warn", "count": 1} in orjson.loads(done.stdout)["problems"]
+
+
+def test_cases_that_form_no_core_group_are_told(folder: Path) -> None:
+    write(
+        folder / "odd.csv", line("a", ",", "10", "2025-06-01"), line("b", "K80.2ZZ,51.2300", "10", "2025-06-01"),
+        line("c", "K80.000,51.2300", "10", "2025-06-01"), line("d", "K80.200x003,99.9999x999", "10", "2025-06-01"),
+        line("e", "K80.2ZZ,", "-1", "2025-06-01"), line("f", "K80.2ZZ,99.9999x999", "10", "2025-06-01"),
+        line("g", "张三,", "10", "2025-06-01"),
+    )  # fmt: skip
+    done = run(folder, *BUILD, *YEARS, "odd.csv", "-o", "pack", "--problems", "p.csv", "--json")
+    assert done.exit_code == 1, "e is put aside for its cost"
+    assert orjson.loads(done.stdout)["unfit"] == {
+        "cases": 7,
+        "reasons": {"主要诊断缺失": 1, "主要诊断编码不在目录": 4, "主要诊断为灰码": 1, "手术操作编码不在目录": 1},
+        "codes": {"K80.2ZZ": 2, "99.9999x999": 1, "J18.900x001": 1, "K80.000": 1, "（不是编码的文字）": 1},
+    }
+    listed = [(row[1], row[2], row[3], row[6]) for row in rows(folder / "p.csv") if row[0] == "odd.csv"]
+    assert listed == [
+        ("2", "a", "PRINCIPAL_MISSING", ""), ("3", "b", "GR01", "K80.2ZZ"), ("4", "c", "GR03", "K80.000"),
+        ("5", "d", "GR02", "99.9999x999"), ("6", "e", "DC22", "-1.00"), ("7", "f", "GR01", "K80.2ZZ"),
+        ("8", "g", "GR01", "【文字已隐去】"),
+    ]  # fmt: skip
+    summary = {row[0]: row[1] for row in sheet(folder / "pack-report.xlsx", "摘要")}
+    assert float(str(summary["不能参与形成核心病种（归入综合病种或未入组）"])) == 7
+    assert float(str(summary["    K80.2ZZ"])) == 2
+    (folder / "odd.csv").write_text(
+        "\n".join((folder / "odd.csv").read_text(encoding="utf-8").splitlines()[:3]), encoding="utf-8"
+    )
+    done = run(folder, *BUILD, *YEARS, "odd.csv", "-o", "again")
+    assert done.exit_code == 0, "codes alone put no case aside"
+    assert "不能参与形成核心病种的病例 3（23.08%）：主要诊断缺失 1，主要诊断编码不在目录 2" in done.stderr
+    assert "超过 5%" in done.stderr
 
 
 def test_an_output_that_is_taken(folder: Path) -> None:
