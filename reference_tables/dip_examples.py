@@ -178,7 +178,8 @@ def example_cases(one: CoreRow, two: CoreRow, rules: FitRules) -> Iterator[Examp
     """
     if one.flag and one.flag == two.flag and one.flag_wanted != two.flag_wanted:
         return
-    age, weight = _shared_number(one.age_days, two.age_days), _shared_number(one.birth_weight_g, two.birth_weight_g)
+    age = _shared_number(one.age_days, two.age_days, 0)
+    weight = _shared_number(one.birth_weight_g, two.birth_weight_g, 1)
     if _NOT_SHARED in (age, weight):
         return
     principals = list(_principals(one, two, rules))
@@ -188,12 +189,12 @@ def example_cases(one: CoreRow, two: CoreRow, rules: FitRules) -> Iterator[Examp
             yield ExampleCase(principal, other, recorded, age, weight)
 
 
-def _shared_number(one: Range | None, two: Range | None) -> int | None:
-    """A number inside both ranges, None when neither asks, _NOT_SHARED when there is none."""
+def _shared_number(one: Range | None, two: Range | None, least: int) -> int | None:
+    """A number of at least `least` inside both ranges, None when neither asks, _NOT_SHARED when there is none."""
     given = [limits for limits in (one, two) if limits is not None]
     if not given:
         return None
-    low = max(limits[0] or 0 for limits in given)
+    low = max(least, *(limits[0] or 0 for limits in given))
     high = min((limits[1] for limits in given if limits[1] is not None), default=low)
     return low if low <= high else _NOT_SHARED
 

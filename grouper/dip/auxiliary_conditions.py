@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from grouper.code_index import FIRST, UNKNOWN, CodeIndex
 from grouper.dip.codes import DiagnosisCodes
+from grouper.dip.numbers import credible_numbers
 from grouper.encode import NUMBER_COLUMNS, WEIGHT_COLUMN, CodeLists
 from reference_tables.auxiliary import Auxiliary, Disease, cost_fields, set_items, sets_asked
 from reference_tables.dip_cells import category_of, spelled
@@ -96,7 +97,7 @@ class AuxiliaryConditions:
 
     def of(self, frame: pl.DataFrame, dx: CodeLists, px: CodeLists, mean_cost_fen: NDArray[np.int64]) -> CaseConditions:
         """The conditions of a block of cases; `mean_cost_fen` int64 [cases]: of each case's group, 0 = unknown."""
-        return CaseConditions(self, frame, dx, px, mean_cost_fen)
+        return CaseConditions(self, credible_numbers(frame, self.number_columns["XSRTZ"]), dx, px, mean_cost_fen)
 
 
 def _flags(index: CodeIndex, codes: Iterable[str]) -> Bools:

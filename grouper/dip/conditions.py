@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
 
+from grouper.dip.numbers import DAYS, YEARS, credible_days, credible_weight
 from reference_tables.dip_cells import Alternative, DiagnosisItem, category_of, subcategory_of
 from reference_tables.dip_rows import CoreRow, Range
 
@@ -96,7 +97,12 @@ class DipCase:
     @property
     def weight(self) -> int | None:
         """The newborn's weight in grams, the one the scheme means."""
-        return self.number(self.weight_column)
+        return credible_weight(self.number(self.weight_column))
+
+    @property
+    def age_days(self) -> int | None:
+        """The age in days."""
+        return credible_days(self.number(DAYS), self.number(YEARS))
 
 
 class DiagnosisCell:
@@ -227,9 +233,9 @@ class AgeDays:
         self.low, self.high = wanted
 
     def test(self, case: DipCase) -> bool | None:
-        days = case.number("age_days")
+        days = case.age_days
         if days is None:
-            return False if case.number("age_years") else None
+            return False if case.number(YEARS) else None
         return _inside(days, self.low, self.high)
 
     def hits(self, case: DipCase) -> tuple[CodeHit, ...]:  # noqa: ARG002 - a number, no code

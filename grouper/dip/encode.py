@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from grouper.code_index import NONE
 from grouper.dip.codes import encode_procedures
 from grouper.dip.compile import CompiledDip
+from grouper.dip.numbers import credible_numbers
 from grouper.encode import NUMBER_COLUMNS, WEIGHT_COLUMN, CodeLists, listed_codes, number_column
 
 _FIELDS = ("NL", "XSRTL")
@@ -35,14 +36,16 @@ def encode_dip_cases(cases: pl.DataFrame, scheme: CompiledDip) -> DipCases:
     """Encode a canonical case frame; columns that the frame lacks are unknown for every case."""
     diagnoses = listed_codes(cases, "diagnoses")
     dx, unlisted = scheme.dx.encode_lists(diagnoses)
-    columns = {**{name: NUMBER_COLUMNS[name] for name in _FIELDS}, "XSRTZ": WEIGHT_COLUMN[scheme.pack.newborn_weight]}
+    weight = WEIGHT_COLUMN[scheme.pack.newborn_weight]
+    columns = {**{name: NUMBER_COLUMNS[name] for name in _FIELDS}, "XSRTZ": weight}
+    credible = credible_numbers(cases, weight)
     return DipCases(
         size=cases.height,
         dx=dx,
         px=encode_procedures(scheme.px, listed_codes(cases, "procedures")),
         unlisted=unlisted,
         barred=_barred(diagnoses, dx, scheme),
-        numbers={name: number_column(cases, column, name).astype(np.int32) for name, column in columns.items()},
+        numbers={name: number_column(credible, column, name).astype(np.int32) for name, column in columns.items()},
     )
 
 

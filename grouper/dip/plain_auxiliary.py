@@ -67,6 +67,10 @@ class StandsIn(NamedTuple):
         return f"{self.dimension}:{self.level.code}"
 
 
+_CREDIBLE: Mapping[str, Callable[[DipCase], int | None]] = {
+    "XSRTL": lambda case: case.age_days,
+    "XSRTZ": lambda case: case.weight,
+}
 _Rule = Callable[[_Seen], bool]
 _Number = Callable[[_Seen], tuple[Any, int] | None]  # value and what the threshold is multiplied by; None = unknown
 
@@ -74,9 +78,9 @@ _Number = Callable[[_Seen], tuple[Any, int] | None]  # value and what the thresh
 class PlainAuxiliary:
     """The auxiliary catalog of a pack; safe to share."""
 
-    def __init__(self, pack: DipPack, weight_column: str) -> None:
+    def __init__(self, pack: DipPack) -> None:
         self.auxiliary = read_auxiliary(pack.tables)
-        self._columns = {**NUMBER_COLUMNS, "XSRTZ": weight_column}
+        self._columns = NUMBER_COLUMNS
         self._bits: dict[tuple[str, str], int] = {}
         self._cells: list[tuple[int, DiagnosisCell]] = []
         self._masks: dict[str, int] = {}
@@ -186,6 +190,9 @@ class PlainAuxiliary:
             return lambda seen: _percent(seen.case.number(fields.total), seen.mean_cost_fen)
         if field in fields.shares:
             return lambda seen: _percent(_sum(seen.case, fields.shares[field]), seen.case.number(fields.total))
+        credible = _CREDIBLE.get(field)
+        if credible is not None:
+            return lambda seen: None if (value := credible(seen.case)) is None else (value, 1)
         column = self._columns[field]
 
         def recorded(seen: _Seen) -> tuple[Any, int] | None:

@@ -57,7 +57,7 @@ class SingleDip:
 
     def __init__(self, scheme: CompiledDip) -> None:
         self.reader = reader_of(scheme)
-        self.auxiliary = PlainAuxiliary(scheme.pack, self.reader.weight_column)
+        self.auxiliary = PlainAuxiliary(scheme.pack)
         self.programs: dict[tuple[str, str], _Program] = {}
         self._answers: dict[int, SingleDipAnswer] = {}
         self.refused = {reason: answer_without_group(GroupStatus.UNGROUPED, reason) for reason in Reason}

@@ -210,7 +210,7 @@ class _Explanation:
     def _condition(self, row: RowConditions, condition: Condition) -> ConditionResult:
         value = None
         if isinstance(condition, AgeDays):
-            value = self.read.weight if isinstance(condition, BirthWeight) else self.read.number("age_days")
+            value = self.read.weight if isinstance(condition, BirthWeight) else self.read.age_days
         return ConditionResult(
             column=condition.column,
             asked=self.reader.published[condition.column][row.row.place],

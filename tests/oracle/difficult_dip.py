@@ -20,7 +20,7 @@ STRANGE_PROCEDURES = ("99.9999", "96.7", "x", "-", "38.02ZZ", "00.0100", "54.590
 ENDINGS = ("", "00", "00x001", "99", "Z9", "01+G01*", "00+J17.0*", "00*", "9")
 AGE_YEARS = (0, 0, 0, 1, 5, 60, 67, 75, 90)
 AGE_DAYS = (0, 1, 27, 28, 29, 30, 364, 365, 366, 401)
-WEIGHTS = (0, 1, 999, 1000, 1499, 1500, 2499, 2500, 4200)
+WEIGHTS = (-1, 0, 1, 999, 1000, 1499, 1500, 2499, 2500, 4200, 9999, 10000)
 COSTS = (None, 0, 50_000, 99_999, 100_000, 100_001, 299_999, 300_000, 333_333, 999_999, 1_000_000)
 FEES = (None, 0, 25_000, 33_333, 49_999, 50_000, 50_001, 150_000)
 Codes = tuple[str | None, ...] | None
@@ -76,7 +76,7 @@ class DifficultDipCases:
         days, weight = self._age(goal, rng), self._weight(goal, rng)
         years = rng.choice(AGE_YEARS) if days is None else days // 365
         if rng.random() < 0.1:
-            years = None
+            years = rng.choice((None, 1, 3))
         return DipCase(
             case_id=case_id,
             diagnoses=diagnoses,

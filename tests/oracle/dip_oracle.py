@@ -15,6 +15,7 @@ How it reads what could be read in two ways:
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
@@ -41,6 +42,8 @@ from tests.oracle.dip_tables import (
 FOUR_PLACES = Decimal("0.0001")
 MIXED_LEVELS = ("subcategory", "category", "chapter")
 NO_NATURE = 1
+HIGHEST_WEIGHT_G = 9999  # four digits in the settlement list
+FIRST_YEAR_DAYS = 365
 
 
 class DipAnswer(NamedTuple):
@@ -145,7 +148,8 @@ class DipOracle:
         return "PRINCIPAL_GRAY" if principal in self.diagnosis_book.gray else "NO_DIP_GROUP"
 
     def facts_of(self, case: DipCase) -> Facts:
-        """The codes as compared, and which procedure counts as the principal one."""
+        """The codes as compared, which procedure counts as the principal one, and the numbers that can be true."""
+        case = credible(case)
         diagnoses = tuple(spelled(code) for code in case.diagnoses or ())
         procedures = tuple(spelled(code) for code in case.procedures or ())
         principal_px = self._effective_place(diagnoses[0] if diagnoses else "", procedures)
@@ -312,6 +316,16 @@ def _holds_px(mode: str, alternative: frozenset[str], facts: Facts) -> bool:
 def _inside(number: int, span: tuple[int | None, int | None]) -> bool:
     low, high = span
     return (low is None or number >= low) and (high is None or number <= high)
+
+
+def credible(case: DipCase) -> DipCase:
+    """The case without a weight that is none, and without days of a first year beside an age of years."""
+    weight, days = case.newborn_birth_weight_g, case.age_days
+    if weight is not None and not 0 < weight <= HIGHEST_WEIGHT_G:
+        weight = None
+    if days is not None and days < FIRST_YEAR_DAYS and (case.age_years or 0) >= 1:
+        days = None
+    return dataclasses.replace(case, newborn_birth_weight_g=weight, age_days=days)
 
 
 def _age_in_days(row: CoreRow, case: DipCase) -> str:

@@ -180,7 +180,17 @@ NEWBORN: tuple[Row, ...] = (
     ("years", "days", "grams", "expected"),
     [
         (0, 0, 1499, "light"),
-        (0, 28, 0, "light"),
+        (0, 28, 1, "light"),
+        # what can be no weight is unknown
+        (0, 28, 0, "WEIGHT_UNKNOWN"),
+        (0, 28, -5, "WEIGHT_UNKNOWN"),
+        (40, None, 0, "WEIGHT_UNKNOWN"),
+        (40, None, 9999, "heavy"),
+        (40, None, 10000, "WEIGHT_UNKNOWN"),
+        # days of a first year beside years: the years stand
+        (3, 5, 1000, "rest"),
+        (1, 364, 1000, "rest"),
+        (1, 365, 1000, "old"),
         (0, 28, 1500, "rest"),
         (0, 29, 1499, "old"),
         (0, 5, 2500, "heavy"),

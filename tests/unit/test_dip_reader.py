@@ -148,6 +148,7 @@ def test_a_diagnosis_anywhere_and_numbers(reader: DipReader) -> None:
     assert fits(reader, "P07.000", **newborn) == ["XQ-3?"]
     assert fits(reader, "P07.000", age_years=1, newborn_birth_weight_g=1200) == []
     assert fits(reader, "P07.000", age_years=0, age_days=29) == []
+    assert fits(reader, "P07.000", age_years=2, age_days=3, newborn_birth_weight_g=1200) == []
 
 
 @pytest.mark.parametrize(
@@ -158,6 +159,8 @@ def test_a_diagnosis_anywhere_and_numbers(reader: DipReader) -> None:
         ({"age_years": None}, Reason.AGE_UNKNOWN),
         ({"age_years": None, "newborn_birth_weight_g": 1200}, Reason.AGE_UNKNOWN),
         ({"age_years": 0, "age_days": 3, "newborn_birth_weight_g": float("nan")}, Reason.WEIGHT_UNKNOWN),
+        ({"age_years": 0, "age_days": 3, "newborn_birth_weight_g": 0}, Reason.WEIGHT_UNKNOWN),
+        ({"age_years": 0, "age_days": 3, "newborn_birth_weight_g": 12345}, Reason.WEIGHT_UNKNOWN),
     ],
 )
 def test_what_is_lacking(reader: DipReader, values: dict[str, object], lacking: Reason) -> None:

@@ -204,7 +204,7 @@ def test_cases_without_a_group(scheme: CompiledDip) -> None:
     assert missing[3:5] == ["结果 未入组", "  原因 PRINCIPAL_MISSING：主要诊断为空，不能进入任何病种"]
     assert not {"逐层判定", "有效主要手术操作", "综合病种"} & set(missing)
     unknown = lines_of(scheme, "P07.000", age_years=0, age_days=3)
-    assert unknown[3:5] == ["结果 数据无效", "  原因 WEIGHT_UNKNOWN：天龄不超过28天的新生儿缺少体重"]
+    assert unknown[3:5] == ["结果 数据无效", "  原因 WEIGHT_UNKNOWN：缺少分组所需的新生儿体重"]
     assert "  年龄 0 岁，性别 男，天龄 3 天，新生儿出生体重未知" in unknown
 
 
