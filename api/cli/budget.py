@@ -96,12 +96,12 @@ def _print(run: BudgetRun, policy: Policy, output: Path | None) -> None:
     for row in budget_rows(run.budget):
         told = dict(zip(BUDGET_HEADER, row, strict=True))
         style = "bold" if told["item"] in {"inpatient", "distributable"} else ""
-        table.add_row(told["insurance"], told["label"], told["amount"], told["left"], style=style)
+        table.add_row(escape(told["insurance"]), escape(told["label"]), told["amount"], told["left"], style=style)
     console.print(table)
     for value in run.values:
         console.print(
             f"{escape(value.pool)}  {run.value_label} [bold]{decimal_text(value.value, 4)}[/] 元"
-            f"（{value.formula}，总量 {decimal_text(value.units, 4)}，{escape(value.source)}）"
+            f"（{escape(value.formula)}，总量 {decimal_text(value.units, 4)}，{escape(value.source)}）"
         )
     if not run.values:
         console.print("没有历年总点数（分值、权重），不计算预算点值或费率")

@@ -187,7 +187,7 @@ def _pools(clearing: Clearing) -> Table:
     for row in pool_rows(clearing):
         told = dict(zip(POOL_HEADER, row, strict=True))
         names = ("distributable", "fixed", "units", "value", "line_used", "to_fund")
-        table.add_row(told["pool"], *(told[name] or "—" for name in names))
+        table.add_row(escape(told["pool"]), *(told[name] or "—" for name in names))
     return table
 
 
@@ -201,7 +201,7 @@ def _hospitals(clearing: Clearing) -> Table:
         amounts = (line.entitlement, line.shared, line.deposit - line.assessment, line.deductions, line.prepaid)
         colour = "red" if line.balance < 0 else "green"
         table.add_row(
-            line.hospital, pool, f"{line.cases:,}", *map(yuan_text, amounts),
+            escape(line.hospital), escape(pool), f"{line.cases:,}", *map(yuan_text, amounts),
             f"[{colour}]{yuan_text(line.balance)}[/]",
         )  # fmt: skip
     return table

@@ -42,7 +42,13 @@ class Exit(IntEnum):
 
 def err() -> Console:
     """The console on standard error, made anew so that a redirected stream is honoured."""
-    return Console(stderr=True, soft_wrap=True, highlight=False)
+    return Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+
+
+def out(width: int | None = None) -> Console:
+    """The console on standard output, made anew likewise; `width` of a table's lines where the terminal's will not
+    do. No console reads text such as :x: as an emoji."""
+    return Console(soft_wrap=True, highlight=False, emoji=False, width=width)
 
 
 def fail(message: str, code: Exit) -> NoReturn:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.markup import escape
 
-from api.cli.pack_text import Lines, out, print_differences, some
+from api.cli.console import out
+from api.cli.pack_text import Lines, print_differences, some
 from reference_tables.dip_diff import Change, DipDiff
 from reference_tables.dip_show import CoreView, DiagnosisView, DipView, GroupUse, MixedView, ProcedureView, Score
 

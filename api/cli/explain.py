@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 import polars as pl
 import typer
-from rich.console import Console
 from rich.text import Text
 
-from api.cli.console import Exit, err, fail, load_scheme, print_json, print_problems
+from api.cli.console import Exit, err, fail, load_scheme, out, print_json, print_problems
 from api.cli.group import SCHEME, Edition, EditionOption, Format, FormatOption, SchemeOption
 from grouper.dip.compile import CompiledDip
 from grouper.dip.trace import explain_dip_case
@@ -114,7 +113,7 @@ def _show(file: str, found: _OneCase, content: dict[str, Any], lines: Iterable[L
         print_json({"file": file, **content, **found.to_dict()})
         return
     _print_problems(found.problems)
-    console = Console(soft_wrap=True, highlight=False)
+    console = out()
     for line in [*lines, *found.lines()]:
         console.print(Text(str(line), style=_STYLE[line.kind]))
 

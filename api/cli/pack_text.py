@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 
-from api.cli.console import DATA_LEVEL_ZH
+from api.cli.console import DATA_LEVEL_ZH, out
 from reference_tables.dip_pack import DipPack, Pack
 from reference_tables.drg_pack import DrgPack
 from reference_tables.manifest import Manifest
@@ -21,11 +21,6 @@ FEW = 20
 _KIND_ZH = {"diagnosis": "诊断", "procedure": "手术操作", "set": "集合", "exclusion": "排除表"}
 _WEIGHT_ZH = {"birth": "出生体重", "admission": "入院体重"}
 _TABLE_ZH = {"mdc": "MDC", "adrg": "ADRG", "drg": "DRG", "meta": "参数", "not_principal": "不得作主要诊断"}
-
-
-def out() -> Console:
-    """The console on standard output, made anew so that a redirected stream is honoured."""
-    return Console(soft_wrap=True, highlight=False)
 
 
 class Lines:

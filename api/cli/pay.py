@@ -179,5 +179,5 @@ def _table(title: str, rows: dict[str, Totals]) -> Table:
             f"{decimal_text(Fraction(totals.package_fen * 100, totals.cost_fen), 2)}%" if totals.cost_fen > 0 else ""
         )
         amounts = [f"{yuan_text(value)}" for value in (totals.cost_fen, totals.package_fen)]
-        table.add_row(name, f"{totals.cases:,}", *amounts, share, yuan_text(totals.fund_fen))
+        table.add_row(escape(name), f"{totals.cases:,}", *amounts, share, yuan_text(totals.fund_fen))
     return table

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from api.cli.console import DATA_LEVEL_ZH
+from api.cli.console import DATA_LEVEL_ZH, out
 from reference_tables.policy import Policy, Setting
 from reference_tables.policy_bands import BasicRule, FormulaBand, LimitBand, ScoreBand, Segment, ShareBand
 from reference_tables.policy_readiness import Lack, Readiness
@@ -17,10 +17,6 @@ from reference_tables.policy_settings import scope_text
 from reference_tables.policy_values import decimal_shown
 
 FEW = 12
-
-
-def _out() -> Console:
-    return Console(soft_wrap=True, highlight=False)
 
 
 def _percent(value: Any) -> str:
@@ -123,7 +119,7 @@ def _print_setting(console: Console, policy: Policy, setting: Setting) -> None:
 
 def print_list(policies: Iterable[tuple[Policy, Sequence[Readiness]]]) -> None:
     """One block for each policy: what it is and what it can run."""
-    console = _out()
+    console = out()
     for policy, ready in policies:
         header = policy.header
         level = DATA_LEVEL_ZH[header.data_level]
@@ -135,7 +131,7 @@ def print_list(policies: Iterable[tuple[Policy, Sequence[Readiness]]]) -> None:
 
 def print_parameters(parameters: Iterable[Parameter]) -> None:
     """Every parameter a policy may set."""
-    console, section = _out(), ""
+    console, section = out(), ""
     for parameter in parameters:
         if parameter.section != section:
             section = parameter.section
@@ -158,7 +154,7 @@ def _print_meaning(console: Console, parameter: Parameter) -> None:
 
 def print_parameter(policy: Policy, parameter: Parameter) -> None:
     """One parameter: what it means and the values the policy gives it."""
-    console = _out()
+    console = out()
     _print_meaning(console, parameter)
     settings = policy.all(parameter.key)
     if not settings:
@@ -171,11 +167,11 @@ def print_parameter(policy: Policy, parameter: Parameter) -> None:
 
 def print_policy(policy: Policy, ready: Sequence[Readiness]) -> None:
     """The whole policy by sections, and what it can run."""
-    console, header = _out(), policy.header
+    console, header = out(), policy.header
     console.print(f"[bold]{policy.id}[/] {escape(policy.name)}（{DATA_LEVEL_ZH[header.data_level]}）")
     console.print(f"  {METHODS[policy.method]}  {_period(header.effective_from, header.effective_until)}")
     tiers = f"  机构级别 {'、'.join(policy.tiers)}" if policy.tiers else ""
-    console.print(f"  险种 {'、'.join(policy.insurances)}{tiers}")
+    console.print(escape(f"  险种 {'、'.join(policy.insurances)}{tiers}"))
     console.print(f"  权重表 {escape(policy.weights) or '无'}  校验值 {policy.sha256[:12]}")
     console.print(f"  {escape(header.statement)}")
     section = ""
@@ -214,7 +210,7 @@ def _print_ready(console: Console, ready: Sequence[Readiness]) -> None:
 
 def print_checked(policy: Policy, ready: Sequence[Readiness]) -> None:
     """The verdict on a sound policy."""
-    console = _out()
+    console = out()
     console.print(
         f"[bold]{escape(policy.id)}[/] {escape(policy.name)}  {len(policy.settings)} 个值  {policy.sha256[:12]}"
     )
@@ -225,7 +221,7 @@ def print_checked(policy: Policy, ready: Sequence[Readiness]) -> None:
 
 def print_refused(name: str, count: int) -> None:
     """The verdict on a refused policy."""
-    _out().print(f"[red]政策不可用[/] {escape(name)}，共 {count} 个问题")
+    out().print(f"[red]政策不可用[/] {escape(name)}，共 {count} 个问题")
 
 
 def setting_row(setting: Setting) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from api.cli.console import SHOWN, err
+from api.cli.console import out as standard_output
 from api.core.advance import Advanced
 from api.core.book import Book, Run
 from api.core.settle import Settled
@@ -36,7 +37,7 @@ _FEW = 24
 
 
 def _out() -> Console:
-    return Console(soft_wrap=True, highlight=False, width=_WIDTH)
+    return standard_output(_WIDTH)
 
 
 def _table(names: list[str], texts: int) -> Table:
