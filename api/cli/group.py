@@ -133,7 +133,7 @@ def group(
             files, compiled, results, problems=listed, fmt=format_.value, edition=edition.value,
             strict=strict, threads=threads, progress=progress,
         )  # fmt: skip
-    if output is not None and output != "-":
+    if output is not None and output != "-" and summary.rows:  # without a case nothing was written
         _write_proof(summary, compiled, Path(output), {"scheme": scheme, "edition": edition.value, "strict": strict})
     _report(summary, compiled, as_json=json)
     if output is None and not json:

@@ -1,0 +1,52 @@
+"""What a person wrote is shown as written; empty files and interruptions end without a traceback."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from api.cli import console
+from tests.unit.test_cli_group import GOOD, HEADER, ROOT, run
+
+CODES = ("q:x:b", "[red]a[/]", "K22.301:b:")
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_codes_that_look_like_emoji_or_markup_stay_what_they_are(tmp_path: Path, code: str) -> None:
+    (tmp_path / "cases.csv").write_text(HEADER + GOOD.replace("K22.301|K11.901", f"K22.301|{code}"), encoding="utf-8")
+    grouped = run(tmp_path, "group", "cases.csv")
+    assert f"如：诊断编码不在目录：{code}，" in grouped.stderr
+    explained = run(tmp_path, "explain", "cases.csv", "--case", "1")
+    assert f"其他诊断 1：{code}" in explained.stdout
+
+
+def test_both_consoles_leave_colons_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    console.out().print("a:b: :x:")
+    console.err().print("a:b: :x:")
+    assert tuple(capsys.readouterr()) == ("a:b: :x:\n", "a:b: :x:\n")
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_a_file_of_a_header_alone_gives_a_message_and_no_proof(tmp_path: Path, name: str) -> None:
+    (tmp_path / "h.csv").write_text(HEADER, encoding="utf-8")
+    done = run(tmp_path, "group", "h.csv", "-o", name)
+    assert "病例" in done.stderr
+    assert [path.name for path in tmp_path.iterdir() if path.name != name] == ["h.csv"]
+
+
+def test_an_interruption_while_modules_load_is_quiet(tmp_path: Path) -> None:
+    # The first module that takes time to load is the moment at which a person presses Ctrl-C.
+    (tmp_path / "polars.py").write_text("raise KeyboardInterrupt", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", "from api.cli.start import main; main()", "pack", "list"], capture_output=True,
+        text=True, check=False, env={"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": "", "LANG": "C.UTF-8"},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, "", "")
+
+
+def test_help_is_in_chinese(tmp_path: Path) -> None:
+    assert {"选项", "参数"} <= set(run(tmp_path, "group", "--help").stdout.replace("─", " ").split())
