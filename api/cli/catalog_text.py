@@ -11,8 +11,8 @@ from rich.table import Table
 
 from api.cli.console import DATA_LEVEL_ZH, SHOWN, err, print_json
 from api.core.catalog import KINDS, BuiltCatalog
-from api.core.catalog_plan import ratio_text
-from api.core.catalog_report import KIND_ZH, attention, group_rows, riv_rows
+from api.core.catalog_plan import PLAIN_MEAN, REFERENCE_MEAN, ratio_text
+from api.core.catalog_report import KIND_ZH, NOT_TO_BE_HAD, attention, group_rows, riv_rows
 from budget.money import decimal_text, round_half_up, yuan_text
 from grouper.catalog.history import NO_YEAR
 from grouper.result import STATUS_ZH
@@ -66,10 +66,18 @@ def _print(catalog: BuiltCatalog, folder: Path, report: Path) -> None:
     if others:
         told = "、".join(f"{'无出院时间' if year == NO_YEAR else f'{year} 年'} {cases:,} 例" for year, cases in others)
         console.print(f"不在统计年度的病例：{told}（不计入统计，见问题清单）")
-    console.print(f"年度 {years}  权重 {weights}  裁剪 {catalog.plan.trimming}  {method}  次均费用 {mean} 元")
+    console.print(f"年度 {years}  权重 {weights}  裁剪 {catalog.plan.trimming}  {method}")
+    console.print(f"{REFERENCE_MEAN} {mean} 元；{PLAIN_MEAN} {yuan_text(round_half_up(catalog.scores.plain_fen))} 元")
+    groups, scored, without = catalog.scored()
+    console.print(f"病种 {groups:,} 个，其中 {scored:,} 个有分值；{without:,} 个病例所在的病种没有分值")
+    if catalog.plan.scheme and pack.manifest is not None:
+        console.print(f"[yellow]{escape(pack.manifest.statement.partition('重做：')[0])}[/]")
     console.print("[bold]费用变异解释程度（RIV），同一批病例[/]")
     for name, every, trimmed in riv_rows(catalog):
-        console.print(f"  {escape(name)}：{every.groups:,} 组，全部病例 {every.text}，裁剪后 {trimmed.text}")
+        console.print(
+            f"  {escape(name)}：{every.groups:,} 组，"
+            f"全部病例 {every.text or NOT_TO_BE_HAD}，裁剪后 {trimmed.text or NOT_TO_BE_HAD}"
+        )
     noted = sum(bool(attention(catalog, row)) for row in group_rows(catalog))
     console.print(f"病例少或变异大的病种 {noted:,} 个，见报告")
     if catalog.auxiliary is not None:
@@ -102,6 +110,8 @@ def _values(catalog: BuiltCatalog, folder: Path, report: Path) -> dict[str, Any]
                   "codes": dict(history.unfit_codes())},
         "groups": {kind: {"groups": len(cases), "cases": cases.total()} for kind, cases in kinds.items()},
         "mean_cost_fen": round_half_up(scores.whole.mean_fen),
+        "plain_mean_cost_fen": round_half_up(scores.plain_fen),
+        "scored": dict(zip(("groups", "with_score", "cases_without"), catalog.scored(), strict=True)),
         "riv": [
             {"scheme": name, "groups": every.groups, "cases": every.cases, "riv": every.text or None,
              "cases_trimmed": trimmed.cases, "riv_trimmed": trimmed.text or None}

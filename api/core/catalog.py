@@ -68,6 +68,13 @@ class BuiltCatalog:
     drg_scheme: CompiledScheme
     auxiliary: AuxiliaryEstimate | None
 
+    def scored(self) -> tuple[int, int, int]:
+        """Groups of the catalog, those with a score, and how many cases came into groups without one."""
+        cases = self.cases_of(CORE) + self.cases_of(MIXED)
+        groups = {code for kind in KINDS for code in self.pack.tables[kind]["code"]}
+        without = sum(number for code, number in cases.items() if code not in self.scores.scores)
+        return len(groups), len(groups & self.scores.scores.keys()), without
+
     def cases_of(self, kind: str) -> Counter[str]:
         """Cases of each group of a kind (core, mixed), whatever their year and cost; groups without a case too."""
         codes = self.pack.tables[kind]["code"].unique(maintain_order=True).to_list()

@@ -21,6 +21,9 @@ from reference_tables.catalog_rules import catalog_rules
 from reference_tables.dip_pack import DipPack
 from reference_tables.manifest import DIP, DataLevel, Manifest, Source
 
+TRIMMING_RULE = "每个病种按全部统计年度的病例一起定界，基准均值按全部病例一起定界；百分位按 n-1 线性插值"
+REFERENCE_MEAN = "裁剪后、按年度加权的全部病例次均费用"
+PLAIN_MEAN = "全部病例次均费用（不裁剪、不加权）"
 MethodName = Literal["mean-cost", "benchmark", "standard-quota"]
 
 
@@ -85,7 +88,7 @@ def statement(plan: CatalogPlan, years: Sequence[int], base: DipPack | None) -> 
         how = f"沿用分组方案 {base.id} {base.version}（校验值 {base.sha256[:12]}）的病种，只测算分值"
     method = rules.methods[plan.method].label
     if plan.method == "mean-cost":
-        method += "（基准为进入病种的全部病例）"
+        method += f"（基准为进入病种的{REFERENCE_MEAN}）"
     if plan.method == "benchmark":
         method += f"（基准病种 {plan.benchmark}）"
     if plan.method == "standard-quota":
@@ -94,8 +97,20 @@ def statement(plan: CatalogPlan, years: Sequence[int], base: DipPack | None) -> 
         f"由 {'、'.join(map(str, years))} 年历史病例生成，年度权重 {ratio_text(plan.year_weights)}"
         f"（年度由 --years 指明，未指明时取各年病例数均不少于最多一年 {share_text()} 的最近连续 {len(years)} 年，"
         f"其他年度的病例不计入统计）。{how}。"
-        f"分值按{method}，费用裁剪 {plan.trimming}。病种无某年病例时，其余年度的权重按比例补足。"
+        f"分值按{method}，费用裁剪 {plan.trimming}（{TRIMMING_RULE}）。病种无某年病例时，其余年度的权重按比例补足。"
+        f"{_caution(base)}"
     )
+
+
+def _caution(base: DipPack | None) -> str:
+    """What the pack whose groups are kept says of itself, and how much of it is open."""
+    kept = base.manifest if base is not None else None
+    if base is None:
+        return ""
+    if kept is None:
+        return f"分组方案 {base.id} 没有说明，来源未经核验。"
+    asked = f"；另有未决问题 {len(kept.open_questions)} 项，见 open_questions" if kept.open_questions else ""
+    return f"所沿用的分组方案 {base.id} 的说明：“{kept.statement}”（数据级别 {kept.data_level}）{asked}。"
 
 
 def command(plan: CatalogPlan, years: Sequence[int], identity: CatalogIdentity, files: Sequence[str]) -> str:

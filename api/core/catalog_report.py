@@ -12,7 +12,7 @@ from typing import Any
 from api.core.catalog import KINDS, BuiltCatalog
 from api.core.catalog_auxiliary import AuxiliaryEstimate
 from api.core.catalog_cases import GroupedHistory
-from api.core.catalog_plan import ratio_text
+from api.core.catalog_plan import PLAIN_MEAN, REFERENCE_MEAN, TRIMMING_RULE, ratio_text
 from api.core.sheets import Cell, Row, Sheets, open_sheets
 from budget.auxiliary_factors import GATE_ZH, GateReason, LevelFactor
 from budget.explained_variance import ExplainedVariance
@@ -43,6 +43,7 @@ FACTOR_HEADER = (
     "分型", "分型例数", "次均费用（元）", "校正系数",
 )  # fmt: skip
 FACTOR_WIDTHS = (34, 14, 10, 8, 12, 12, 20, 14, 10, 15, 10)
+NOT_TO_BE_HAD = "无法计算（费用全部相同）"
 _RIV_HEADER = ("分组方案", "组数", "病例数", "RIV（全部病例）", "裁剪后病例数", "RIV（裁剪后）")
 
 
@@ -142,7 +143,8 @@ class _Report:
         first = line + 1
         for name, every, trimmed in riv_rows(catalog):
             line += 1
-            self.sheets.row(sheet, line, (name, every.groups, every.cases, every.riv, trimmed.cases, trimmed.riv))
+            shares = [NOT_TO_BE_HAD if found.riv is None else found.riv for found in (every, trimmed)]
+            self.sheets.row(sheet, line, (name, every.groups, every.cases, shares[0], trimmed.cases, shares[1]))
         chart = self.sheets.book.add_chart({"type": "column"})
         for at in (3, 5):
             chart.add_series(
@@ -178,6 +180,9 @@ class _Report:
             found = catalog.cases_of(kind)
             share = Fraction(found.total(), rows)
             kinds.append((KIND_ZH[kind], len(found), "病例", found.total(), "占全部病例", share))
+        groups, scored, without = catalog.scored()
+        kinds.append(("有分值的病种", scored, "病种", groups))
+        kinds.append(("没有分值的病种", groups - scored, "病例", without))
         yield "病种", kinds
         compared = f"同一批病例按 DRG（{catalog.drg_scheme.pack.id}）"
         yield compared, [(STATUS_ZH[status], drg[status]) for status in STATUS_ZH if drg[status]]
@@ -198,7 +203,9 @@ class _Report:
             rows += [("核心病种最少病例数", plan.min_cases), ("组合方式", rules.combinations[plan.combination].label)]
         return [
             *rows,
-            ("全部病例次均费用（元）", catalog.scores.whole.mean_fen / 100),
+            ("裁剪规则", TRIMMING_RULE),
+            (f"{REFERENCE_MEAN}（元）", catalog.scores.whole.mean_fen / 100),
+            (f"{PLAIN_MEAN}（元）", catalog.scores.plain_fen / 100),
             ("分值基准（元）", catalog.scores.reference_fen / 100),
             ("基准对应分值", catalog.scores.scale),
         ]

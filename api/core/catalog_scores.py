@@ -29,7 +29,8 @@ SHARE_PLACES = 6
 
 @dataclass(frozen=True)
 class Scores:
-    """`costs` and `scores` of every group with a case in the statistics, by code; `whole`: of all these cases;
+    """`costs` and `scores` of every group with a case in the statistics, by code; `whole`: of all these cases,
+    trimmed and weighted by year; `plain_fen`: their plain mean, neither trimmed nor weighted;
     `reference_fen`: what the scores are measured in, worth `scale` points."""
 
     costs: Mapping[str, GroupCosts]
@@ -37,6 +38,7 @@ class Scores:
     whole: GroupCosts
     reference_fen: Fraction
     scale: int
+    plain_fen: Fraction
 
     def share(self, code: str) -> str:
         """The group's share of all cases of the statistics."""
@@ -99,7 +101,7 @@ def score_groups(history: GroupedHistory, plan: ScorePlan, years: Sequence[int])
         reference = Fraction(plan.quota_fen)
     scale = catalog_rules().methods[plan.method].scale
     scores = relative_weights({code: found.mean_fen for code, found in costs.items()}, reference, scale)
-    return Scores(costs, scores, whole, reference, scale)
+    return Scores(costs, scores, whole, reference, scale, Fraction(int(cases["cost_fen"].sum()), cases.height))
 
 
 @dataclass(frozen=True, slots=True)

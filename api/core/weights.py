@@ -24,7 +24,7 @@ from api.core.catalog_cases import (
     statistics_columns,
     told_when_refused,
 )
-from api.core.catalog_plan import ratio_text
+from api.core.catalog_plan import PLAIN_MEAN, REFERENCE_MEAN, ratio_text
 from api.core.catalog_scores import Scores, score_groups, trimmed_as_one
 from budget.cost_statistics import GroupCosts
 from budget.explained_variance import ExplainedVariance, explained_variance
@@ -224,5 +224,6 @@ def about(weights: Weights) -> Iterator[tuple[str, str]]:
         yield "基准病种", plan.benchmark
     yield "费用裁剪", plan.trimming
     yield "稳定病组", f"统计病例不少于 {plan.min_cases} 例，变异系数不大于 {ratio_text([plan.cv_limit])}"
-    yield "全部入组病例次均费用（元）", yuan_text(round_half_up(weights.scores.whole.mean_fen))
+    yield f"{REFERENCE_MEAN}（元）", yuan_text(round_half_up(weights.scores.whole.mean_fen))
+    yield f"{PLAIN_MEAN}（元）", yuan_text(round_half_up(weights.scores.plain_fen))
     yield "基准费用（元）", yuan_text(round_half_up(weights.scores.reference_fen))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import re
+import tomllib
 from pathlib import Path
 
 import fastexcel
@@ -13,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from api.cli.main import app
-from tests.unit.catalog_history import OPERATED, SCORES, line, write, write_years
+from tests.unit.catalog_history import CONSERVATIVE, OPERATED, SCORES, line, write, write_years
 
 BUILD = ("catalog", "build", "--min-cases", "3", "--trim", "none", "--auxiliary", "none")
 
@@ -166,6 +168,40 @@ def test_cases_that_form_no_core_group_are_told(folder: Path) -> None:
     assert done.exit_code == 0, "codes alone put no case aside"
     assert "不能参与形成核心病种的病例 3（23.08%）：主要诊断缺失 1，主要诊断编码不在目录 2" in done.stderr
     assert "超过 5%" in done.stderr
+
+
+def test_kept_groups_keep_the_caution_of_their_source(folder: Path) -> None:
+    assert run(folder, *BUILD, *YEARS, "-o", "first").exit_code == 0
+    manifest = folder / "first" / "manifest.toml"
+    text = manifest.read_text(encoding="utf-8")
+    said = re.search(r"^statement = .*$", text, re.MULTILINE)
+    assert said is not None
+    text = text.replace(said[0], 'statement = "不能当作官方分组方案"\nopen_questions = ["并项的次序未定"]')
+    manifest.write_text(text, encoding="utf-8")
+    kept = ("--trim", "none", "--scheme", "first", "-o", "scored")
+    # The gallstones and the pneumonia have a case in these files, hypertension and the appendix none.
+    write(folder / "k.csv", *(line(f"k{year}", OPERATED, "100", f"{year}-05-01") for year in (2023, 2024, 2025)))
+    write(folder / "neg.csv", line("n", CONSERVATIVE, "-1", "2025-05-01"))
+    done = run(folder, "catalog", "build", "k.csv", "neg.csv", *kept)
+    assert "病种 4 个，其中 1 个有分值；1 个病例所在的病种没有分值" in done.stderr
+    assert "不能当作官方分组方案" in done.stderr
+    written = tomllib.loads((folder / "scored" / "manifest.toml").read_text(encoding="utf-8"))
+    assert "不能当作官方分组方案" in written["statement"]
+    assert "分组方案 first" in written["statement"]
+    assert written["open_questions"] == ["并项的次序未定"]
+    assert written["data_level"] == "local"
+    # Equal costs leave nothing to explain.
+    assert "全部病例 无法计算" in done.stderr
+
+
+def test_the_means_are_called_what_they_are(folder: Path) -> None:
+    done = run(folder, *BUILD, *YEARS, "-o", "pack")
+    # 37850 / 3 weighted; 128000 / 11 plain.
+    assert "裁剪后、按年度加权的全部病例次均费用 12616.67 元" in done.stderr
+    assert "全部病例次均费用（不裁剪、不加权） 11636.36 元" in done.stderr
+    summary = {row[0]: row[1] for row in sheet(folder / "pack-report.xlsx", "摘要")}
+    assert float(str(summary["全部病例次均费用（不裁剪、不加权）（元）"])) == 11636.3636
+    assert "n-1 线性插值" in str(summary["裁剪规则"])
 
 
 def test_an_output_that_is_taken(folder: Path) -> None:
