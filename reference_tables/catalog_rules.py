@@ -30,7 +30,8 @@ class Combination:
 @dataclass(frozen=True, slots=True)
 class CatalogRules:
     """`year_weights` oldest first; `trimming` in the words of the trimming rules; `largest_cost_fen`: a cost above
-    it is no cost; `year_share`: what a default year holds at least of the cases of the fullest one; `cv_high` and
+    it is no cost; `quota_fen`: least and largest fixed amount;
+    `year_share`: what a default year holds at least of the cases of the fullest one; `cv_high` and
     `listed` for the report; `unfit_share` and `unfit_codes` for cases that form no core group; `layer` and the
     words that make codes and names."""
 
@@ -41,6 +42,7 @@ class CatalogRules:
     trimming: str
     largest_cost_fen: int
     year_share: Decimal
+    quota_fen: tuple[int, int]
     cv_high: Decimal
     listed: int
     unfit_share: Decimal
@@ -68,6 +70,7 @@ def catalog_rules() -> CatalogRules:
         trimming=defaults["trimming"],
         largest_cost_fen=data["history"]["largest_cost_yuan"] * 100,
         year_share=Decimal(data["history"]["year_share"]),
+        quota_fen=(data["quota"]["least_yuan"] * 100, data["quota"]["most_yuan"] * 100),
         cv_high=Decimal(data["report"]["cv_high"]),
         listed=data["report"]["listed"],
         unfit_share=Decimal(data["report"]["unfit_share"]),

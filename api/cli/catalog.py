@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -40,6 +41,7 @@ from api.core.catalog import build_catalog
 from api.core.catalog_auxiliary import DEFAULT, NONE, auxiliary_tables
 from api.core.catalog_plan import CatalogIdentity, CatalogPlan
 from api.core.catalog_report import write_report
+from api.core.catalog_scores import QuotaUnfit
 from grouper.catalog.history import HistoryRefused
 from grouper.compile import CompiledScheme
 from grouper.dip.compile import CompiledDip
@@ -48,6 +50,7 @@ from reference_tables.problems import PROBLEM_SCHEMA, Level, TablesRefused, prob
 
 DRG_SCHEME = "chs-drg-1.1"
 _RULES = catalog_rules()
+_ID = r"[^/\\:*?\"<>|\x00-\x1f\s.][^/\\:*?\"<>|\x00-\x1f]*"
 _UNFIT = frozenset({Level.ERROR.value, Level.REJECT.value})
 
 app = typer.Typer(
@@ -138,6 +141,8 @@ def build(
     folder = Path(output)
     place = Path(report) if report is not None else folder.with_name(f"{folder.name}-report.xlsx")
     _check(history, folder, place, problems)
+    if id_ is not None and re.fullmatch(_ID, id_) is None:
+        fail(f'--id 不能为空，不能以 . 或空格开头，也不能含有 / \\ : * ? " < > | 等路径字符：{id_}', Exit.USAGE)
     if auxiliary is None and scheme is None:
         auxiliary = DEFAULT
     chosen = years_of(years)
@@ -172,6 +177,8 @@ def build(
                 listed.write(problem_frame(error.problems))
             print_problems(error.problems)
             refused = True
+        except QuotaUnfit as error:
+            fail(f"--quota {quota} 元过大，病种 {error} 的分值为 0.0000", Exit.USAGE)
         except TablesRefused as error:
             print_problems(error.problems)
             fail("目录的表不可用", Exit.TABLES)

@@ -71,7 +71,7 @@ def _print(catalog: BuiltCatalog, folder: Path, report: Path) -> None:
     groups, scored, without = catalog.scored()
     console.print(f"病种 {groups:,} 个，其中 {scored:,} 个有分值；{without:,} 个病例所在的病种没有分值")
     if catalog.plan.scheme and pack.manifest is not None:
-        console.print(f"[yellow]{escape(pack.manifest.statement.partition('重做：')[0])}[/]")
+        console.print(f"[yellow]{escape(pack.manifest.statement.partition('重做（')[0])}[/]")
     console.print("[bold]费用变异解释程度（RIV），同一批病例[/]")
     for name, every, trimmed in riv_rows(catalog):
         console.print(

@@ -9,6 +9,7 @@ from api.cli.console import Exit, fail
 from budget.money import FEN, exact
 from budget.trimming import read_trimming
 from grouper.catalog.history import share_text
+from reference_tables.catalog_rules import catalog_rules
 
 STDIN = "-"
 YEARS_HELP = (
@@ -56,6 +57,9 @@ def quota_of(text: str | None, method: str) -> int:
         fen = Fraction(-1)
     if fen.denominator != 1 or (text is not None and fen <= 0):
         fail(f"--quota 应为正的金额（元，至多两位小数）：{text}", Exit.USAGE)
+    least, most = catalog_rules().quota_fen
+    if text is not None and not least <= fen <= most:
+        fail(f"--quota 应在 {least // FEN} 至 {most // FEN} 元之间：{text}", Exit.USAGE)
     return int(fen)
 
 

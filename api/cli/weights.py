@@ -40,6 +40,7 @@ from api.cli.history_options import (
 )
 from api.cli.progress import progress_bar
 from api.core.catalog_plan import ratio_text
+from api.core.catalog_scores import QuotaUnfit
 from api.core.weight_comparison import Comparison, compare
 from api.core.weight_report import write_weight_report
 from api.core.weights import MEAN_COST, RELATIVE, STABILITY_ZH, WeightPlan, Weights, about, weigh, weight_table
@@ -128,6 +129,8 @@ def weights(
                 listed.write(problem_frame(error.problems))
             print_problems(error.problems)
             refused = True
+        except QuotaUnfit as error:
+            fail(f"--quota {quota} 元过大，{error} 的分值为 0.0000", Exit.USAGE)
         except TablesRefused as error:
             print_problems(error.problems)
             fail(f"对照的权重表不可用：{compared_with}", Exit.TABLES)

@@ -42,7 +42,7 @@ from reference_tables.dip_pack import DipPack
 from reference_tables.pack_build import PackIdentity
 from reference_tables.pack_writer import write_pack
 from reference_tables.packs import read_pack
-from reference_tables.problems import Problem
+from reference_tables.problems import Problem, TablesRefused
 from reference_tables.table_files import LINE
 
 CORE, MIXED = KINDS = ("core", "mixed")
@@ -127,7 +127,11 @@ def build_catalog(
     bare = {name: frame for name, frame in tables.items() if name not in AUXILIARY_TABLES}
     compiled = compile_dip(build_dip_pack(bare, named, manifest), books)
     tables |= auxiliary or {}
-    build_dip_pack(tables, named, manifest)
+    try:
+        build_dip_pack(tables, named, manifest)
+    except TablesRefused as error:
+        # The scores come later: that they lack mean costs is no fault of the given tables.
+        raise TablesRefused(error.what, [each for each in error.problems if each.code != "AU52"]) from None
     groups = list(dict.fromkeys([*tables[CORE]["code"].to_list(), *_codes(tables, MIXED)]))
     unfit = UnfitCases(books) if base is None else None
     history = group_history(files, compiled, groups, drg_scheme, years, look.repeats, problems, unfit)

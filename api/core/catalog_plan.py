@@ -170,7 +170,7 @@ def manifest_of(
         effective_until=None,
         newborn_weight=base.newborn_weight if base is not None else "birth",
         data_level=identity.data_level,
-        statement=f"{statement(plan, years, base)}重做：{again}",
+        statement=f"{statement(plan, years, base)}重做（在历史文件所在的文件夹运行；-o 换名，结果相同）：{again}",
         files={},
         sources=(*documents, *(kept.sources if kept else ()), *history),
         amendments=kept.amendments if kept else (),

@@ -27,6 +27,10 @@ from reference_tables.table_files import LINE
 SHARE_PLACES = 6
 
 
+class QuotaUnfit(ValueError):
+    """A fixed amount in terms of which the score of a group is nothing to four decimals."""
+
+
 @dataclass(frozen=True)
 class Scores:
     """`costs` and `scores` of every group with a case in the statistics, by code; `whole`: of all these cases,
@@ -82,7 +86,7 @@ def score_groups(history: GroupedHistory, plan: ScorePlan, years: Sequence[int])
     """Costs and scores of every group, in the order of `history.groups`.
 
     The reference of the mean-cost method is the mean of all cases that are in a group. Raises HistoryRefused: DC07
-    when the benchmark disease is no group with cases, DC09 when no case at all is in a group.
+    when the benchmark disease is no group with cases, DC09 when no case at all is in a group. Raises QuotaUnfit.
     """
     cases = history.counting()
     if cases.is_empty():
@@ -101,6 +105,9 @@ def score_groups(history: GroupedHistory, plan: ScorePlan, years: Sequence[int])
         reference = Fraction(plan.quota_fen)
     scale = catalog_rules().methods[plan.method].scale
     scores = relative_weights({code: found.mean_fen for code, found in costs.items()}, reference, scale)
+    nothing = [code for code, score in scores.items() if not score]
+    if nothing and plan.method == "standard-quota":
+        raise QuotaUnfit(nothing[0])
     return Scores(costs, scores, whole, reference, scale, Fraction(int(cases["cost_fen"].sum()), cases.height))
 
 

@@ -204,6 +204,26 @@ def test_the_means_are_called_what_they_are(folder: Path) -> None:
     assert "n-1 线性插值" in str(summary["裁剪规则"])
 
 
+def test_a_quota_that_leaves_a_group_nothing(folder: Path) -> None:
+    write(folder / "low.csv", line("low", "A09.900,", "1", "2025-05-01"))
+    quota = ("--method", "standard-quota", "--quota", "1000000")
+    done = run(folder, *BUILD, *YEARS, "low.csv", "-o", "pack", *quota)
+    assert done.exit_code == 2, done.stderr
+    assert "--quota 1000000 元过大" in done.stderr
+    assert not (folder / "pack").exists()
+
+
+def test_given_factors_that_do_not_fit_say_nothing_of_scores(folder: Path) -> None:
+    (folder / "aux").mkdir()
+    levels = "dimension,level,name,order,rule\n费用,高,高费用,1,FYBL >= 200\n"
+    (folder / "aux" / "aux_level.csv").write_text(levels, encoding="utf-8")
+    (folder / "aux" / "aux_factor.csv").write_text("code,dimension,level,factor\nZ99,费用,高,1.2\n", encoding="utf-8")
+    done = run(folder, "catalog", "build", "--min-cases", "3", "--auxiliary", "aux", *YEARS, "-o", "pack")
+    assert done.exit_code == 3, done.stderr
+    assert "AU15" in done.stderr
+    assert "score.csv" not in done.stderr
+
+
 def test_an_output_that_is_taken(folder: Path) -> None:
     (folder / "pack").mkdir()
     (folder / "pack" / "mine.txt").write_text("mine", encoding="utf-8")
@@ -223,6 +243,10 @@ def test_an_output_that_is_taken(folder: Path) -> None:
         (("h2023.csv", "--method", "benchmark"), "--benchmark"),
         (("h2023.csv", "--method", "standard-quota"), "--quota"),
         (("h2023.csv", "--method", "standard-quota", "--quota", "1.005"), "两位小数"),
+        (("h2023.csv", "--method", "standard-quota", "--quota", "0.5"), "--quota 应在 1 至 1000000 元之间"),
+        (("h2023.csv", "--method", "standard-quota", "--quota", "1000000.01"), "--quota 应在"),
+        (("h2023.csv", "--id", "../x"), "--id"),
+        (("h2023.csv", "--id", ""), "--id"),
         (("h2023.csv", "--auxiliary", "nowhere"), "--auxiliary"),
         (("h2023.csv", "--report", "r.csv"), ".xlsx"),
         (("absent.csv",), "找不到文件"),
