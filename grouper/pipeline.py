@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import polars as pl
 
@@ -27,6 +27,7 @@ from grouper.validate import BatchValidator, SchemeRules, rules_of_pack
 from reference_tables.problems import PROBLEM_SCHEMA, Level, problem_frame, problem_rows
 
 BLOCK_ROWS = 1 << 17
+_Key = TypeVar("_Key", str, tuple[str, str])
 _UNFIT = {
     Reason.SEX_INVALID: "sex",
     Reason.AGE_UNKNOWN: "age_years",
@@ -54,7 +55,8 @@ class Sink(Protocol):
 @dataclass
 class Summary:
     """What a run did: counts over all files; `problems` and `examples` by code and level. `kinds`: cases in core and
-    in mixed groups, `primary_care`: cases with the mark 基层病种, by a DIP scheme alone.
+    in mixed groups, `primary_care`: cases with the mark 基层病种, `unscored`: grouped cases without a score by group,
+    by a DIP scheme alone.
 
     `seconds` is wall time, kept out of everything that is hashed.
     """
@@ -64,6 +66,7 @@ class Summary:
     reasons: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
     primary_care: int = 0
+    unscored: Counter[str] = field(default_factory=Counter)
     problems: Counter[tuple[str, str]] = field(default_factory=Counter)
     examples: dict[tuple[str, str], str] = field(default_factory=dict)
     levels: Counter[str] = field(default_factory=Counter)
@@ -101,6 +104,8 @@ class Summary:
             grouped = results.filter(pl.col("kind") != "")
             self.kinds.update(dict(grouped.group_by("kind").len().iter_rows()))
             self.primary_care += int(grouped["primary_care"].sum())
+            unscored = grouped.filter(pl.col("score").is_null())
+            self.unscored.update(dict(unscored.group_by("dip").len().iter_rows()))
 
 
 @dataclass(frozen=True)
@@ -306,6 +311,17 @@ def _mark_rejected(cases: pl.DataFrame, rejected: pl.Series) -> pl.DataFrame:
     return cases.with_columns(pl.coalesce(defect, mark).alias("defect"))
 
 
+def most_frequent(counted: Counter[_Key], count: int) -> list[tuple[_Key, int]]:
+    """The `count` most frequent keys with how often they occur; equal ones in the order of their names."""
+    return sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:count]
+
+
+def scores_lacking(summary: Summary, scheme: Scheme | None) -> Counter[str] | None:
+    """Grouped cases without a score by group; None where the scheme has no scores at all, or is none of DIP."""
+    scored = isinstance(scheme, CompiledDip) and scheme.pack.tables["score"].height > 0
+    return summary.unscored if scored else None
+
+
 def summary_dict(summary: Summary, scheme: Scheme | None) -> dict[str, object]:
     """The summary as plain values for JSON."""
     found: dict[str, object] = {
@@ -326,6 +342,9 @@ def summary_dict(summary: Summary, scheme: Scheme | None) -> dict[str, object]:
     if isinstance(scheme, CompiledDip):
         found["kinds"] = {kind: summary.kinds[kind] for kind in KINDS}
         found["primary_care"] = summary.primary_care
+    lacking = scores_lacking(summary, scheme)
+    if lacking is not None:
+        found["without_score"] = {"cases": lacking.total(), "groups": dict(sorted(lacking.items()))}
     if scheme is not None:
         pack = scheme.pack
         found["scheme"] = {

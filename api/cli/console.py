@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from enum import IntEnum
 from typing import NoReturn
@@ -15,7 +16,7 @@ from rich.table import Table
 
 from grouper.dip.compile import CompiledDip
 from grouper.dip.result import KINDS, PRIMARY_CARE, dip_reason_text
-from grouper.pipeline import Summary
+from grouper.pipeline import Summary, most_frequent, scores_lacking
 from grouper.result import STATUS_ZH, GroupStatus, reason_text
 from grouper.schemes import Scheme, open_scheme
 from reference_tables.problems import LEVEL_ZH, Level, Problem, ProblemKind, TablesRefused, catalogue
@@ -102,7 +103,7 @@ def print_summary(summary: Summary, scheme: Scheme | None) -> None:
     def add_share(text: str, count: int, code: str) -> None:
         table.add_row(text, f"{count:,}", f"{count / max(1, summary.rows):.2%}", code)
 
-    dip = isinstance(scheme, CompiledDip)
+    dip, lacking = isinstance(scheme, CompiledDip), scores_lacking(summary, scheme)
     for status, text in STATUS_ZH.items():
         if summary.status and not (dip and status is GroupStatus.AMBIGUOUS):
             add_share(text, summary.status.get(status, 0), status.value)
@@ -110,16 +111,19 @@ def print_summary(summary: Summary, scheme: Scheme | None) -> None:
             for kind, kind_zh in KINDS.items():
                 add_share(f"  {kind_zh}", summary.kinds.get(kind, 0), kind)
             add_share(f"  {PRIMARY_CARE}", summary.primary_care, "primary_care")
+            if lacking:
+                add_share("  没有分值", lacking.total(), "without_score")
     console.print(table)
     said = dip_reason_text if dip else reason_text
-    _top(console, "未正常入组的原因", ((said(code), n) for code, n in summary.reasons.most_common(SHOWN)))
+    _top(console, "未正常入组的原因", ((said(code), n) for code, n in most_frequent(summary.reasons, SHOWN)))
+    _top(console, "没有分值的病种", most_frequent(lacking or Counter(), SHOWN))
     known = catalogue()
     _top(
         console,
         "主要问题",
         (
             (f"{LEVEL_ZH[Level(key[1])]} {key[0]}  {_with_example(known[key[0]], summary.examples[key])}", n)
-            for key, n in summary.problems.most_common(SHOWN)
+            for key, n in most_frequent(summary.problems, SHOWN)
         ),
     )
 

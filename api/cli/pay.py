@@ -31,6 +31,7 @@ from api.core.pay_inputs import group_values, read_decisions, read_hospitals, re
 from api.core.payable import PayableFiles
 from budget.frames import CASE_KIND_ZH
 from budget.money import decimal_text, yuan_text
+from grouper.pipeline import most_frequent
 from grouper.schemes import Scheme
 from reference_tables.policy import Policy, load_policy
 from reference_tables.problems import LEVEL_ZH, PROBLEM_SCHEMA, Level, TablesRefused
@@ -154,12 +155,12 @@ def _print(summary: PaySummary, policy: Policy, scheme: Scheme, files: PayableFi
     if unknown:
         console.print(f"[yellow]其中 {unknown:,} 例缺少个人支付等金额，统筹基金应付部分不详，未计入[/]")
     for title, rows in (
-        ("未按病组支付的原因", [(count, text) for text, count in summary.reasons.most_common(SHOWN)]),
+        ("未按病组支付的原因", [(count, text) for text, count in most_frequent(summary.reasons, SHOWN)]),
         (
             "主要问题",
             [
                 (count, f"{LEVEL_ZH[Level(key[1])]} {key[0]}  如：{summary.examples[key]}")
-                for key, count in summary.problems.most_common(SHOWN)
+                for key, count in most_frequent(summary.problems, SHOWN)
             ],
         ),
     ):

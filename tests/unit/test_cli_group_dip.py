@@ -88,6 +88,39 @@ def test_the_summary_counts_core_and_mixed_groups(folder: Path) -> None:
     assert "歧义组" not in lines
 
 
+def test_the_summary_tells_of_groups_without_a_score(folder: Path) -> None:
+    whole = orjson.loads(run(folder, "group", "cases.csv", "--scheme", "pack", "--json").stdout)
+    assert whole["without_score"] == {"cases": 0, "groups": {}}
+    scores = [line for line in FILES["score.csv"].splitlines() if not line.startswith(("Z1-1", "K35-1", "BX-4"))]
+    (folder / "pack" / "score.csv").write_text("\n".join(scores) + "\n", encoding="utf-8")
+    (folder / "more.csv").write_text(HEADER + "9,1,60,,,3,1,K35.9zz,\n", encoding="utf-8")
+    asked = ("group", "cases.csv", "more.csv", "--scheme", "pack")
+    assert orjson.loads(run(folder, *asked, "--json").stdout)["without_score"] == {
+        "cases": 4, "groups": {"BX-4": 1, "K35-1": 2, "Z1-1": 1}
+    }  # fmt: skip
+    lines = [line.split() for line in run(folder, *asked).stderr.splitlines()]
+    assert ["没有分值", "4", "44.44%", "without_score"] in lines
+    at = lines.index(["没有分值的病种"])
+    assert lines[at + 1 : at + 4] == [["2", "K35-1"], ["1", "BX-4"], ["1", "Z1-1"]]
+    (folder / "pack" / "score.csv").unlink()
+    assert "without_score" not in orjson.loads(run(folder, *asked, "--json").stdout)
+    assert "没有分值" not in run(folder, *asked).stderr
+
+
+def test_equal_counts_stand_in_the_order_of_codes(folder: Path) -> None:
+    said = run(folder, "group", "cases.csv", "--scheme", "pack", "--threads", "2").stderr.splitlines()
+    title = said.index("未正常入组的原因")
+    assert [line.split()[1] for line in said[title + 1 : title + 4]] == [
+        "按分组方案该编码不作为主要诊断",  # PRINCIPAL_BLOCKED
+        "主要诊断为空，不能进入任何病种",  # PRINCIPAL_MISSING
+        "缺少分组所需的新生儿体重",  # WEIGHT_UNKNOWN
+    ]
+    problems = [line for line in said[said.index("主要问题") + 1 :] if line.startswith(" ")]
+    counted = [(-int(words[0]), words[2]) for words in map(str.split, problems)]
+    assert counted == sorted(counted)
+    assert len(counted) == 6
+
+
 def test_all_kinds_of_files_hold_the_same_and_the_bytes_do_not_depend_on_threads(folder: Path) -> None:
     many = HEADER + "".join(CASES.splitlines(keepends=True) * 40)
     (folder / "many.csv").write_text(many, encoding="utf-8")
