@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from budget.affine import Affine
 from budget.money import FEN
 from budget.plan_table import BandSums, band_sums
-from budget.pools import pool_name
+from budget.pools import MERGED, pool_name
 from budget.pricing import PricedCases
 from budget.year_terms import YearTerms
 from reference_tables.policy import Policy
+from reference_tables.policy_settings import Setting
 from reference_tables.problems import Problem, TablesRefused
 
 COMMAND = "clear"
@@ -93,10 +94,25 @@ def tally_rule(terms: YearTerms, bundles: Sequence[str] = (), *, clears: bool = 
     return TallyRule(pools, method, top_up, formula == "DRG_TOTAL", shares, tuple(bundles))
 
 
-def rate_of_weight(policy: Policy) -> Fraction:
-    """Yuan that weight 1 stands for when amounts at different rates are told in weights: the policy's highest rate; 1
-    when it has none."""
-    return max((setting.value for setting in policy.all("base_rate")), default=Fraction(1)) or Fraction(1)
+def rate_of_weight(policy: Policy, pool: str) -> Fraction:
+    """Yuan that weight 1 stands for when a pool's amounts at different rates are told in weights: the highest of the
+    policy's rates that hold for the pool's insurance (a merged pool: for any); 1 when there is none."""
+    rates: list[Fraction] = []
+    winning: list[Setting] = []
+    for setting in policy.all("base_rate"):
+        scope = dict(setting.scope)
+        own = pool == MERGED or scope.pop("insurance", pool) == pool
+        if own and not (pool != MERGED and any(_always_before(other, setting, scope) for other in winning)):
+            rates.append(setting.value)
+            winning.append(setting)
+    return max(rates, default=Fraction(1)) or Fraction(1)
+
+
+def _always_before(first: Setting, second: Setting, scope: Mapping[str, str]) -> bool:
+    """Does `first`, which wins where both hold, hold wherever `second` does (`scope`: its scopes but insurance)?"""
+    rest = {name: value for name, value in first.scope if name != "insurance"}
+    whole = not first.dated or (first.since, first.until) == (second.since, second.until)
+    return whole and rest.items() <= scope.items()
 
 
 def tally_cases(cases: pl.DataFrame, priced: PricedCases, policy: Policy, rule: TallyRule) -> CaseTallies:
@@ -125,7 +141,7 @@ def tally_cases(cases: pl.DataFrame, priced: PricedCases, policy: Policy, rule: 
         keys[owner]: Tally(cases=cases, **dict(zip(_SUMS, amounts, strict=True)))
         for owner, cases, *amounts in sums.sort("owner").select("owner", "cases", *_SUMS).iter_rows()
     }
-    of_points = _moving_units(counted, priced, policy, rule, len(keys))
+    of_points = _moving_units(counted, priced, policy, rule, keys)
     of_quotas = _quota_units(counted, policy, len(keys)) if rule.top_up else [Fraction(0)] * len(keys)
     for key, moved, fixed_quota in zip(keys, of_points, of_quotas, strict=True):
         tallies[key] = replace(tallies[key], units=moved + fixed_quota, quota_units=fixed_quota)
@@ -188,18 +204,18 @@ def _moves(priced: PricedCases, rule: TallyRule) -> NDArray[np.bool_]:
 
 
 def _moving_units(
-    frame: pl.DataFrame, priced: PricedCases, policy: Policy, rule: TallyRule, owners: int
+    frame: pl.DataFrame, priced: PricedCases, policy: Policy, rule: TallyRule, keys: Sequence[Key]
 ) -> list[Fraction]:
     """Exact units of the moving cases by owner."""
-    bands = priced.table.bands
-    if rule.method == "drg-rate":
-        per_fen = 1 / (rate_of_weight(policy) * FEN)
-        lines: list[Affine | None] = [band.package.times(per_fen) for band in bands]
-    else:
-        lines = [band.points for band in bands]
+    bands, by_rate = priced.table.bands, rule.method == "drg-rate"
+    lines = [band.package if by_rate else band.points for band in bands]
     moving = frame.filter("moving").select("owner", "band", "cost")
     code = moving["owner"].cast(pl.Int64).to_numpy() * len(bands) + moving["band"].to_numpy()
-    return _units_by_owner(band_sums(code, moving["cost"].to_numpy()), lines, owners)
+    units = _units_by_owner(band_sums(code, moving["cost"].to_numpy()), lines, len(keys))
+    if not by_rate:
+        return units
+    per_unit = {pool: rate_of_weight(policy, pool) * FEN for pool in {pool for _, pool in keys}}
+    return [amount / per_unit[pool] for amount, (_, pool) in zip(units, keys, strict=True)]
 
 
 def _units_by_owner(sums: BandSums, lines: Sequence[Affine | None], owners: int) -> list[Fraction]:

@@ -5,7 +5,7 @@ Group G1 has weight (score) 1 (1000), G2 half of it; hospitals A is of tier 三�
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -59,8 +59,15 @@ ASSESSED = {
 REGULATION = {"regulation_share": "0.05", "budget_deductions": ["regulation"]}
 
 
-def region_policy(method: str, *parts: Mapping[str, Any], **values: Any) -> Policy:
-    """A policy of a method; coefficient 1 at tier 三级 and 0.8 at 二级 unless given; None leaves a value out."""
+def region_policy(
+    method: str,
+    *parts: Mapping[str, Any],
+    insurances: Sequence[str] = ("职工",),
+    scoped: Sequence[Mapping[str, Any]] = (),
+    **values: Any,
+) -> Policy:
+    """A policy of a method; coefficient 1 at tier 三级 and 0.8 at 二级 unless given; None leaves a value out. `scoped`:
+    further values with what they are for."""
     settings: dict[str, Any] = {**COMMON, **METHODS[method]}
     for part in (*parts, values):
         settings |= part
@@ -70,9 +77,10 @@ def region_policy(method: str, *parts: Mapping[str, Any], **values: Any) -> Poli
         for tier, value in (("三级", "1"), ("二级", lower))
     ]
     blocks += [{"key": key, "value": value} for key, value in settings.items() if value is not None]
+    blocks += [dict(block) for block in scoped]
     return policy_of(
         {
-            "id": "p", "name": "试验政策", "region": "某市", "method": method, "insurances": ["职工"],
+            "id": "p", "name": "试验政策", "region": "某市", "method": method, "insurances": list(insurances),
             "tiers": ["三级", "二级"], "effective_from": date(2025, 1, 1), "data_level": "local", "statement": "试验",
             "sources": {"doc": {"title": "某文件"}},
             "set": [{**block, "source": "doc", "confidence": "project"} for block in blocks],

@@ -104,6 +104,45 @@ def test_the_rate_is_recalculated_over_weights() -> None:
     assert found.pools[0].due.value == to_fen("13500") / 100 / (policy.get("payment_ratio").value * 9 / 5)  # type: ignore[union-attr]
 
 
+TWO = ["职工", "居民"]
+TWO_FUNDS = '[[fund]]\ninsurance = "居民"\ninpatient_budget = "9000.00"\n'
+
+
+@pytest.mark.parametrize("workers", ["10000", "40000"])
+@pytest.mark.parametrize("base", [None, "9000"])
+def test_weights_of_a_pool_are_told_at_the_rates_of_its_own_insurance(workers: str, base: str | None) -> None:
+    # 居民 at 5000: A has weight 1, B 0.8. Neither 职工's rate nor a general one that 居民's own hides counts.
+    rates = [
+        {"key": "base_rate", "value": value, "for": {"insurance": name}}
+        for name, value in (("职工", workers), ("居民", "5000"))
+    ]
+    policy = region_policy(
+        "drg-rate", insurances=TWO, scoped=rates, base_rate=base, point_value_formula="RATE", payment_ratio="0.8",
+    )  # fmt: skip
+    rows = [
+        case("A1", "G1", "9000", "2000"), case("A2", "G1", "5000", "1000", insurance="居民"),
+        case("B1", "G1", "4000", "1000", insurance="居民"),
+    ]  # fmt: skip
+    found = clear(policy, cases(*rows), year_file("18000.00", TWO_FUNDS))
+    shown = [(row[0], row[3], row[4]) for row in table(found) if row[1] == "居民"]
+    assert shown == [("A", "1.0000", "5000.00"), ("B", "0.8000", "4000.00")]
+    # 9000 / 1.8 a weight of the fund's part, at a payment ratio of 0.8.
+    assert [pool.due.value for pool in found.pools if pool.budget.pool == "居民"] == [6250]
+
+
+def test_weights_of_a_merged_pool_are_told_at_the_highest_rate() -> None:
+    rates = [
+        {"key": "base_rate", "value": value, "for": {"insurance": name}}
+        for name, value in (("职工", "10000"), ("居民", "5000"))
+    ]
+    policy = region_policy(
+        "drg-rate", insurances=TWO, scoped=rates, base_rate=None, point_value_formula="RATE", pools="merged"
+    )
+    rows = [case("A1", "G1", "9000", "2000"), case("A2", "G1", "5000", "1000", insurance="居民")]
+    found = clear(policy, cases(*rows), year_file("18000.00", TWO_FUNDS))
+    assert [row[1:5] for row in table(found)] == [["合并", "2", "1.5000", "27000.00"]]
+
+
 def test_hospital_quotas_are_the_entitlement() -> None:
     # Quota A 9000, spent 8500: surplus 500, keeps 350. Quota B 8500, spent 8900: the fund bears 240.
     quotas = "".join(
