@@ -18,7 +18,7 @@ from budget.pools import pool_name
 from budget.year_terms import YearTerms
 from reference_tables.policy import Policy
 from reference_tables.problems import Problem, TablesRefused
-from reference_tables.year_file import YearFile
+from reference_tables.year_file import YearFile, YearRow
 
 COMMAND = "budget"
 ITEMS_ZH = {
@@ -92,7 +92,7 @@ def total_budget(policy: Policy, year: YearFile) -> TotalBudget:
     """The budget of a policy's region for a year.
 
     Raises TablesRefused with every problem: parameters that are missing (PL30), amounts that are missing or do not fit
-    (CL20-CL27).
+    (CL20-CL29).
     """
     terms = YearTerms(policy, year.year, COMMAND)
     problems = terms.problems
@@ -144,6 +144,8 @@ def _insurance(
         chain.take(item)
     if "regulation" not in order:
         chain.adjust()
+    if fund["income"] is None or "bundles" not in order:
+        chain.check_bundles("budget_deductions" if fund["income"] is not None else "")
     chain.settle()
     if len(problems) > before:
         return None
@@ -180,6 +182,19 @@ class _Chain:
         for row in self.year.rows("adjustment", insurance=self.insurance):
             self._step("adjustment", row["amount"])
 
+    def check_bundles(self, missing_in: str) -> None:
+        """Bundles that are not taken off here must have been set aside: by the policy's deductions where there is an
+        income (`missing_in`: the parameter that leaves them out), else before the inpatient budget that is given."""
+        row = None if missing_in else self.year.row("deduction", insurance=self.insurance, item="bundles")
+        needed = self._bundles(row)
+        if needed and row is None:
+            reason = f"政策的 {missing_in} 没有 bundles" if missing_in else "住院总额直接给定，年度文件没有打包的扣除"
+            args: dict[str, str | int] = {
+                "insurance": self.insurance, "needed": yuan_text(needed), "missing": yuan_text(needed),
+                "reason": reason,
+            }  # fmt: skip
+            self.problems.append(Problem("CL29", args, file=self.year.file, field="deduction"))
+
     def settle(self) -> None:
         """Refuse a budget that is less than nothing, with the sum that is missing."""
         if not self.short:
@@ -209,20 +224,25 @@ class _Chain:
             return round_half_up(base * self._share(f"{item}_share"))
         row = self.year.row("deduction", insurance=self.insurance, item=item)
         if item == "bundles":
-            heads = bundle_heads(self.year, self.insurance)
-            needed = sum(part.heads * part.per_head for part in heads)
-            if row is not None and row["amount"] < needed:
-                args: dict[str, str | int] = {
-                    "insurance": self.insurance, "given": yuan_text(row["amount"]), "needed": yuan_text(needed),
-                }  # fmt: skip
-                self.problems.append(Problem("CL25", args, file=self.year.file, row=row.line, field="deduction.amount"))
+            needed = self._bundles(row)
             return needed if row is None else int(row["amount"])
         assert item in _OF_THE_FILE, item
         if row is None:
-            args = {"item": ITEMS_ZH[item], "insurance": self.insurance}
+            args: dict[str, str | int] = {"item": ITEMS_ZH[item], "insurance": self.insurance}
             self.problems.append(Problem("CL22", args, file=self.year.file, field="deduction"))
             return 0
         return int(row["amount"])
+
+    def _bundles(self, row: YearRow | None) -> int:
+        """What the insurance's bundles come to; a deduction (`row`) that is less is noted."""
+        needed = sum(part.heads * part.per_head for part in bundle_heads(self.year, self.insurance))
+        if row is not None and row["amount"] < needed:
+            args: dict[str, str | int] = {
+                "insurance": self.insurance, "given": yuan_text(row["amount"]), "needed": yuan_text(needed),
+                "missing": yuan_text(needed - row["amount"]),
+            }  # fmt: skip
+            self.problems.append(Problem("CL25", args, file=self.year.file, row=row.line, field="deduction.amount"))
+        return needed
 
     def _share(self, key: str) -> Fraction:
         found = self.terms.want(key, insurance=self.insurance)

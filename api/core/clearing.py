@@ -33,7 +33,7 @@ from reference_tables.year_file import YearFile
 
 COMMAND = "clear"
 BLOCK = 1 << 20
-UNPAID_FOR = frozenset({"CL21", "CL24", "CL30", "CL31"})
+UNPAID_FOR = frozenset({"CL21", "CL24", "CL25", "CL29", "CL30", "CL31"})
 """Problems that tell of money that nothing pays for."""
 _SUMMED = (
     "total_cost_fen", "separate_fen", "fund_by_item_fen", "patient_paid_fen", "other_funds_fen", "self_funded_fen",
@@ -125,6 +125,7 @@ def clear_year(given: ClearingInput) -> Clearing:
     budget = total_budget(policy, year_file)
     notes: list[pl.DataFrame] = []
     cases = _of_the_year(given, notes)
+    _check_members(given, cases)
     cases = _merged(cases, terms, notes)
     decisions = _within_quota(cases, given.decisions, terms, notes)
     rule = tally_rule(terms, [row["id"] for row in year_file.rows("county_group")])
@@ -173,6 +174,29 @@ def _of_the_year(given: ClearingInput, notes: list[pl.DataFrame]) -> pl.DataFram
     if cases.is_empty():
         raise TablesRefused(given.policy.id, [Problem("CL37", {"year": given.year})])
     return cases
+
+
+def _check_members(given: ClearingInput, cases: pl.DataFrame) -> None:
+    """Year file and cases must agree on which hospitals belong to the county groups that are paid by bundle: else a
+    bundle would have spent nothing, or pay for strangers. Raises TablesRefused (CL40) with all that differ."""
+    file = given.year_file
+    groups = {row["id"] for row in file.rows("county_group")}
+    if not groups:
+        return
+    members = {row["hospital"]: row for row in file.rows("member")}
+    problems = []
+    for hospital, register in cases.select("hospital_id", "county_group").unique().sort(pl.all()).iter_rows():
+        row = members.get(hospital)
+        # A group without a bundle in the year file is paid as anybody else.
+        if (row is None and register not in groups) or (row is not None and row["county_group"] == register):
+            continue
+        args: dict[str, str | int] = {
+            "hospital": hospital, "member": "无" if row is None else row["county_group"], "register": register or "无",
+        }  # fmt: skip
+        line = 0 if row is None else row.line
+        problems.append(Problem("CL40", args, file=file.file, row=line, field="member.hospital", value=hospital))
+    if problems:
+        raise TablesRefused(f"{given.policy.id} {file.file}", problems)
 
 
 def _merged(cases: pl.DataFrame, terms: YearTerms, notes: list[pl.DataFrame]) -> pl.DataFrame:

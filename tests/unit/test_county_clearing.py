@@ -6,7 +6,9 @@ import pytest
 
 from api.core.clearing import Clearing
 from budget.money import to_fen
+from budget.total_budget import total_budget
 from reference_tables.problems import TablesRefused
+from reference_tables.year_file import parse_year_file
 from tests.unit.clearing_region import case, cases, clear, region_policy, table, year_file
 
 CAPITATION = {
@@ -14,6 +16,10 @@ CAPITATION = {
     "capitation_overrun_cap": "0.1", "capitation_split": {"县级医院": "6", "乡镇卫生院": "3", "村卫生室": "1"},
 }  # fmt: skip
 GROUP = """
+[[deduction]]
+insurance = "职工"
+item = "bundles"
+amount = "{paid_by}"
 [[county_group]]
 id = "G"
 name = "某县医共体"
@@ -38,33 +44,36 @@ where = "outside"
 amount = "1000.00"
 reason = "异地就医"
 """
-# The group's cases: 10000 - 2000 = 8000 at A (inside), 8000 - 1500 = 6500 at C (outside), as priced.
+# The group's cases: 10000 - 2000 = 8000 at A, 8000 - 1500 = 6500 at B, as priced.
 CASES = [
     case("A1", "G1", "9000", "2000", county_group="G"),
-    case("C1", "G1", "9000", "3500", county_group="G"),
-    case("B1", "G1", "8000", "1500"),
-    case("C2", "G1", "9000", "2500", county_group="open"),
+    case("B1", "G1", "8000", "1500", county_group="G"),
+    case("C1", "G1", "9000", "2500", county_group="open"),
 ]
+
+
+def group(per_head: str, paid_by: str = "20000.00") -> str:
+    return GROUP.format(per_head=per_head, paid_by=paid_by)
 
 
 def run(per_head: str, **values: object) -> Clearing:
     policy = region_policy("dip", CAPITATION, **values)
-    return clear(policy, cases(*CASES), year_file("15000.00", GROUP.format(per_head=per_head)))
+    return clear(policy, cases(*CASES), year_file("15000.00", group(per_head)))
 
 
 def test_surplus_is_split_inside_and_the_groups_cases_stay_out_of_the_pool() -> None:
     # Gross 20000, reserve 1000, budget 19000; used 8000 + 6500 + 1000 = 15500; surplus 3500 split 6:3:1, the village
-    # part to the lead: A 2100 + 350, B 1050. The pool of 15000 goes to B1 (800) and C2 (1000): 6666.67 and 8333.33.
+    # part to the lead: A 2100 + 350, B 1050. The pool of 15000 goes to C, whose group has no bundle.
     found = run("200.00")
     assert table(found) == [
         ["A", "G", "0", "0.0000", "0.00", "2450.00", "2450.00", "0.00", "0.00", "0.00", "0.00", "2450.00"],
         ["A", "职工", "1", "0.0000", "8000.00", "0.00", "0.00", "0.00", "0.00", "0.00", "0.00", "8000.00"],
         ["B", "G", "0", "0.0000", "0.00", "1050.00", "1050.00", "0.00", "0.00", "0.00", "0.00", "1050.00"],
-        ["B", "职工", "1", "800.0000", "6666.67", "0.00", "0.00", "0.00", "0.00", "0.00", "0.00", "6666.67"],
-        ["C", "职工", "2", "1000.0000", "14833.33", "0.00", "0.00", "0.00", "0.00", "0.00", "0.00", "14833.33"],
+        ["B", "职工", "1", "0.0000", "6500.00", "0.00", "0.00", "0.00", "0.00", "0.00", "0.00", "6500.00"],
+        ["C", "职工", "1", "1000.0000", "15000.00", "0.00", "0.00", "0.00", "0.00", "0.00", "0.00", "15000.00"],
     ]
     [bundle] = found.bundles
-    assert (bundle.inside, bundle.outside) == (to_fen("8000"), to_fen("7500"))
+    assert (bundle.inside, bundle.outside) == (to_fen("14500"), to_fen("1000"))
     assert found.pools[0].bundled == to_fen("14500")
 
 
@@ -93,12 +102,48 @@ def test_without_bundles_in_the_year_file_everyone_is_in_the_pool() -> None:
     assert [row[:4] for row in table(found)] == [
         ["A", "职工", "1", "1000.0000"],
         ["B", "职工", "1", "800.0000"],
-        ["C", "职工", "2", "2000.0000"],
+        ["C", "职工", "1", "1000.0000"],
     ]
 
 
 def test_a_role_outside_of_the_split_is_told() -> None:
-    text = GROUP.format(per_head="200.00").replace("乡镇卫生院", "社区")
+    text = group("200.00").replace("乡镇卫生院", "社区")
     with pytest.raises(TablesRefused) as refused:
         clear(region_policy("dip", CAPITATION), cases(*CASES), year_file("15000.00", text))
     assert [(problem.code, problem.args["role"]) for problem in refused.value.problems] == [("CL39", "社区")]
+
+
+@pytest.mark.parametrize(
+    ("hospital", "register", "told"), [("B", None, ("G", "无")), ("B", "X", ("G", "X")), ("C", "G", ("无", "G"))]
+)
+def test_members_must_be_those_of_the_register(hospital: str, register: str | None, told: tuple[str, str]) -> None:
+    rows = [row | {"county_group": register} if row["hospital_id"] == hospital else row for row in CASES]
+    with pytest.raises(TablesRefused) as refused:
+        clear(region_policy("dip", CAPITATION), cases(*rows), year_file("15000.00", group("200.00")))
+    [problem] = refused.value.problems
+    found = problem.args
+    assert (problem.code, found["hospital"], found["member"], found["register"]) == ("CL40", hospital, *told)
+
+
+def test_a_bundle_must_be_paid_for() -> None:
+    policy = region_policy("dip", CAPITATION)
+    with pytest.raises(TablesRefused) as refused:
+        clear(policy, cases(*CASES), year_file("15000.00", group("200.00", "19999.99")))
+    assert [(problem.code, problem.args["missing"]) for problem in refused.value.problems] == [("CL25", "0.01")]
+    unpaid = group("200.00").partition("[[county_group]]")
+    with pytest.raises(TablesRefused) as refused:
+        clear(policy, cases(*CASES), year_file("15000.00", "".join(unpaid[1:])))
+    assert [(problem.code, problem.args["missing"]) for problem in refused.value.problems] == [("CL29", "20000.00")]
+
+
+def test_a_bundle_must_be_taken_off_the_income() -> None:
+    rows = "".join(group("200.00").partition("[[county_group]]")[1:])
+    hospitals = "".join(f'[[hospital]]\nid = "{name}"\nname = "{name}"\n' for name in "AB")
+    fund = '[[fund]]\ninsurance = "职工"\nincome = "30000.00"\n'
+    year = parse_year_file(f'year = 2026\nregion = "某市"\ndata_level = "local"\n{fund}{hospitals}{rows}')
+    taken = region_policy("dip", CAPITATION, budget_deductions=["bundles"])
+    assert [budget.distributable for budget in total_budget(taken, year).insurances] == [to_fen("10000")]
+    left_out = region_policy("dip", CAPITATION, budget_deductions=["regulation"], regulation_share="0.05")
+    with pytest.raises(TablesRefused) as refused:
+        total_budget(left_out, year)
+    assert [(problem.code, problem.args["missing"]) for problem in refused.value.problems] == [("CL29", "20000.00")]
