@@ -37,8 +37,7 @@ def reason_lines(reason: str, entry: str = MDC) -> Iterator[Line]:
     `reason_text`."""
     kind = catalogue().get(reason)
     if kind is not None:
-        text = kind.title if set(kind.arguments) - {"entry"} else reason_text(reason, entry)
-        yield Line(LineKind.FAILED, 1, f"原因 {reason}：{text}")
+        yield Line(LineKind.FAILED, 1, f"原因 {reason}：{reason_text(reason, entry)}")
         yield Line(LineKind.NOTE, 1, f"处理 {kind.fix}")
 
 

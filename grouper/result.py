@@ -112,4 +112,6 @@ def reason_text(code: str, entry: str = MDC) -> str:
     """The Chinese text of a reason or of a reading problem; blank for no reason. `entry`: what a case of the scheme
     comes into by its principal diagnosis, as the text calls it."""
     kind = catalogue().get(code)
-    return "" if kind is None else kind.message.format_map({**dict.fromkeys(kind.arguments, "…"), "entry": entry})
+    if kind is None:
+        return ""
+    return kind.reason or kind.message.format_map({**dict.fromkeys(kind.arguments, "…"), "entry": entry})

@@ -19,7 +19,10 @@ from reference_tables.problems import PROBLEM_SCHEMA, problem_rows
 _LEFT_OUT = "不参与分组"
 # Under DIP a diagnosis takes part by its first characters, and a procedure counts as one whatever it is.
 _BY_BEGINNING = "只按所属类目、亚目参与分组"
-_IN_NO_ROW = "不符合任何病种要求的手术操作"
+_IN_NO_ROW = "不符合任何核心病种要求的手术操作，作主要手术操作时只按其性质归入综合病种"
+# Separators of other systems and full-width characters: several codes in the place of one, or one mistyped.
+_SEVERAL = r"[;,/、\uFF01-\uFF5E]|\S\s+\S"
+_APART = "；多个编码须用半角 | 隔开，编码须用半角字符"
 _COLUMN = {"dx": "diagnoses", "px": "procedures"}
 
 
@@ -106,5 +109,7 @@ def _rows(frame: pl.DataFrame, check: _Check, lists: CodeLists, places: NDArray[
     taken = taken.with_columns(pl.col(column).list.get(pl.col("item")).alias("code"))
     # A refused clinical code has been listed by the conversion.
     taken = taken.filter(~pl.col("code").str.starts_with(CLINICAL_MARK))
-    args: dict[str, pl.Expr | str] = {"code": pl.col("code"), "effect": check.effect}
+    advice = pl.when(pl.col("code").str.contains(_SEVERAL)).then(pl.lit(_APART)).otherwise(pl.lit(""))
+    effect = pl.lit(check.effect) + advice
+    args: dict[str, pl.Expr | str] = {"code": pl.col("code"), "effect": effect}
     return problem_rows(taken, check.problem, file=file, field=column, value=pl.col("code"), args=args)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import polars as pl
 
 from grouper.dip.compile import CompiledDip
+from grouper.dip.result import CORE
 from grouper.engine import group_cases
 from grouper.scheme_tables import code_names
 from grouper.schemes import Scheme
@@ -79,6 +80,7 @@ class DipVariant(_Change):
 
     kind: str
     layer: str
+    layer_name: str
     dip: str
     base_score: Decimal | None
     auxiliary: str
@@ -137,6 +139,9 @@ def what_if(case: pl.DataFrame, scheme: Scheme) -> WhatIf:
         pl.Series("procedures", [draft.procedures for draft in drafts], dtype=pl.List(pl.String)),
     )
     results = group_cases(frame, scheme, used_codes=False).to_dicts()
+    if isinstance(scheme, CompiledDip):
+        names = {code: layer.name for code, layer in scheme.pack.layers.items()}
+        results = [{**one, "layer_name": names.get(one["layer"], "") if one["kind"] == CORE else ""} for one in results]
     kind = DipVariant if isinstance(scheme, CompiledDip) else DrgVariant
     as_is, *variants = [_variant(kind, draft, found, results[0]) for draft, found in zip(drafts, results, strict=True)]
     return WhatIf(

@@ -68,7 +68,7 @@ def _variant(variant: Variant) -> Iterator[Line]:
 
 def _answer(variant: Variant) -> str:
     if isinstance(variant, DipVariant):
-        parts = [dip_group_text(variant), score_text(variant), dip_reason_text(variant.reason)]
+        parts = [dip_group_text(variant, variant.layer_name), score_text(variant), dip_reason_text(variant.reason)]
     else:
         parts = [group_text(variant), variant.severity, reason_text(variant.reason)]
     return "  ".join(part for part in parts if part)

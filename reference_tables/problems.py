@@ -58,6 +58,7 @@ class ProblemKind:
     title: str
     message: str
     fix: str
+    reason: str = ""
 
     @property
     def arguments(self) -> frozenset[str]:
@@ -75,7 +76,7 @@ def catalogue() -> Mapping[str, ProblemKind]:
         if not entry.name.endswith(".toml"):
             continue
         for code, body in tomllib.loads(entry.read_text(encoding="utf-8")).items():
-            if set(body) != _KEYS or body["who"] not in _WHO or code in kinds:
+            if set(body) - {"reason"} != _KEYS or body["who"] not in _WHO or code in kinds:
                 raise ValueError(f"problems/{entry.name}: [{code}] must be unique and have {sorted(_KEYS)}")
             kinds[code] = ProblemKind(code=code, level=Level(body.pop("level")), **body)
     return kinds

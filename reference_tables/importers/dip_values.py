@@ -72,8 +72,8 @@ def _readable(row: SheetRow, column: str, text: str, problems: list[Problem]) ->
     """Whether the pack's own reading of the cell takes it too (a range must not run backwards)."""
     try:
         diagnosis_items(text)
-    except CellError as error:
-        problems.append(row.problem("DW02", column, text, expected=error.reason))
+    except CellError:
+        problems.append(row.problem("DW02", column, text, expected="从小到大的范围，如 A15-A16"))
         return False
     return True
 

@@ -65,7 +65,7 @@ def test_whatif_in_text_and_json(cases: Path, scheme: str) -> None:
     assert text.exit_code == 0
     lines = text.stdout.splitlines()
     assert lines[3] == (
-        "原样 JC-22  病种 JC-22  正常入组  （核心病种，JC）  分值 200.0002（基准分值 100.0001 × 校正系数 2）"
+        "原样 JC-22  病种 JC-22  正常入组  （核心病种，层 JC）  分值 200.0002（基准分值 100.0001 × 校正系数 2）"
     )
     assert lines[-1] == RECORD_NOTE
     found = json.loads(run("whatif", cases, scheme, "--case", "A1", "--json").stdout)

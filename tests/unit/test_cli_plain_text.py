@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from api.cli import console
-from tests.unit.test_cli_group import GOOD, HEADER, ROOT, run
+from grouper.result import reason_text
+from reference_tables.problems import Level, catalogue
+from tests.unit.test_cli_group import GOOD, HEADER, ROOT, rows, run
 
 CODES = ("q:x:b", "[red]a[/]", "K22.301:b:")
 
@@ -50,3 +52,17 @@ def test_an_interruption_while_modules_load_is_quiet(tmp_path: Path) -> None:
 
 def test_help_is_in_chinese(tmp_path: Path) -> None:
     assert {"选项", "参数"} <= set(run(tmp_path, "group", "--help").stdout.replace("─", " ").split())
+
+
+def test_a_broken_record_is_explained_in_chinese_without_gaps(tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text(HEADER + "7,1,45\n" + GOOD, encoding="utf-8")
+    explained = run(tmp_path, "explain", "cases.csv", "--row", "2").stdout
+    assert "原因 IN20：记录残缺，字段数少于表头" in explained
+    run(tmp_path, "group", "cases.csv", "-o", "out.csv")
+    assert [row["reason_zh"] for row in rows(tmp_path / "out.csv")] == ["记录残缺，字段数少于表头", ""]
+
+
+def test_a_reason_that_a_record_can_have_needs_no_arguments() -> None:
+    kinds = [kind for code, kind in catalogue().items() if code.startswith("IN") and kind.level is Level.REJECT]
+    assert len(kinds) > 5
+    assert not [kind.code for kind in kinds if "…" in reason_text(kind.code)]

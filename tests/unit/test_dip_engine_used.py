@@ -110,6 +110,16 @@ def test_unknown_and_grey_codes_are_listed_with_what_becomes_of_them(tmp_path: P
         "诊断编码不在目录：nonsense，不参与分组",
         "诊断编码不在目录：A01.9zy，只按所属类目、亚目参与分组",
         "诊断灰码：A00.100，只按所属类目、亚目参与分组",
-        "手术操作编码不在目录：99.nope，不符合任何病种要求的手术操作",
-        "手术操作灰码：00.0200，不符合任何病种要求的手术操作",
+        "手术操作编码不在目录：99.nope，不符合任何核心病种要求的手术操作，作主要手术操作时只按其性质归入综合病种",
+        "手术操作灰码：00.0200，不符合任何核心病种要求的手术操作，作主要手术操作时只按其性质归入综合病种",
     ]
+
+
+def test_several_codes_in_the_place_of_one_are_told_how_to_stand_apart(tmp_path: Path) -> None:
+    scheme = compiled(tmp_path, catalog({"code": "row", "principal_dx": "A00"}))
+    glued = ("K35.900;I10.x00", "K35.900，I10.x00", "Ｋ35.900", "K35.900 I10.x00")
+    cases = frame_of([case("|".join(glued)), case("nonsense", "47.0100;47.0900"), case(" nonsense ", "zz")])
+    found = UnknownCodes(scheme).problems(cases, grouper_of(scheme).encode(cases))
+    told = {row["value"]: "须用半角 | 隔开" in row["message"] for row in found.rows(named=True)}
+    apart = dict.fromkeys((*glued, "47.0100;47.0900"), True)
+    assert told == {**apart, "nonsense": False, " nonsense ": False, "zz": False}

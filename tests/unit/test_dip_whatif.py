@@ -80,7 +80,7 @@ def test_as_json(scheme: CompiledDip) -> None:
     assert plain["note"] == RECORD_NOTE
     assert plain["variants"][0] == {
         "change": "PRINCIPAL_PX", "place": 1, "code": "47.0900", "code_name": "其他阑尾切除术", "status": "GROUPED",
-        "reason": "", "name": "章", "kind": "mixed", "layer": "chapter", "dip": "K-4", "base_score": None,
+        "reason": "", "name": "章", "kind": "mixed", "layer": "chapter", "layer_name": "", "dip": "K-4", "base_score": None,
         "auxiliary": "", "factor": "1.0000", "score": None, "primary_care": False,
         "changed": ["kind", "dip", "base_score"],
     }  # fmt: skip
@@ -92,7 +92,7 @@ def test_the_text(scheme: CompiledDip) -> None:
         "病例 K1（第 2 行）",
         "方案 示例（示例）",
         "方案未经核验",
-        "原样 JC-22  病种 JC-22  正常入组  （核心病种，JC）  分值 100.0001",
+        "原样 JC-22  病种 JC-22  正常入组  （核心病种，层 JC）  分值 100.0001",
         "换主要诊断（原主要诊断移到其他诊断之首）",
         "  J18.900 肺炎：状态、病种类型、病种、基准分值改变",
         "    未入组  目录中没有对应的核心病种或综合病种",
@@ -102,7 +102,7 @@ def test_the_text(scheme: CompiledDip) -> None:
         "  J18.900 肺炎：不变，JC-22",
         "去掉一个手术操作（去掉主要手术操作时该位置留空）",
         "  47.0100 腹腔镜下阑尾切除术（主要手术操作）：病种、基准分值改变",
-        "    JC-23  病种 JC-23  正常入组  （核心病种，JC）",
+        "    JC-23  病种 JC-23  正常入组  （核心病种，层 JC）",
         RECORD_NOTE,
     ]
 
