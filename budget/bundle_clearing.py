@@ -1,7 +1,8 @@
 """County medical groups (医共体) at year end: each group's bundle, what was spent on its cases, and what members get.
 
-A group's cases are paid as priced and charged to its bundle, wherever they were treated; spend outside of the cases
-comes from the year file. What is left is split inside by the policy's parts, what is overspent is shared with the fund.
+Cases at a group's members, of the insurances it has heads of, are paid as priced and charged to its bundle; spend
+outside of the cases comes from the year file. What is left is split inside by the policy's parts, what is overspent
+is shared with the fund.
 Source: 广东, 毕节, 青岛 rules on bundled payment; two tracks, by ordinary rules in the year and by heads at its end.
 """
 

@@ -33,7 +33,8 @@ class Account:
     `recognised` overrun may be shared (None: all). `sharing` after assessment, `returned_share` of deposit (or of what
     is retained, where that is what is assessed). `quota_top_up`: what fixed quotas lack (定额病种补差). `held`: deposit
     withheld in the year; None: `deposit_share` of the entitlement. `violations` deducted; `prepaid` paid during the
-    year, `advance` still out."""
+    year, `advance` still out. `bundled`: the part of `fixed` that county groups' bundles pay; it takes part in no
+    sharing, nor does `actual` hold those cases."""
 
     hospital: str
     cases: int = 0
@@ -50,10 +51,16 @@ class Account:
     violations: int = 0
     prepaid: int = 0
     advance: int = 0
+    bundled: int = 0
 
     @property
     def entitlement(self) -> int:
         return self.due + self.fixed
+
+    @property
+    def own(self) -> int:
+        """The entitlement but what bundles pay: what is shared by the pool's rules."""
+        return self.entitlement - self.bundled
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +158,7 @@ def _share(
     if rule.basis == "region" and rule.region_share is not None:
         if rule.moves:
             return _share_against_cost(lines, accounts, rule.region_share), difference
-        due = sum(line.entitlement for line in lines)
+        due = sum(line.entitlement for line in lines) - sum(item.bundled for item in accounts)
         region = share_region(due + difference, due, rule.region_share)
         parts = _spread(region.hospitals, accounts)
         moved = [replace(line, entitlement=line.entitlement + part) for line, part in zip(lines, parts, strict=True)]
@@ -163,7 +170,7 @@ def _share_one(line: Line, item: Account, rule: ClearingRule) -> Line:
     """A hospital's own surplus or overrun."""
     if item.sharing is None:
         return line
-    entitlement, actual = max(0, line.entitlement), item.actual
+    entitlement, actual = max(0, line.entitlement - item.bundled), item.actual
     if item.recognised is not None:
         actual = min(actual, entitlement + item.recognised)
     found = share(entitlement, actual, item.sharing)
@@ -183,7 +190,7 @@ def _share_one(line: Line, item: Account, rule: ClearingRule) -> Line:
 def _share_against_cost(lines: list[Line], accounts: Sequence[Account], hospital_share: Fraction) -> list[Line]:
     """The region's result is what was shared out less the actual cost; the fund's part of a surplus is given up, its
     part of an overrun is added, both by what hospitals are due (浙江省级, 杭州 2020)."""
-    budget = sum(line.entitlement for line in lines)
+    budget = sum(line.entitlement for line in lines) - sum(item.bundled for item in accounts)
     region = share_region(budget, sum(item.actual for item in accounts), hospital_share)
     kept, fund = _spread(max(0, region.hospitals), accounts), _spread(region.fund, accounts)
     return [
@@ -199,8 +206,8 @@ def _share_against_cost(lines: list[Line], accounts: Sequence[Account], hospital
 
 
 def _spread(amount: int, accounts: Sequence[Account]) -> list[int]:
-    """An amount split by what hospitals are due from the pool; by their whole entitlement where nobody is due any."""
-    for weights in ([max(0, item.due) for item in accounts], [max(0, item.entitlement) for item in accounts]):
+    """An amount split by what hospitals are due from the pool; by their own entitlement where nobody is due any."""
+    for weights in ([max(0, item.due) for item in accounts], [max(0, item.own) for item in accounts]):
         if any(weights):
             return apportion(amount, weights)
     return apportion(amount, [1] * len(accounts)) if accounts else []

@@ -89,7 +89,7 @@ class PoolClearing:
         if due is None:
             return None
         accounts = [
-            self._account(budget, name, tallies[name], amount, due)
+            self._account(budget, name, tallies[name], amount, due, bundled.get(name, 0))
             for name, amount in zip(hospitals, due.due, strict=True)
         ]
         self._check_steps(accounts)
@@ -126,7 +126,7 @@ class PoolClearing:
     def _due(self, budget: PoolBudget, tallies: Mapping[str, Tally], bundled: Mapping[str, int]) -> Due | None:
         fixed = sum(tally.fixed_fen for tally in tallies.values()) - sum(bundled.values())
         if self.quota:
-            return self._by_quota(budget, tallies)
+            return self._by_quota(budget, tallies, bundled)
         if fixed > budget.distributable and self.formula:
             args: dict[str, str | int] = {
                 "pool": budget.pool, "fixed": yuan_text(fixed), "budget": yuan_text(budget.distributable),
@@ -147,17 +147,17 @@ class PoolClearing:
         ratio = None if self.formula == "DRG_TOTAL" else pool_ratio(self.terms, budget.insurances)
         return entitle(budget.distributable, units, self.formula or None, ratio or None)
 
-    def _by_quota(self, budget: PoolBudget, tallies: Mapping[str, Tally]) -> Due | None:
-        """Each hospital is due its quota, fixed money inside."""
+    def _by_quota(self, budget: PoolBudget, tallies: Mapping[str, Tally], bundled: Mapping[str, int]) -> Due | None:
+        """Each hospital is due its quota, fixed money inside but what bundles pay."""
         quotas = dict(budget.quotas)
         for name, tally in tallies.items():
             if tally.cases and name not in quotas:
                 self._note("CL33", {"hospital": name, "insurance": budget.pool})
                 return None
-        due = tuple(quotas.get(name, 0) - tally.fixed_fen for name, tally in tallies.items())
+        due = tuple(quotas.get(name, 0) - tally.fixed_fen + bundled.get(name, 0) for name, tally in tallies.items())
         return Due(due, None, sum(due), 0)
 
-    def _account(self, budget: PoolBudget, hospital: str, tally: Tally, due: int, shared: Due) -> Account:
+    def _account(self, budget: PoolBudget, hospital: str, tally: Tally, due: int, shared: Due, bundled: int) -> Account:
         paid = self.paid.get((hospital, budget.pool), Paid())
         scope = self._scope(budget, hospital)
         deposit = Fraction(0)
@@ -171,6 +171,7 @@ class PoolClearing:
             hospital, tally.cases, tally.units, due, tally.fixed_fen, tally.actual_fen, recognised,
             self._sharing(scope, score), self._returned(score), self._top_up(tally, shared), deposit, paid.held,
             self._year_total("violation", budget, hospital), paid.prepaid, paid.advance,
+            bundled,
         )  # fmt: skip
 
     def _year_total(self, table: str, budget: PoolBudget, hospital: str) -> int:

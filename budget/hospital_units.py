@@ -40,7 +40,8 @@ class Tally:
     `units`: of the cases whose money moves with the pool, `patient_fen` what their patients and other payers paid,
     `priced_fen` the fund's part of them as priced. `quota_units`: the part of `units` that stands for fixed quotas that
     are topped up, `quota_fen` the fund's part of these quotas, `quota_patient_fen` their patients' payments.
-    `fixed_fen`: the fund's part of fixed money, bundles included; `actual_fen`: what the fund would have paid by item.
+    `fixed_fen`: the fund's part of fixed money, bundles included; `actual_fen`: what the fund would have paid by item
+    for all but what bundles pay.
     """
 
     cases: int = 0
@@ -69,19 +70,20 @@ class CaseTallies:
 
 @dataclass(frozen=True, slots=True)
 class TallyRule:
-    """What of a policy the tallies depend on. `bundles`: ids of the county groups whose cases are paid from a bundle;
-    `top_up`: fixed quotas take part in the pool with units of their own; `asks_patient`, `asks_actual`: a case without
-    that amount cannot be counted."""
+    """What of a policy the tallies depend on. `bundles`: (county group, insurance) of the cases that are paid from a
+    bundle; `top_up`: fixed quotas take part in the pool with units of their own; `asks_patient`, `asks_actual`: a
+    case without that amount cannot be counted.
+    """
 
     pools: str
     method: str
     top_up: bool
     asks_patient: bool
     asks_actual: bool
-    bundles: tuple[str, ...] = ()
+    bundles: tuple[tuple[str, str], ...] = ()
 
 
-def tally_rule(terms: YearTerms, bundles: Sequence[str] = (), *, clears: bool = True) -> TallyRule:
+def tally_rule(terms: YearTerms, bundles: Sequence[tuple[str, str]] = (), *, clears: bool = True) -> TallyRule:
     """The rule of a policy; without `clears` only units are wanted and nothing is shared. Raises TablesRefused (PL30)
     when the policy does not say how pools are divided or shared."""
     pools, basis = terms.want("pools"), terms.want("sharing_basis") if clears else "none"
@@ -134,7 +136,7 @@ def tally_cases(cases: pl.DataFrame, priced: PricedCases, policy: Policy, rule: 
         pl.col("fund").filter(quota).sum().alias("quota_fen"),
         pl.col("patient").filter(quota).sum().alias("quota_patient_fen"),
         pl.col("fund").filter(fixed).sum().alias("fixed_fen"),
-        pl.col("actual").filter(paid).sum().alias("actual_fen"),
+        pl.col("actual").filter(paid & ~pl.col("bundled")).sum().alias("actual_fen"),
     )
     keys: list[Key] = list(owners.select("hospital_id", "pool").iter_rows())
     tallies = {
@@ -171,7 +173,7 @@ def _frame(cases: pl.DataFrame, priced: PricedCases, rule: TallyRule) -> pl.Data
         "hospital_id", "insurance", "tier", "month", "group", "county_group", "los_days",
         patient.alias("patient"),
         (by_item - pl.col("separate_fen").fill_null(0)).alias("actual"),
-        pl.col("county_group").is_in(list(rule.bundles)).fill_null(value=False).alias("bundled"),
+        _bundled(rule).alias("bundled"),
         (pl.lit(pool_name(rule.pools, "")) if merged else pl.col("insurance")).alias("pool"),
     ).with_columns(
         priced.frame["case_kind"],
@@ -190,8 +192,14 @@ def _frame(cases: pl.DataFrame, priced: PricedCases, rule: TallyRule) -> pl.Data
     if rule.asks_patient:
         asked |= (pl.col("moving") | pl.col("quota")) & pl.col("patient").is_null()
     if rule.asks_actual:
-        asked |= pl.col("actual").is_null()
+        asked |= own & pl.col("actual").is_null()
     return frame.with_columns(((kind != "unpaid") & asked).alias("left_out"))
+
+
+def _bundled(rule: TallyRule) -> pl.Expr:
+    """The case is paid from a county group's bundle: the group has heads of its insurance."""
+    pairs = [(pl.col("county_group") == group) & (pl.col("insurance") == kind) for group, kind in rule.bundles]
+    return pl.any_horizontal(*pairs).fill_null(value=False) if pairs else pl.lit(value=False)
 
 
 def _moves(priced: PricedCases, rule: TallyRule) -> NDArray[np.bool_]:

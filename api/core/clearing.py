@@ -128,7 +128,7 @@ def clear_year(given: ClearingInput) -> Clearing:
     _check_members(given, cases)
     cases = _merged(cases, terms, notes)
     decisions = _within_quota(cases, given.decisions, terms, notes)
-    rule = tally_rule(terms, [row["id"] for row in year_file.rows("county_group")])
+    rule = tally_rule(terms, [(row["county_group"], row["insurance"]) for row in year_file.rows("heads")])
     pricer = Pricer(policy, given.values)
     parts: list[CaseTallies] = []
     kinds: list[pl.DataFrame] = []

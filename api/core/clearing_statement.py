@@ -155,11 +155,10 @@ class _Writer:
     def _sharing(self, pool: ClearedPool, account: Account, line: Line) -> Iterator[Item]:
         share = line.shared - (account.quota_top_up if self._topped() else 0)
         if account.sharing is not None or line.given_up or line.retained or share:
-            ratio = (
-                f"，占应得 {decimal_text(Fraction(account.actual * 100, line.entitlement), 2)}%"
-                if line.entitlement > 0
-                else ""
-            )
+            own = line.entitlement - account.bundled
+            ratio = f"，占应得 {decimal_text(Fraction(account.actual * 100, own), 2)}%" if own > 0 else ""
+            if account.bundled:
+                ratio = f"（医共体打包的病例和应得不计）{ratio}"
             yield Item("按项目的统筹基金费用", yuan_text(account.actual), f"病例明细中基金应付合计{ratio}")
             if account.recognised is not None:
                 yield Item("认定的合理超支", yuan_text(account.recognised), "只分担经认定的部分")

@@ -9,7 +9,7 @@ from budget.money import to_fen
 from budget.total_budget import total_budget
 from reference_tables.problems import TablesRefused
 from reference_tables.year_file import parse_year_file
-from tests.unit.clearing_region import case, cases, clear, region_policy, table, year_file
+from tests.unit.clearing_region import SHARING, case, cases, clear, region_policy, table, year_file
 
 CAPITATION = {
     "capitation_reserve": "0.05", "capitation_retain": "1", "capitation_overrun_share": "0.6",
@@ -147,3 +147,41 @@ def test_a_bundle_must_be_taken_off_the_income() -> None:
     with pytest.raises(TablesRefused) as refused:
         total_budget(left_out, year)
     assert [(problem.code, problem.args["missing"]) for problem in refused.value.problems] == [("CL29", "20000.00")]
+
+
+def test_a_bundle_covers_only_the_insurances_it_has_heads_of() -> None:
+    # 居民 of member A: 1000 points, alone in a pool of 9000. The bundle pays as without them.
+    policy = region_policy("dip", CAPITATION, insurances=["职工", "居民"])
+    fund = '[[fund]]\ninsurance = "居民"\ninpatient_budget = "9000.00"\n'
+    rows = [*CASES, case("A2", "G1", "9000", "2000", county_group="G", insurance="居民")]
+    found = clear(policy, cases(*rows), year_file("15000.00", fund + group("200.00")))
+    assert ["A", "居民", "1", "1000.0000", "9000.00"] in [row[:5] for row in table(found)]
+    assert [row for row in table(found) if row[1] != "居民"] == table(run("200.00"))
+
+
+def test_bundled_cases_take_no_part_in_the_regions_result() -> None:
+    # C is due 15000 and cost the fund 9000 - 2500 = 6500 by item; of the surplus of 8500 hospitals keep half.
+    found = run("200.00", sharing_basis="region", region_share="0.5")
+    shared = {(row[0], row[1]): (row[4], row[5], row[9]) for row in table(found) if row[1] == "职工"}
+    assert shared == {
+        ("A", "职工"): ("8000.00", "0.00", "0.00"),
+        ("B", "职工"): ("6500.00", "0.00", "0.00"),
+        ("C", "职工"): ("15000.00", "4250.00", "4250.00"),
+    }
+
+
+def test_bundled_cases_take_no_part_in_a_hospitals_own_sharing() -> None:
+    # By item A's case cost the fund 7000 of 8000: the bundle's affair. C: 70 % of the first 1500 of surplus stay.
+    found = run("200.00", **SHARING)
+    kept = {row[0]: (row[5], row[9]) for row in table(found) if row[1] == "职工"}
+    assert kept == {"A": ("0.00", "0.00"), "B": ("0.00", "0.00"), "C": ("1050.00", "7450.00")}
+
+
+def test_quotas_do_not_pay_for_what_bundles_pay() -> None:
+    quotas = "".join(
+        f'[[quota]]\nhospital = "{name}"\ninsurance = "职工"\namount = "{yuan}"\n'
+        for name, yuan in (("A", "1000.00"), ("B", "0.00"), ("C", "9000.00"))
+    )
+    policy = region_policy("dip", CAPITATION, hospital_budget="quota")
+    found = clear(policy, cases(*CASES), year_file("15000.00", group("200.00") + quotas))
+    assert [row[4] for row in table(found) if row[1] == "职工"] == ["9000.00", "6500.00", "9000.00"]
