@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from api.core.book import Book, open_book
+from api.core.book import Book, BookPolicy, open_book
 from api.core.clearing import Clearing, ClearingInput, PaidInYear, clear_year
 from api.core.pay_inputs import group_values, read_decisions, read_hospitals, read_separate
 from api.core.payable import PayableFiles, file_problems
@@ -32,6 +32,7 @@ from reference_tables.year_file import YearFile
 PAID_COLUMNS = ("hospital", "pool", "prepaid")
 PAID_OPTIONAL = ("deposit", "advance")
 _DIGITS = 13
+SHOWN_SHA = 12
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def clear_request(
 ) -> Cleared:
     """Read what is asked for and clear the year.
 
-    Raises TablesRefused (lists, policy, year file, money not covered), BookRefused (the book cannot be read).
+    Raises TablesRefused (lists, policy, year file, money not covered, a policy the book was never kept by),
+    BookRefused (the book cannot be read).
     """
     values, table = group_values(policy, scheme, request.weights)
     book = None if request.book is None else open_book(request.book)
@@ -126,10 +128,22 @@ def _decisions(request: ClearRequest, policy: Policy, year_file: YearFile, book:
 
 
 def _other_policy(book: Book, policy: Policy) -> pl.DataFrame:
-    """A book that was last kept under another policy is told."""
-    if not book.policies or book.policies[-1].sha256 == policy.sha256:
+    """A book that was last kept under another policy, though earlier under this one, is told. Raises TablesRefused
+    (CL41) when the book was never kept by the policy: its months would be cleared by what nobody settled by."""
+    if not book.policies or _same(book.policies[-1], policy):
         return pl.DataFrame(schema=PROBLEM_SCHEMA)
-    return problem_frame([Problem("CL57", {"kept": book.policies[-1].id, "policy": policy.id})])
+    last = book.policies[-1]
+    if not any(_same(kept, policy) for kept in book.policies):
+        args: dict[str, str | int] = {
+            "kept": last.id, "kept_sha": last.sha256[:SHOWN_SHA],
+            "policy": policy.id, "policy_sha": policy.sha256[:SHOWN_SHA],
+        }  # fmt: skip
+        raise TablesRefused(book.path.name, [Problem("CL41", args)])
+    return problem_frame([Problem("CL57", {"kept": last.id, "policy": policy.id})])
+
+
+def _same(kept: BookPolicy, policy: Policy) -> bool:
+    return (kept.id, kept.sha256) == (policy.id, policy.sha256)
 
 
 def _paid(request: ClearRequest, book: Book | None) -> dict[tuple[str, str], PaidInYear]:

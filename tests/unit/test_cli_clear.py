@@ -200,6 +200,37 @@ def test_a_year_book_gives_cases_and_payments(city: City, tmp_path: Path) -> Non
     ).exit_code == 2  # fmt: skip
 
 
+def test_a_book_is_cleared_by_a_policy_it_was_kept_by(city: City, tmp_path: Path) -> None:
+    book, changed = tmp_path / "book", tmp_path / "changed.toml"
+    built_in = Path(__file__).parents[2] / "reference_tables" / "policies" / f"{POLICY}.toml"
+    changed.write_text(built_in.read_text(encoding="utf-8") + "\n# 新版\n", encoding="utf-8")
+    text = changed.read_text(encoding="utf-8")
+    changed.write_text(re.sub(r'(?m)^name = "', 'name = "新', text, count=1), encoding="utf-8")
+
+    def settle(month: Path, policy: object, *more: object) -> int:
+        return run(
+            "settle", month, "--month", month.stem, "--policy", policy, "--book", book, "--hospitals", city.register,
+            *more,
+        ).exit_code  # fmt: skip
+
+    def clear_book(policy: object, output: str) -> Result:
+        return run(
+            "clear", "--book", book, "--year", YEAR, "--policy", policy, "--year-file", city.year_file, "-o",
+            tmp_path / output,
+        )  # fmt: skip
+
+    assert settle(city.months[0], POLICY) in (0, 1)
+    refused = clear_book(changed, "refused")
+    assert refused.exit_code == 3
+    assert "CL41" in refused.output
+    assert not (tmp_path / "refused").exists()
+    assert settle(city.months[1], changed, "--new-policy", "年中修订") in (0, 1)
+    assert clear_book(changed, "new").exit_code == 1
+    earlier = clear_book(POLICY, "earlier")
+    assert earlier.exit_code == 1
+    assert (tmp_path / "earlier" / "statement.csv").exists()
+
+
 def test_prepaid_from_a_file(city: City, done: Path, tmp_path: Path) -> None:
     first = rows(done / "statement.csv")[0]
     paid = tmp_path / "paid.csv"
