@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 import polars as pl
@@ -22,34 +23,54 @@ from reference_tables.dip_pack import dip_schema
 from reference_tables.importers.dip_sheets import layout
 from reference_tables.importers.dip_values import code_text
 from reference_tables.importers.sheets import clean_text, find_header, open_workbook
-from reference_tables.problems import Problem, TablesRefused
+from reference_tables.problems import Problem, TablesRefused, unreadable
 from reference_tables.table_files import LINE
 
 _LEVEL = "category"
-_TYPICAL = (".x00", ".900", ".000")  # the codes of a category that name it best, best first
+_UNFINISHED = re.compile(r"[\s0-9A-Za-z(（\[，,、：:~～.\-]+$|[的及和与或伴由为在、]+$")
+_SHORTEST = 2  # one character says nothing
 
 
 @cache
 def derived_mixed() -> pl.DataFrame:
     """Mixed groups for every category of the diagnosis code book, columns of the table `mixed` and `line` (0).
 
-    A category with dagger codes and others is there twice (A17+ and A17). Names come from the codes of the category.
+    A category with dagger codes and others is there twice (A17+ and A17). Nobody has published names for these
+    groups: a name is the category, what the names of all its codes begin with, the nature, and a mark that it is
+    derived; the name of one code would stand for others that mean something else.
     """
     book = load_code_books().diagnosis.frame
-    names: dict[str, str] = {}
-    best: dict[str, int] = {}
+    names: dict[str, list[str]] = {}
     for code, name in book.select("code", "name").iter_rows():
-        first = code.partition("+")[0]
-        spelt = category_of(code) + mark_of(code)
-        rank = next((at for at, ending in enumerate(_TYPICAL) if first.endswith(ending)), len(_TYPICAL))
-        if rank < best.get(spelt, len(_TYPICAL) + 1):
-            best[spelt], names[spelt] = rank, name
+        names.setdefault(category_of(code) + mark_of(code), []).append(name)
+    mark = layout()["mixed"]["derived"]
     rows = [
-        (f"{spelt}-{nature}", f"{names[spelt]}（{label}）", spelt, nature)
+        (
+            f"{spelt}-{nature}",
+            f"{' '.join(filter(None, (spelt, shared_beginning(names[spelt]))))}（{label}，{mark}）",
+            spelt,
+            nature,
+        )
         for spelt in sorted(names)
         for nature, label in layout()["mixed"]["labels"].items()
     ]
     return _frame((*row, 0) for row in _scoped(rows))
+
+
+def shared_beginning(names: Sequence[str]) -> str:
+    """What all the names begin with, without an open bracket or a word that leads to what differs; "" when that is
+    too little to say anything."""
+    letters = takewhile(lambda column: len(set(column)) == 1, zip(*names, strict=False))
+    text = "".join(column[0] for column in letters)
+    if any(name != text for name in names):
+        before = None
+        while before != text:
+            before = text
+            for opened, closed in ("()", "（）", "[]"):
+                if text.count(opened) > text.count(closed):
+                    text = text[: text.rindex(opened)]
+            text = _UNFINISHED.sub("", text)
+    return text if len(text) >= _SHORTEST else ""
 
 
 def read_mixed(path: Path) -> tuple[pl.DataFrame, list[Problem]]:
@@ -135,7 +156,7 @@ def _csv_rows(path: Path) -> pl.DataFrame:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         records = [(reader.line_num, record) for record in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TablesRefused(path.name, [_unreadable(path, str(error))]) from error
+        raise TablesRefused(path.name, [_unreadable(path, unreadable(error))]) from error
     width = max((len(record) for _, record in records), default=0)
     if not width:
         raise TablesRefused(path.name, [_unreadable(path, "文件是空的")])

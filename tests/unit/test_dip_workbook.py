@@ -75,7 +75,7 @@ def expected_core() -> dict[str, dict[str, str]]:
         if row["sheet"] == "tumour":
             asks["px_mode"] = "anywhere"
         if row["sheet"] == "tuberculosis":
-            condition = "RESISTANT_OTHER" if row["principal_dx"] in {"A17", "A18"} else "RESISTANT"
+            condition = "耐药（其他诊断）" if row["principal_dx"] in {"A17", "A18"} else "耐药"
             asks["flag"] = condition if row["resistant"] == "是" else f"!{condition}"
         groups[f"{layer}-{row['number']}"] = asks
     return groups
@@ -119,9 +119,9 @@ def test_lists_of_codes_and_primary_care(pack: DipPack) -> None:
 
 def test_drug_resistance_follows_the_remark_of_each_row(pack: DipPack) -> None:
     assert pack.table("flag").rows() == [
-        *(("RESISTANT", "principal", code) for code in ANNEX),
-        ("RESISTANT", "other", "U84.300"),
-        ("RESISTANT_OTHER", "other", "U84.300"),
+        *(("耐药", "principal", code) for code in ANNEX),
+        ("耐药", "other", "U84.300"),
+        ("耐药（其他诊断）", "other", "U84.300"),
     ]
 
 
@@ -269,11 +269,11 @@ def test_resistance_without_a_remark_is_read_as_usual_and_told(tmp_path: Path, p
     )
     flags = dict(again.table("core").select("code", "flag").iter_rows())
     assert (flags["FZ-1812"], flags["FZ-1813"], flags["FZ-1840"], flags["FZ-1853"]) == (
-        "RESISTANT", "!RESISTANT", "RESISTANT_OTHER", "!RESISTANT",
+        "耐药", "!耐药", "耐药（其他诊断）", "!耐药",
     )  # fmt: skip
     assert [problem.row for problem in told(again, "DW10")] == [3, 17, 19]
     assert again.table("flag").filter(pl.col("role") == "other").rows() == [
-        ("RESISTANT", "other", "U84.300"), ("RESISTANT_OTHER", "other", "U84.300"),
+        ("耐药", "other", "U84.300"), ("耐药（其他诊断）", "other", "U84.300"),
     ]  # fmt: skip
 
 

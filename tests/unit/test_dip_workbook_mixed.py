@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from api.cli.pack import app
 from reference_tables.dip_pack import DipPack
+from reference_tables.importers.dip_mixed import derived_mixed, shared_beginning
 from reference_tables.importers.dip_workbook import read_dip_workbook
 from reference_tables.packs import read_pack
 from reference_tables.problems import Level, TablesRefused
@@ -61,9 +62,9 @@ def test_every_category_of_the_code_book_has_four_derived_groups(workbook: Path)
     assert set(mixed["scope"]) == plain | {f"{category}+" for category in dagger}
     named = {row["code"]: row for row in mixed.iter_rows(named=True)}
     assert named["A17+-2"] == {
-        "code": "A17+-2", "name": "神经系统结核（诊断性操作组）", "level": "category", "scope": "A17+", "nature": "2",
+        "code": "A17+-2", "name": "A17+（诊断性操作组，名称由编码表推出）", "level": "category", "scope": "A17+", "nature": "2",
     }  # fmt: skip
-    assert named["I10-1"]["name"] == "特发性(原发性)高血压（内科诊疗组）"
+    assert named["I10-1"]["name"] == "I10（内科诊疗组，名称由编码表推出）"
     assert {"A09-1", "I25-4", "Z51-3", "T30-1"} <= set(named)
     assert pack.manifest is not None
     assert any("综合病种字典（2,048 个类目，各四组）" in question for question in pack.manifest.open_questions)
@@ -151,3 +152,14 @@ def test_verify_takes_the_workbook(tmp_path: Path, workbook: Path) -> None:
     refused = run("verify", broken)
     assert refused.exit_code == 3
     assert "TB82" in refused.stderr
+
+
+def test_derived_names_say_only_what_all_codes_of_the_category_share() -> None:
+    assert shared_beginning(["累及体表10%以下的烧伤", "累及体表90%及以上的烧伤"]) == "累及体表"
+    assert shared_beginning(["极低出生体重", "超低出生体重"]) == ""
+    assert shared_beginning(["特发性(原发性)高血压", "特发性(原发)肺炎"]) == "特发性"
+    assert shared_beginning(["腹痛(急性)"]) == "腹痛(急性)"
+    assert shared_beginning(["急性阑尾炎伴穿孔", "急性阑尾炎伴脓肿"]) == "急性阑尾炎"
+    names = dict(derived_mixed().select("code", "name").iter_rows())
+    assert names["T31-4"] == "T31 累及体表（相关手术组，名称由编码表推出）"
+    assert names["P07-1"] == "P07（内科诊疗组，名称由编码表推出）"
