@@ -25,8 +25,9 @@ def read_pack(path: Path) -> Pack:
     """Load a pack folder and check all of it.
 
     The folder holds a DIP pack when its manifest says so or, without a manifest, when it has a table of core
-    groups. With a manifest the files must match it byte for byte; without one the pack is unverified (TB50).
-    Raises TablesRefused with every problem found, warnings included, when the pack cannot be used.
+    groups, or none of the tables that only a DRG pack has and some that only a DIP pack has. With a manifest the
+    files must match it byte for byte; without one the pack is unverified (TB50). Raises TablesRefused with every
+    problem found, warnings included, when the pack cannot be used.
     """
     path = Path(path)
     if not path.is_dir():
@@ -34,7 +35,7 @@ def read_pack(path: Path) -> Pack:
     manifest, problems = read_manifest(path)
     if manifest is None and not problems:
         problems = [Problem("TB50", file=MANIFEST)]
-    dip = (path / "core.csv").exists() if manifest is None else manifest.scheme == DIP
+    dip = _looks_dip(path) if manifest is None else manifest.scheme == DIP
     kinds = dip_schema().tables if dip else pack_schema().tables
     read: dict[str, TableText] = {}
     for name, kind in kinds.items():
@@ -51,6 +52,12 @@ def read_pack(path: Path) -> Pack:
         return build_dip_pack(frames, identity, manifest, problems)
     tables = Tables(frames, {name: kind.file for name, kind in kinds.items()})
     return build_pack(tables, identity, manifest, problems)
+
+
+def _looks_dip(path: Path) -> bool:
+    of_drg, of_dip = ({kind.file for kind in schema().tables.values()} for schema in (pack_schema, dip_schema))
+    there = {entry.name for entry in path.iterdir()}
+    return "core.csv" in there or (not there & (of_drg - of_dip) and bool(there & (of_dip - of_drg)))
 
 
 def _verify(manifest: Manifest, read: Mapping[str, TableText], kinds: Mapping[str, TableKind]) -> list[Problem]:

@@ -128,6 +128,14 @@ class Problem:
         }  # fmt: skip
 
 
+def unreadable(error: Exception) -> str:
+    """Why a file cannot be read, in Chinese, with what the reading library says in brackets."""
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    if isinstance(error, OSError) and error.strerror:
+        return f"系统不能打开（{error.strerror}）"
+    return f"内容不完整、已损坏或不是该格式（{said}）"
+
+
 class TablesRefused(Exception):
     """A pack, a code book or a policy cannot be used; carries every problem found, not only the first."""
 

@@ -169,7 +169,9 @@ def import_(
         fail(f"不能写入 {folder}：{error.strerror or error}", Exit.ENVIRONMENT)
     if json:
         rows = [problem.as_row() for problem in pack.problems]
-        print_json({"id": pack.id, "sha256": pack.sha256, "manifest": pack.manifest, "problems": rows})
+        about = {"id": pack.id, "sha256": pack.sha256, "folder": folder.name}
+        print_json({**about, "manifest": pack.manifest, "problems": rows})
     else:
         print_problems(pack.problems)
         pack_text.print_verdict(pack, pack.problems)
+        typer.echo(f"方案写到 {folder}")

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from grouper.formats.source import InputFile
+from reference_tables.problems import unreadable
 
 UTF8, UTF8_BOM, UTF16, GB18030 = "utf-8", "utf-8-sig", "utf-16", "gb18030"
 HEAD_BYTES = 1 << 18
@@ -98,7 +99,7 @@ def _read(stream: BinaryIO, size: int, source: InputFile) -> bytes:
     try:
         return stream.read(size)
     except (OSError, EOFError) as error:
-        raise source.refused("IN01", reason=str(error)) from error
+        raise source.refused("IN01", reason=unreadable(error)) from error
 
 
 def _read_line(stream: BinaryIO, source: InputFile) -> bytes:
@@ -106,7 +107,7 @@ def _read_line(stream: BinaryIO, source: InputFile) -> bytes:
     try:
         return stream.readline()
     except (OSError, EOFError) as error:
-        raise source.refused("IN01", reason=str(error)) from error
+        raise source.refused("IN01", reason=unreadable(error)) from error
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -17,7 +17,7 @@ from grouper.formats.header import TablePlan, best_plan, known_cells, plan_probl
 from grouper.formats.source import InputFile, IntakeError
 from reference_tables.case_formats import CaseFormat, Foreign, foreign_table, format_facts
 from reference_tables.columns import HEADER_FORMATS, MESSAGE_FORMATS
-from reference_tables.problems import Level, Problem
+from reference_tables.problems import Level, Problem, unreadable
 
 PARQUET_MAGIC, ZIP_MAGIC = b"PAR1", b"PK\x03\x04"
 _MAGIC_BYTES = 4096
@@ -110,7 +110,7 @@ def _check_zip(source: InputFile) -> None:
         with zipfile.ZipFile(source.path) as archive:
             members = set(archive.namelist())
     except zipfile.BadZipFile as error:
-        raise source.refused("IN01", reason=str(error)) from error
+        raise source.refused("IN01", reason=unreadable(error)) from error
     if "xl/workbook.xml" in members:
         return
     known = (kind for member, kind in format_facts().zip_members if member in members)

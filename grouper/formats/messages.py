@@ -28,7 +28,7 @@ from grouper.formats.parts import Opened, Part, ReadOptions
 from grouper.formats.source import InputFile
 from reference_tables.case_formats import format_facts
 from reference_tables.columns import MESSAGE_FORMATS, columns
-from reference_tables.problems import Problem, problem_frame
+from reference_tables.problems import Problem, problem_frame, unreadable
 
 BAD_MESSAGE, NOT_GROUPABLE = "IN25", "IN46"
 
@@ -62,7 +62,7 @@ def _whole(source: InputFile, encoding: str) -> Iterator[Item]:
             # messages one a line, the first of them too long to be told from its head
             yield from _lines(source, encoding)
             return
-        raise source.refused("IN11", row=error.lineno, reason=str(error)) from error
+        raise source.refused("IN11", row=error.lineno, reason=unreadable(error)) from error
     if isinstance(value, dict):
         inner = unwrapped(value)
         value = inner if isinstance(inner, list) else [value]
@@ -95,7 +95,7 @@ def _lines(source: InputFile, encoding: str) -> Iterator[Item]:
             try:
                 yield row, orjson.loads(line), ""
             except orjson.JSONDecodeError as error:
-                yield row, None, str(error)
+                yield row, None, unreadable(error)
 
 
 def _parts(source: InputFile, items: Iterator[Item], kind: str, options: ReadOptions) -> Iterator[Part]:

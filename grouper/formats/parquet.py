@@ -19,6 +19,7 @@ from grouper.formats.pipeline import ordered_map
 from grouper.formats.source import InputFile
 from grouper.formats.tabular import canonical
 from reference_tables.columns import columns
+from reference_tables.problems import unreadable
 
 
 def open_parquet(source: InputFile, options: ReadOptions) -> Opened:
@@ -27,7 +28,7 @@ def open_parquet(source: InputFile, options: ReadOptions) -> Opened:
         lazy = pl.scan_parquet(source.path, glob=False)
         schema = lazy.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise source.refused("IN01", reason=str(error).splitlines()[0]) from error
+        raise source.refused("IN01", reason=unreadable(error)) from error
     names = list(schema)
     _, plan = find_header(source, [names], options.fmt)
     ready = {
@@ -60,7 +61,7 @@ def _batches(lazy: pl.LazyFrame, wanted: dict[str, str], source: InputFile, bloc
             row += batch.height
             yield batch.rename(wanted).insert_column(0, rows.alias("row"))
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise source.refused("IN01", reason=str(error).splitlines()[0]) from error
+        raise source.refused("IN01", reason=unreadable(error)) from error
 
 
 def _part(batch: pl.DataFrame, plan: TablePlan, ready: dict[str, str], file: str) -> Part:

@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 
 import polars as pl
 
-from reference_tables.problems import Level, Problem
+from reference_tables.problems import Level, Problem, unreadable
 
 STDIN = "-"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -104,8 +104,7 @@ class InputFile:
             self.size = self.path.stat().st_size
         except OSError as error:
             self.close()
-            reason = error.strerror or str(error)
-            raise IntakeError([Problem("IN01", {"reason": reason}, file=self.name)]) from error
+            raise IntakeError([Problem("IN01", {"reason": unreadable(error)}, file=self.name)]) from error
         self.gzipped = magic == _GZIP_MAGIC
         if self.size == 0:
             self.close()
@@ -132,7 +131,7 @@ class InputFile:
             with self.open() as stream:
                 return stream.read(size)
         except (OSError, EOFError) as error:
-            raise self.refused("IN01", reason=str(error)) from error
+            raise self.refused("IN01", reason=unreadable(error)) from error
 
     def refused(self, code: str, *, row: int = 0, **args: str | int) -> IntakeError:
         """An error about this file, to be raised."""

@@ -23,7 +23,7 @@ from grouper.formats.source import InputFile, IntakeError
 from grouper.formats.tabular import canonical
 from reference_tables.case_formats import format_facts
 from reference_tables.columns import columns
-from reference_tables.problems import Problem
+from reference_tables.problems import Problem, unreadable
 
 FORMULA_ERROR = "IN39"
 _CELL = re.compile(rb"<c\b([^>]*?)(?:/>|>(.*?)</c>)", re.DOTALL)
@@ -40,7 +40,7 @@ def open_xlsx(source: InputFile, options: ReadOptions) -> Opened:
         book = fastexcel.read_excel(source.path)
         heads = {name: _head(book, name) for name in book.sheet_names}
     except fastexcel.FastExcelError as error:
-        raise source.refused("IN01", reason=str(error).splitlines()[0]) from error
+        raise source.refused("IN01", reason=unreadable(error)) from error
     found: dict[str, tuple[int, TablePlan]] = {}
     refusal: IntakeError | None = None
     for name, rows in heads.items():

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import polars as pl
 
-from reference_tables.problems import Problem, TablesRefused
+from reference_tables.problems import Problem, TablesRefused, unreadable
 from reference_tables.table_files import LINE
 
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -43,7 +43,7 @@ def sheet_marks(path: Path) -> Mapping[str, SheetMarks]:
         with zipfile.ZipFile(path) as archive:
             return {name: _marks(archive.read(member)) for name, member in _members(archive).items()}
     except (zipfile.BadZipFile, ElementTree.ParseError, KeyError, OSError) as error:
-        raise TablesRefused(path.name, [Problem("TB80", {"reason": str(error)}, file=path.name)]) from error
+        raise TablesRefused(path.name, [Problem("TB80", {"reason": unreadable(error)}, file=path.name)]) from error
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, str]:

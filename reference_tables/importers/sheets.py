@@ -12,7 +12,7 @@ from typing import Any
 import fastexcel
 import polars as pl
 
-from reference_tables.problems import Problem, TablesRefused
+from reference_tables.problems import Problem, TablesRefused, unreadable
 from reference_tables.table_files import LINE
 
 _ESCAPE = r"_x[0-9A-Fa-f]{4}_"  # a spreadsheet export's leftover for a control character
@@ -47,8 +47,7 @@ def open_workbook(path: Path) -> Workbook:
     try:
         return Workbook(path.name, fastexcel.read_excel(path))
     except (fastexcel.FastExcelError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise TablesRefused(path.name, [Problem("TB80", {"reason": reason}, file=path.name)]) from error
+        raise TablesRefused(path.name, [Problem("TB80", {"reason": unreadable(error)}, file=path.name)]) from error
 
 
 def folded_text(text: str | None) -> str:

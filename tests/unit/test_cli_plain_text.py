@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from api.cli import console
 from grouper.result import reason_text
 from reference_tables.problems import Level, catalogue
+from tests.unit.official_dip_workbook import write
 from tests.unit.test_cli_group import GOOD, HEADER, ROOT, rows, run
 
 CODES = ("q:x:b", "[red]a[/]", "K22.301:b:")
@@ -66,3 +68,18 @@ def test_a_reason_that_a_record_can_have_needs_no_arguments() -> None:
     kinds = [kind for code, kind in catalogue().items() if code.startswith("IN") and kind.level is Level.REJECT]
     assert len(kinds) > 5
     assert not [kind.code for kind in kinds if "…" in reason_text(kind.code)]
+
+
+@pytest.mark.parametrize("name", ["cases.xlsx", "cases.csv"])
+def test_damaged_files_are_told_in_chinese_first(tmp_path: Path, name: str) -> None:
+    data = b"PK\x03\x04 no archive" if name.endswith("xlsx") else gzip.compress(HEADER.encode() * 99)[:-20]
+    (tmp_path / name).write_bytes(data)
+    assert "文件无法读取：内容不完整、已损坏或不是该格式（" in run(tmp_path, "group", name).stderr
+    if name.endswith("xlsx"):
+        assert "无法打开工作簿：内容不完整" in run(tmp_path, "pack", "verify", name).stderr
+
+
+def test_import_says_where_it_wrote(tmp_path: Path) -> None:
+    write(tmp_path / "dip.xlsx")
+    assert "方案写到 folder" in run(tmp_path, "pack", "import", "dip.xlsx", "folder").stdout
+    assert "耐药" in (tmp_path / "folder" / "flag.csv").read_text(encoding="utf-8")

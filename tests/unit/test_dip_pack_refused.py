@@ -183,3 +183,12 @@ def test_a_damaged_folder_loads_or_is_refused_and_never_fails_otherwise(
     assert usable is all(problem.level is Level.WARN for problem in problems)
     assert all(problem.message and problem.file for problem in problems)
     assert rows == 0
+
+
+def test_a_folder_of_dip_tables_lacks_its_core_groups(tmp_path: Path) -> None:
+    write_small_dip(tmp_path)
+    (tmp_path / "core.csv").unlink()
+    with pytest.raises(TablesRefused) as caught:
+        read_pack(tmp_path)
+    assert [problem.file for problem in caught.value.problems if problem.code == "TB02"] == ["core.csv"]
+    assert not any("mdc.csv" in str(problem) for problem in caught.value.problems)
