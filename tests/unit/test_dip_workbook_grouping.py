@@ -61,7 +61,10 @@ def test_worked_cases_through_the_workbook_and_through_the_folder(workbook: Path
 def test_names_and_mixed_groups_of_the_result(workbook: Path) -> None:
     cases = [one for one in worked_cases() if one.expect in {"XQ-17", "A09-4"}]
     found = group_cases(frame(cases), open_scheme(workbook))
-    assert dict(found.select("dip", "name").iter_rows()) == {"XQ-17": "先期17", "A09-4": "A09（相关手术组，名称由编码表推出）"}
+    assert dict(found.select("dip", "name").iter_rows()) == {
+        "XQ-17": "先期17",
+        "A09-4": "A09（相关手术组，名称由编码表推出）",
+    }
     assert dict(found.select("dip", "kind").iter_rows()) == {"XQ-17": "core", "A09-4": "mixed"}
 
 
