@@ -80,7 +80,8 @@ def test_as_json(scheme: CompiledDip) -> None:
     assert plain["note"] == RECORD_NOTE
     assert plain["variants"][0] == {
         "change": "PRINCIPAL_PX", "place": 1, "code": "47.0900", "code_name": "其他阑尾切除术", "status": "GROUPED",
-        "reason": "", "name": "章", "kind": "mixed", "layer": "chapter", "layer_name": "", "dip": "K-4", "base_score": None,
+        "reason": "", "name": "章", "kind": "mixed", "layer": "chapter", "layer_name": "", "dip": "K-4",
+        "base_score": None,
         "auxiliary": "", "factor": "1.0000", "score": None, "primary_care": False,
         "changed": ["kind", "dip", "base_score"],
     }  # fmt: skip

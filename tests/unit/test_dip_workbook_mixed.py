@@ -62,7 +62,8 @@ def test_every_category_of_the_code_book_has_four_derived_groups(workbook: Path)
     assert set(mixed["scope"]) == plain | {f"{category}+" for category in dagger}
     named = {row["code"]: row for row in mixed.iter_rows(named=True)}
     assert named["A17+-2"] == {
-        "code": "A17+-2", "name": "A17+（诊断性操作组，名称由编码表推出）", "level": "category", "scope": "A17+", "nature": "2",
+        "code": "A17+-2", "name": "A17+（诊断性操作组，名称由编码表推出）", "level": "category", "scope": "A17+",
+        "nature": "2",
     }  # fmt: skip
     assert named["I10-1"]["name"] == "I10（内科诊疗组，名称由编码表推出）"
     assert {"A09-1", "I25-4", "Z51-3", "T30-1"} <= set(named)
