@@ -21,8 +21,8 @@ from reference_tables.dip_pack import DipPack
 from reference_tables.importers.dip_groups import PLACE, group_tables
 from reference_tables.importers.dip_mixed import derived_mixed, read_mixed
 from reference_tables.importers.dip_sheets import SheetRows, is_dip_workbook, layout, read_sheets
+from reference_tables.importers.sheets import workbook_identity
 from reference_tables.manifest import DIP, Manifest, Source
-from reference_tables.pack_build import PackIdentity
 from reference_tables.pack_writer import file_entries, pack_files
 from reference_tables.problems import Problem
 from reference_tables.table_files import LINE
@@ -57,12 +57,7 @@ def read_dip_workbook(path: Path, mixed: Path | None = None) -> DipPack:
     recognised = all(_is_published(table, count, duplicates) for table, count in counts.items())
     about = layout()["published"] if recognised else layout()["other"]
     digest = sha256(path.read_bytes()).hexdigest()
-    identity = PackIdentity(
-        id=about.get("id", f"workbook-{digest[:8]}"),
-        version=about["version"] or digest[:8],
-        name=about.get("name", path.stem),
-        newborn_weight=layout()["published"]["newborn_weight"],
-    )
+    identity = workbook_identity(path, digest, layout(), recognised=recognised)
     pack = build_dip_pack(tables, identity, None, problems)
     record = manifests.Workbook(
         file=path.name,

@@ -19,9 +19,9 @@ from reference_tables import manifest as manifests
 from reference_tables.drg_pack import GROUP_TABLES, DrgPack
 from reference_tables.importers.amend import apply_amendments
 from reference_tables.importers.drg_sheets import Content, layout, read_content
-from reference_tables.importers.sheets import open_workbook
+from reference_tables.importers.sheets import open_workbook, workbook_identity
 from reference_tables.manifest import Amendment, Manifest, Source
-from reference_tables.pack_build import PackIdentity, build_pack
+from reference_tables.pack_build import build_pack
 from reference_tables.pack_writer import file_entries, pack_files
 from reference_tables.problems import Problem
 from reference_tables.table_checks import Tables
@@ -43,12 +43,7 @@ def read_workbook(path: Path) -> DrgPack:
     tables, amendments, problems = _amended(content) if recognised else (content.tables, (), content.problems)
     about = layout()["published"] if recognised else layout()["other"]
     digest = sha256(path.read_bytes()).hexdigest()
-    identity = PackIdentity(
-        id=about.get("id", f"workbook-{digest[:8]}"),
-        version=about["version"] or digest[:8],
-        name=about.get("name", path.stem),
-        newborn_weight=layout()["published"]["newborn_weight"],
-    )
+    identity = workbook_identity(path, digest, layout(), recognised=recognised)
     pack = build_pack(tables, identity, None, problems)
     record = manifests.Workbook(
         file=path.name,

@@ -12,6 +12,7 @@ from typing import Any
 import fastexcel
 import polars as pl
 
+from reference_tables.pack_build import PackIdentity
 from reference_tables.problems import Problem, TablesRefused, unreadable
 from reference_tables.table_files import LINE
 
@@ -131,3 +132,17 @@ def seems(workbook: Workbook, known: Sequence[Mapping[str, Any]], within: int) -
         if any(re.search(pattern, text, re.IGNORECASE) for text in texts):
             return str(entry["what"])
     return "其他工作簿"
+
+
+def workbook_identity(path: Path, digest: str, layout: Mapping[str, Any], *, recognised: bool) -> PackIdentity:
+    """Who the pack of a workbook is: as published when its counts are `recognised`, else named after its file.
+
+    `layout`: the tables "published" and "other" of the importer's layout; `digest`: sha256 of the file, hex.
+    """
+    about = layout["published" if recognised else "other"]
+    return PackIdentity(
+        id=about.get("id", f"workbook-{digest[:8]}"),
+        version=about["version"] or digest[:8],
+        name=about.get("name", path.stem),
+        newborn_weight=layout["published"]["newborn_weight"],
+    )
