@@ -7,8 +7,8 @@ months they came in change anything. Source: 医保发 and city clearing rules, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
@@ -28,6 +28,7 @@ from budget.special_quota import special_quota
 from budget.total_budget import PoolBudget, TotalBudget, total_budget
 from budget.year_terms import YearTerms
 from reference_tables.policy import Policy
+from reference_tables.policy_schema import METHODS
 from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused, problem_frame, problem_rows
 from reference_tables.year_file import YearFile
 
@@ -56,10 +57,19 @@ class PaidInYear:
 
 
 @dataclass(frozen=True)
+class PricedBy:
+    """A policy with its group values that earlier months of the year are priced by."""
+
+    policy: Policy
+    values: GroupValues
+
+
+@dataclass(frozen=True)
 class ClearingInput:
-    """What is cleared. `cases` PAYABLE_SCHEMA of any months; `decisions` case_id, hospital_id (null = any), decision,
-    amount_fen, in the order in which they were accepted; `paid` by (hospital, pool); `settled`: the payments come from
-    a year book, whose postings go before those of clearing."""
+    """What is cleared. `cases` PAYABLE_SCHEMA of any months, and `basis` where some are priced by a policy of `earlier`
+    (its key; "" = by `policy`, which must hold at the year's end); `decisions` case_id, hospital_id (null = any),
+    decision, amount_fen, in the order in which they were accepted; `paid` by (hospital, pool); `settled`: the payments
+    come from a year book, whose postings go before those of clearing."""
 
     year: int
     policy: Policy
@@ -69,6 +79,7 @@ class ClearingInput:
     decisions: pl.DataFrame | None
     paid: Mapping[Owner, PaidInYear]
     settled: bool = False
+    earlier: Mapping[str, PricedBy] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -129,13 +140,12 @@ def clear_year(given: ClearingInput) -> Clearing:
     cases = _merged(cases, terms, notes)
     decisions = _within_quota(cases, given.decisions, terms, notes)
     rule = tally_rule(terms, [(row["county_group"], row["insurance"]) for row in year_file.rows("heads")])
-    pricer = Pricer(policy, given.values)
     parts: list[CaseTallies] = []
     kinds: list[pl.DataFrame] = []
-    together = policy.has("volume_cap")
-    for part in [cases] if together else cases.iter_slices(BLOCK):
+    for part, pricer in _priced_by(given, cases):
         priced = pricer.price(part, decisions, display=False)
-        parts.append(tally_cases(part, priced, policy, rule))
+        # Amounts at rates are told in weights at the rates of the policy that clears, points are points.
+        parts.append(tally_cases(part, priced, policy if policy.method == "drg-rate" else pricer.policy, rule))
         counted = np.ones(part.height, np.bool_)
         counted[parts[-1].left_out] = False
         kinds.append(by_kind(priced.frame.filter(counted).with_columns(pool_of(policy))))
@@ -152,13 +162,46 @@ def clear_year(given: ClearingInput) -> Clearing:
     )  # fmt: skip
 
 
+def _priced_by(given: ClearingInput, cases: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, Pricer]]:
+    """The cases in blocks, each with the pricer of its policy; the yearly numbers of capped groups are counted over all
+    the cases of one policy."""
+    known = {"": PricedBy(given.policy, given.values), **given.earlier}
+    of_case = cases["basis"] if "basis" in cases.columns else pl.repeat("", cases.height, eager=True)
+    for key in of_case.unique().sort():
+        pricer = Pricer(known[key].policy, known[key].values)
+        own = cases if (of_case == key).all() else cases.filter(of_case == key)
+        for block in [own] if pricer.policy.has("volume_cap") else own.iter_slices(BLOCK):
+            yield block, pricer
+
+
 def _wrong_year(given: ClearingInput) -> list[Problem]:
     problems = []
     if given.year_file.year != given.year:
         args: dict[str, str | int] = {"given": given.year_file.year, "year": given.year}
         problems.append(Problem("CL35", args, file=given.year_file.file, field="year"))
-    outside = given.policy.outside(date(given.year, 1, 1), date(given.year, 12, 31))
-    return [*problems, outside] if outside is not None else problems
+    outside = given.policy.outside(date(given.year, 12, 31), date(given.year, 12, 31))
+    problems += [outside] if outside is not None else []
+    return [*problems, *_without_policy(given)]
+
+
+def _without_policy(given: ClearingInput) -> list[Problem]:
+    """Months of the year before the policy begins whose cases no other policy prices (CL42), and policies that do not
+    pay in the way the year is cleared by (CL43)."""
+    problems, since = [], f"{given.policy.header.effective_from:%Y-%m-%d}"
+    own = given.cases.filter(pl.col("basis") == "") if "basis" in given.cases.columns else given.cases
+    early = own.filter((pl.col("month").str.head(4) == str(given.year)) & (pl.col("month") + "-01" < since))
+    if early.height:
+        months = "、".join(early["month"].unique().sort())
+        args: dict[str, str | int] = {"policy": given.policy.id, "since": since, "months": months}
+        problems.append(Problem("CL42", args, file=given.policy.header.file))
+    for other in given.earlier.values():
+        if other.policy.method != given.policy.method:
+            args = {
+                "policy": given.policy.id, "method": METHODS[given.policy.method], "other": other.policy.id,
+                "other_method": METHODS[other.policy.method],
+            }  # fmt: skip
+            problems.append(Problem("CL43", args, file=other.policy.header.file))
+    return problems
 
 
 def _of_the_year(given: ClearingInput, notes: list[pl.DataFrame]) -> pl.DataFrame:
