@@ -7,37 +7,33 @@ Nothing in a figure depends on the run: the same parts give the same JSON.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import plotly.graph_objects as go
 import polars as pl
-from plotly.subplots import make_subplots
 
 from api.core.report import KIND_ZH, OUTLIERS, ReportPart
+from api.web.figures import (
+    COLOURS,
+    DECADE,
+    ENDS,
+    GAIN,
+    INK,
+    LOSS,
+    MOST_BARS,
+    PAID,
+    YI,
+    Chart,
+    log_ticks,
+    panels,
+    per_cent,
+    short,
+    step_text,
+    wan,
+)
 
-FONT = "'Noto Sans CJK SC','Source Han Sans SC','PingFang SC','Microsoft YaHei','Heiti SC',sans-serif"
-WAN, YI = 1_000_000, 10_000_000_000
-INK, GRID, PAID, LOSS, GAIN = "#243447", "#e3e8ee", "#1f77b4", "#c8553d", "#3a8f5c"
-COLOURS = ("#1f77b4", "#e08e36", "#3a8f5c", "#8e63b5", "#c8553d", "#6b7a89")
 KIND_COLOURS = {"low": "#5aa9d6", "high": "#e08e36", "extreme": "#c8553d", "other": "#9aa5b1"}
-MOST_HOSPITALS = 60
-"""Above this number only the hospitals at both ends are drawn one by one."""
-ENDS, TOP = 30, 15
-_LABEL_WIDTH = 34
+TOP = 15
 _WHAT_IS_PAID = "支付为清算应得和超支分担加上个人及其他支付。"
-_DECADE = 10
-_TICKS = [part * 10**power for power in range(-1, 7) for part in (1, 2, 5)]
-
-
-@dataclass(frozen=True)
-class Chart:
-    """`key` names the chart in the page; `title`, `note` stand above it."""
-
-    key: str
-    title: str
-    note: str
-    figure: go.Figure
 
 
 def charts(parts: Sequence[ReportPart]) -> list[Chart]:
@@ -48,41 +44,6 @@ def charts(parts: Sequence[ReportPart]) -> list[Chart]:
     return [chart for make in made if (chart := make(parts)) is not None]
 
 
-def wan(fen: pl.Series) -> list[float]:
-    """Fen as 万元 with two decimals."""
-    return [round(value / WAN, 2) for value in fen.to_list()]
-
-
-def _panels(parts: Sequence[ReportPart], height: int, **options: Any) -> go.Figure:
-    figure = make_subplots(cols=len(parts), rows=1, subplot_titles=[part.label for part in parts], **options)
-    figure.update_layout(
-        template="none",
-        height=height,
-        font={"family": FONT, "size": 13, "color": INK},
-        margin={"l": 20, "r": 30, "t": 60, "b": 50},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        hoverlabel={"font": {"family": FONT}},
-        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#c3ccd5", "activecolor": INK},
-        legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
-    )
-    plain = {"exponentformat": "none", "separatethousands": True, "automargin": True}
-    lines = {"gridcolor": GRID, "linecolor": GRID, "zerolinecolor": "#aab4bf"}
-    figure.update_xaxes(**plain, **lines)
-    figure.update_yaxes(**plain, **lines)
-    return figure
-
-
-def _short(text: str) -> str:
-    """As much of a label as fits beside a panel; a Chinese character is as wide as two others."""
-    width = 0
-    for at, letter in enumerate(text):
-        width += 1 if ord(letter) < 0x2E80 else 2
-        if width > _LABEL_WIDTH:
-            return text[:at] + "…"
-    return text
-
-
 def _hospitals(parts: Sequence[ReportPart]) -> Chart | None:
     """By how much the payment of each hospital's cases differs from their cost, both amounts beside the bar."""
     count = max(part.hospitals.height for part in parts)
@@ -90,7 +51,7 @@ def _hospitals(parts: Sequence[ReportPart]) -> Chart | None:
         return None
     shown = [_ends(part.compared) for part in parts]
     rows = max(frame.height for frame in shown)
-    figure = _panels(parts, 110 + 20 * rows, horizontal_spacing=0.16)
+    figure = panels([part.label for part in parts], 110 + 20 * rows, horizontal_spacing=0.16)
     for at, frame in enumerate(shown, 1):
         percent = [round(100 * value, 2) for value in (frame["ratio"] - 1).to_list()]
         amounts = list(zip(wan(frame["paid_fen"]), wan(frame["cost_fen"]), frame["cases"].to_list(), strict=True))
@@ -108,7 +69,7 @@ def _hospitals(parts: Sequence[ReportPart]) -> Chart | None:
         ends = [low - 0.75 * room * (low < 0), high + 0.75 * room * (high > 0)]
         figure.update_xaxes(title_text="支付较费用，%", range=ends, row=1, col=at)
         figure.update_yaxes(autorange="reversed", tickfont={"size": 11}, type="category", dtick=1, row=1, col=at)
-    which = "全部" if count <= MOST_HOSPITALS else f"支付与费用之比最高、最低的各 {ENDS} 家，共 {count} 家中的"
+    which = "全部" if count <= MOST_BARS else f"支付与费用之比最高、最低的各 {ENDS} 家，共 {count} 家中的"
     note = f"{which}医疗机构；绿色为支付高于费用，红色为低于费用；条旁为支付 / 费用，万元。"
     note += _WHAT_IS_PAID if any(part.cleared for part in parts) else ""
     return Chart("hospitals", "各医疗机构：支付与住院费用", note, figure)
@@ -119,7 +80,7 @@ def _ends(hospitals: pl.DataFrame) -> pl.DataFrame:
     ratio = pl.col("paid_fen") / pl.col("cost_fen")
     ordered = hospitals.filter(pl.col("cost_fen") > 0).with_columns(ratio.alias("ratio"))
     ordered = ordered.sort(["ratio", "hospital_id"], descending=[True, False])
-    if ordered.height > MOST_HOSPITALS:
+    if ordered.height > MOST_BARS:
         ordered = pl.concat([ordered.head(ENDS), ordered.tail(ENDS)])
     twice = pl.col("name").is_duplicated()
     label = pl.when(twice).then(pl.format("{} {}", "name", "hospital_id")).otherwise("name")
@@ -130,7 +91,7 @@ def _scatter(parts: Sequence[ReportPart]) -> Chart | None:
     """Payment against cost, one dot a hospital, with the line where both are the same."""
     if not any(part.hospitals.height for part in parts):
         return None
-    figure = _panels(parts, 560, horizontal_spacing=0.1)
+    figure = panels([part.label for part in parts], 560, horizontal_spacing=0.1)
     tiers = list(dict.fromkeys(tier for part in parts for tier in part.tiers["tier"]))
     for at, part in enumerate(parts, 1):
         positive = part.compared.filter((pl.col("cost_fen") > 0) & (pl.col("paid_fen") > 0))
@@ -149,9 +110,8 @@ def _scatter(parts: Sequence[ReportPart]) -> Chart | None:
                 marker={"color": colour, "size": 9, "opacity": 0.75, "line": {"color": "white", "width": 1}},
                 hovertemplate="%{text}<br>费用 %{x:,.2f} 万元<br>支付 %{y:,.2f} 万元<extra></extra>",
             )  # fmt: skip
-        wide = ends[0] * _DECADE < ends[1]
-        log = {"type": "log", "tickvals": _TICKS, "ticktext": [f"{value:,g}" for value in _TICKS]}
-        ticks, unit = (log, "万元（对数刻度）") if wide else ({}, "万元")
+        wide = ends[0] * DECADE < ends[1]
+        ticks, unit = (log_ticks(), "万元（对数刻度）") if wide else ({}, "万元")
         figure.update_xaxes(title_text=f"住院费用，{unit}", row=1, col=at, **ticks)
         figure.update_yaxes(title_text=f"支付，{unit}", row=1, col=at, **ticks)
     note = "虚线以上支付高于费用，以下低于费用；一点为一家医疗机构。"
@@ -163,7 +123,7 @@ def _waterfall(parts: Sequence[ReportPart]) -> Chart | None:
     shown = [part for part in parts if part.flows]
     if not shown:
         return None
-    figure = _panels(shown, 520, horizontal_spacing=0.08)
+    figure = panels([part.label for part in shown], 520, horizontal_spacing=0.08)
     for at, part in enumerate(shown, 1):
         amounts = [round(flow.amount / YI, 4) for flow in part.flows]
         level, levels = 0.0, [0.0]
@@ -174,7 +134,7 @@ def _waterfall(parts: Sequence[ReportPart]) -> Chart | None:
             x=[flow.label for flow in part.flows],
             y=amounts,
             measure=["total" if flow.total else "relative" for flow in part.flows],
-            text=[_step_text(flow.amount) for flow in part.flows],
+            text=[step_text(flow.amount) for flow in part.flows],
             textposition="outside",
             constraintext="none",
             cliponaxis=False,
@@ -195,29 +155,20 @@ def _waterfall(parts: Sequence[ReportPart]) -> Chart | None:
     return Chart("waterfall", "从预算到清算差额", "亿元，小额注明万、元；蓝色为余额，绿色为加，红色为减。", figure)
 
 
-def _step_text(fen: int) -> str:
-    """An amount in 亿元, or in 万元 or 元 where that would show as nothing."""
-    if abs(fen) >= YI // 50:
-        return f"{fen / YI:.2f}"
-    if abs(fen) >= 10 * WAN:
-        return f"{fen / WAN:.0f}万"
-    return f"{fen / WAN:.1f}万" if abs(fen) >= WAN // 10 else f"{fen / 100:.0f}元"
-
-
 def _outliers(parts: Sequence[ReportPart]) -> Chart | None:
     if not any(part.tiers.height for part in parts):
         return None
-    figure = _panels(parts, 430, horizontal_spacing=0.08)
+    figure = panels([part.label for part in parts], 430, horizontal_spacing=0.08)
     for at, part in enumerate(parts, 1):
         all_cases = dict(part.tiers.group_by("tier").agg(pl.col("cases").sum()).iter_rows())
         normal = dict(part.tiers.filter(pl.col("case_kind") == "normal").select("tier", "cases").iter_rows())
         order = list(dict.fromkeys(part.tiers["tier"].to_list()))
-        labels = [f"{tier}<br>正常 {_percent(normal.get(tier, 0), all_cases[tier]):.1f}%" for tier in order]
+        labels = [f"{tier}<br>正常 {per_cent(normal.get(tier, 0), all_cases[tier]):.1f}%" for tier in order]
         for kind in (*OUTLIERS, "other"):
             cases = dict(part.tiers.filter(pl.col("case_kind") == kind).select("tier", "cases").iter_rows())
             if kind == "extreme" and not any(p.tiers.filter(pl.col("case_kind") == kind)["cases"].sum() for p in parts):
                 continue
-            shares = [_percent(cases.get(tier, 0), all_cases[tier]) for tier in order]
+            shares = [per_cent(cases.get(tier, 0), all_cases[tier]) for tier in order]
             figure.add_bar(
                 x=labels, y=shares, name=KIND_ZH[kind], legendgroup=kind, showlegend=at == 1, row=1, col=at,
                 marker={"color": KIND_COLOURS[kind]}, text=[f"{share:.2f}%" if share else "" for share in shares],
@@ -228,10 +179,6 @@ def _outliers(parts: Sequence[ReportPart]) -> Chart | None:
         figure.update_xaxes(type="category", row=1, col=at)
     note = "各级别病例中低倍率、高倍率和不按病组支付的占比；横轴下为正常倍率的占比。"
     return Chart("outliers", "倍率分布", note, figure)
-
-
-def _percent(part: int, whole: int) -> float:
-    return round(100 * part / whole, 2) if whole else 0.0
 
 
 def _losses(parts: Sequence[ReportPart]) -> Chart | None:
@@ -260,9 +207,11 @@ def _bars(
     unit: str,
     hover: str,
 ) -> go.Figure:
-    figure = _panels(parts, 110 + 26 * max(frame.height for frame in tops), horizontal_spacing=0.22)
+    figure = panels(
+        [part.label for part in parts], 110 + 26 * max(frame.height for frame in tops), horizontal_spacing=0.22
+    )
     for at, frame in enumerate(tops, 1):
-        labels = [_short(f"{group} {name}".strip()) for group, name in frame.select("group", "name").iter_rows()]
+        labels = [short(f"{group} {name}".strip()) for group, name in frame.select("group", "name").iter_rows()]
         figure.add_bar(
             x=values(frame), y=labels, orientation="h", marker={"color": colour}, showlegend=False, row=1, col=at,
             text=frame["name"].to_list(), textposition="none", customdata=frame["cases"].to_list(),
@@ -277,7 +226,7 @@ def _months(parts: Sequence[ReportPart]) -> Chart | None:
     shown = [part for part in parts if part.months.height]
     if not shown:
         return None
-    figure = _panels(shown, 420, horizontal_spacing=0.08)
+    figure = panels([part.label for part in shown], 420, horizontal_spacing=0.08)
     lines = (("paid_fen", "已拨付", PAID), ("held_fen", "质量保证金", COLOURS[1]))
     for at, part in enumerate(shown, 1):
         months = part.months["month"].to_list()

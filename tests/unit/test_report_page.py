@@ -26,7 +26,8 @@ from api.core.report import (
     tier_kinds,
 )
 from api.core.report_files import NotCleared, budget_flows, read_statement
-from api.web.report_page import MARK, report_page
+from api.web.chart_page import MARK
+from api.web.report_page import report_page
 from budget.ledger import postings_of
 
 KEYS = ["hospitals", "scatter", "waterfall", "outliers", "losses", "volumes", "months"]

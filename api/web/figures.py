@@ -1,0 +1,91 @@
+"""What all charts are drawn with: colours that also differ in tone and sign, units, an empty figure, texts that fit.
+
+Amounts are shown in 万元 or 亿元; the numbers in a figure are for the eye, sums are made in fen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+import polars as pl
+from plotly.subplots import make_subplots
+
+FONT = "'Noto Sans CJK SC','Source Han Sans SC','PingFang SC','Microsoft YaHei','Heiti SC',sans-serif"
+WAN, YI = 1_000_000, 10_000_000_000
+INK, GRID, PAID, LOSS, GAIN = "#243447", "#e3e8ee", "#1f77b4", "#c8553d", "#3a8f5c"
+COLOURS = ("#1f77b4", "#e08e36", "#3a8f5c", "#8e63b5", "#c8553d", "#6b7a89")
+MOST_BARS, ENDS = 60, 30
+"""Above the first number of bars only so many of both ends are drawn one by one."""
+DECADE = 10
+"""From this spread between the smallest and the largest amount on, an axis is logarithmic."""
+_LABEL_WIDTH = 34
+_TICKS = [part * 10**power for power in range(-1, 7) for part in (1, 2, 5)]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """`key` names the chart in the page; `title`, `note` stand above it; a narrow one shares its line with another."""
+
+    key: str
+    title: str
+    note: str
+    figure: go.Figure
+    narrow: bool = False
+
+
+def wan(fen: pl.Series) -> list[float]:
+    """Fen as 万元 with two decimals."""
+    return [round(value / WAN, 2) for value in fen.to_list()]
+
+
+def panels(titles: Sequence[str], height: int, **options: Any) -> go.Figure:
+    """An empty figure with one panel for each title, side by side; `options` go to Plotly's make_subplots."""
+    figure = make_subplots(cols=len(titles), rows=1, subplot_titles=titles, **options)
+    figure.update_layout(
+        template="none",
+        height=height,
+        font={"family": FONT, "size": 13, "color": INK},
+        margin={"l": 20, "r": 30, "t": 60, "b": 50},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hoverlabel={"font": {"family": FONT}},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#c3ccd5", "activecolor": INK},
+        legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
+    )
+    plain = {"exponentformat": "none", "separatethousands": True, "automargin": True}
+    lines = {"gridcolor": GRID, "linecolor": GRID, "zerolinecolor": "#aab4bf"}
+    figure.update_xaxes(**plain, **lines)
+    figure.update_yaxes(**plain, **lines)
+    return figure
+
+
+def log_ticks() -> dict[str, Any]:
+    """A logarithmic axis of amounts in 万元 with whole numbers at its ticks."""
+    return {"type": "log", "tickvals": _TICKS, "ticktext": [f"{value:,g}" for value in _TICKS]}
+
+
+def short(text: str) -> str:
+    """As much of a label as fits beside a panel; a Chinese character is as wide as two others."""
+    width = 0
+    for at, letter in enumerate(text):
+        width += 1 if ord(letter) < 0x2E80 else 2
+        if width > _LABEL_WIDTH:
+            return text[:at] + "…"
+    return text
+
+
+def step_text(fen: int) -> str:
+    """An amount in 亿元, or in 万元 or 元 where that would show as nothing."""
+    if abs(fen) >= YI // 50:
+        return f"{fen / YI:.2f}"
+    if abs(fen) >= 10 * WAN:
+        return f"{fen / WAN:.0f}万"
+    return f"{fen / WAN:.1f}万" if abs(fen) >= WAN // 10 else f"{fen / 100:.0f}元"
+
+
+def per_cent(part: int, whole: int) -> float:
+    """Per cent with two decimals, 0 of nothing."""
+    return round(100 * part / whole, 2) if whole else 0.0
