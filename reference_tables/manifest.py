@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reference_tables.problems import Problem
+from reference_tables.toml_faults import toml_fault
 
 MANIFEST = "manifest.toml"
 DIP = "DIP"
@@ -158,11 +159,13 @@ def read_manifest(folder: Path) -> tuple[Manifest | None, list[Problem]]:
         return None, []
     try:
         text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return None, [Problem("TB16", {"key": "格式", "reason": "不是 UTF-8 编码"}, file=MANIFEST)]
+    try:
         data = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        found = re.search(r"line (\d+)", str(error))
-        args = {"key": "格式", "reason": str(error)}
-        return None, [Problem("TB16", args, file=MANIFEST, row=int(found.group(1)) if found else 0)]
+    except tomllib.TOMLDecodeError as error:
+        reason, row = toml_fault(error, text)
+        return None, [Problem("TB16", {"key": "格式", "reason": reason}, file=MANIFEST, row=row)]
     problems: list[Problem] = []
     manifest = _manifest(_Fields(data, "", text, problems))
     return (None if problems else manifest), problems

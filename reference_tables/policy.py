@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from reference_tables.policy_checks import check_settings
-from reference_tables.policy_file import Header, read_policy_data, read_policy_text
+from reference_tables.policy_file import Answer, Header, read_policy_data, read_policy_text
 from reference_tables.policy_schema import policy_schema
 from reference_tables.policy_settings import Setting, precedence, scope_text
 from reference_tables.problems import Level, Problem, TablesRefused
@@ -219,10 +219,11 @@ def _outside(old: Setting, new: Setting) -> list[Setting]:
     return parts
 
 
-def _made(header: Header | None, settings: Sequence[Setting], problems: Sequence[Problem], what: str) -> Policy:
+def _made(answer: Answer, what: str) -> Policy:
+    header, settings, problems, unread = answer
     found = list(problems)
     if header is not None:
-        found += check_settings(header, settings)
+        found += check_settings(header, settings, unread)
     found.sort(key=lambda problem: problem.row)
     if header is None or any(problem.level is Level.ERROR for problem in found):
         raise TablesRefused(what, found)
@@ -234,12 +235,12 @@ def parse_policy(text: str, file: str = "policy.toml", folder: Path | None = Non
 
     Raises TablesRefused with every problem: file, key, line, what was expected.
     """
-    return _made(*read_policy_text(text, file, folder), file)
+    return _made(read_policy_text(text, file, folder), file)
 
 
 def policy_of(data: Mapping[str, Any], file: str = "") -> Policy:
     """A policy from what a TOML file would hold (decimals as text). Raises TablesRefused with every problem."""
-    return _made(*read_policy_data(data, file), file or str(data.get("id", "")))
+    return _made(read_policy_data(data, file), file or str(data.get("id", "")))
 
 
 def _folder() -> Path:

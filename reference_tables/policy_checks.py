@@ -3,7 +3,7 @@ sense."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, timedelta
 from fractions import Fraction
 from itertools import combinations
@@ -16,12 +16,17 @@ from reference_tables.policy_values import decimal_shown
 from reference_tables.problems import Problem
 
 
-def check_settings(header: Header, settings: Sequence[Setting]) -> list[Problem]:
-    """Every problem between the values of a policy, in no particular order: PL14-PL16, PL20-PL23, PL50."""
-    checks = _Checks(header, settings)
-    checks.dates()
+def check_settings(header: Header, settings: Sequence[Setting], unread: Collection[str] = ()) -> list[Problem]:
+    """Every problem between the values of a policy, in no particular order: PL14-PL16, PL20-PL23, PL50.
+
+    `unread`: parameters of which a value could not be read. What may lie there is not told as missing, nor is
+    anything about days when the policy's own days could not be read.
+    """
+    checks = _Checks(header, settings, unread)
     checks.overlaps()
-    checks.gaps()
+    if header.dated:
+        checks.dates()
+        checks.gaps()
     checks.companions()
     checks.formulas()
     checks.limits()
@@ -33,8 +38,9 @@ def check_settings(header: Header, settings: Sequence[Setting]) -> list[Problem]
 
 
 class _Checks:
-    def __init__(self, header: Header, settings: Sequence[Setting]) -> None:
+    def __init__(self, header: Header, settings: Sequence[Setting], unread: Collection[str]) -> None:
         self.header = header
+        self.unread = unread
         self.settings = settings
         self.by_key: dict[str, list[Setting]] = {}
         for setting in settings:
@@ -72,13 +78,16 @@ class _Checks:
                 start = max(days[0], self.header.effective_from)
                 more = f"，清单共有 {shared}" if shared else ""
                 args: dict[str, str | int] = {
-                    "scope": scope_text(second.scope) + more, "first": first.line, "day": str(start),
+                    "scope": scope_text(second.scope) + more, "first": first.line,
+                    "day": "首日" if start == date.min else str(start),
                 }  # fmt: skip
                 self.note("PL14", second, args)
 
     def gaps(self) -> None:
         """PL15: a dated value leaves days of the policy without one, and no wider value fills them."""
-        for settings in self.by_key.values():
+        for key, settings in self.by_key.items():
+            if key in self.unread:
+                continue
             done: set[tuple[tuple[str, str], ...]] = set()
             for setting in settings:
                 if not setting.dated or setting.scope in done:
@@ -109,7 +118,9 @@ class _Checks:
         """PL21: a formula or rule without the value it works with."""
         for parameter in policy_schema().parameters.values():
             reason = (
-                why_needed(parameter, self.by_key) if parameter.companion and parameter.key not in self.by_key else ""
+                why_needed(parameter, self.by_key)
+                if parameter.companion and parameter.key not in {*self.by_key, *self.unread}
+                else ""
             )
             if reason and self.header.method in parameter.methods:
                 cause = self.by_key[reason.split(" = ")[0]][0]

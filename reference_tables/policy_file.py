@@ -15,8 +15,9 @@ from reference_tables.manifest import DATA_LEVELS
 from reference_tables.policy_schema import METHODS, Parameter, policy_schema
 from reference_tables.policy_settings import Setting, ordered_scope
 from reference_tables.policy_text import TomlLines
-from reference_tables.policy_values import FloatText, Reader, shown
+from reference_tables.policy_values import FloatText, Reader, day_fault, shown
 from reference_tables.problems import Problem
+from reference_tables.toml_faults import toml_fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ class PolicySource:
 @dataclass(frozen=True, slots=True)
 class Header:
     """What a policy is. `scheme`: id of the grouping scheme, `weights`: id or path of a weight table, "" = none
-    named. `effective_from`: the first day it holds, `effective_until`: the first day it no longer does."""
+    named. `effective_from`: the first day it holds, `effective_until`: the first day it no longer does; `dated`: both
+    could be read."""
 
     id: str
     name: str
@@ -50,6 +52,7 @@ class Header:
     sources: Mapping[str, PolicySource] = field(default_factory=dict)
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     file: str = ""
+    dated: bool = True
     source_lines: Mapping[str, int] = field(default_factory=dict)
     list_lines: Mapping[str, int] = field(default_factory=dict)
 
@@ -68,10 +71,12 @@ class Header:
         }  # fmt: skip
 
 
-Answer = tuple[Header | None, list[Setting], list[Problem]]
+Answer = tuple[Header | None, list[Setting], list[Problem], set[str]]
+"""Head (None: cannot be used at all), the settings that could be read, problems, and the parameters of the others."""
 _TEXTS = ("id", "name", "region", "method", "data_level", "statement")
 _WORDS = ("insurances", "tiers")
 _DATES = ("effective_from", "effective_until")
+_DAYS = {*_DATES, "from", "until"}
 _HEAD = {*_TEXTS, *_WORDS, *_DATES, "scheme", "weights", "sources", "lists", "set"}
 _SET = {"key", "value", "for", "from", "until", "source", "article", "confidence", "suspect", "note"}
 _SOURCE = ("title", "publisher", "number", "article", "date")
@@ -79,7 +84,7 @@ _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 
 def read_policy_text(text: str, file: str, folder: FolderPath | None = None) -> Answer:
-    """Head, settings and problems of a TOML text; the head is None when it cannot be used at all.
+    """What a TOML text says, as far as it can be read.
 
     `folder`: where the file of weights that the policy names is looked for.
     """
@@ -89,13 +94,12 @@ def read_policy_text(text: str, file: str, folder: FolderPath | None = None) -> 
         for item in lines.twice
     ]
     try:
-        data = tomllib.loads(lines.without_twice(), parse_float=FloatText)
+        data = tomllib.loads(lines.without_twice(_DAYS), parse_float=FloatText)
     except tomllib.TOMLDecodeError as error:
-        found = re.search(r"line (\d+)", str(error))
-        row = int(found.group(1)) if found else 0
-        return None, [], [*problems, Problem("PL02", {"reason": str(error)}, file=file, row=row)]
-    header, settings, more = read_policy_data(data, file, lines, folder)
-    return header, settings, problems + more
+        reason, row = toml_fault(error, lines.text)
+        return None, [], [*problems, Problem("PL02", {"reason": reason}, file=file, row=row)], set()
+    header, settings, more, unread = read_policy_data(data, file, lines, folder)
+    return header, settings, problems + more, unread
 
 
 def read_policy_data(
@@ -103,7 +107,7 @@ def read_policy_data(
 ) -> Answer:
     """As `read_policy_text`, from parsed TOML; lines are known only when given."""
     reading = _Reading(data, file, lines or TomlLines(""), folder or FolderPath())
-    return reading.header(), reading.settings(), reading.problems
+    return reading.header(), reading.settings(), reading.problems, reading.unread
 
 
 class _Reading:
@@ -114,6 +118,7 @@ class _Reading:
         self.folder = folder
         self.problems: list[Problem] = []
         self.lists: dict[str, tuple[str, ...]] = {}
+        self.unread: set[str] = set()
 
     def note(self, code: str, args: dict[str, str | int], *path: str | int) -> None:
         name = ".".join(str(part) for part in path)
@@ -149,6 +154,7 @@ class _Reading:
             sources=sources,
             lists=self.lists,
             file=self.file,
+            dated=since is not None and (until is None) == (self.data.get("effective_until") is None),
             source_lines={name: self.lines.line("sources", name) for name in sources},
             list_lines={name: self.lines.line("lists", name) for name in self.lists},
         )
@@ -181,7 +187,7 @@ class _Reading:
         if value is None and required:
             self.head_fault("缺少此项，写首日，如 2023-01-01", key)
         elif value is not None and (not isinstance(value, date) or isinstance(value, datetime)):
-            self.head_fault(f"应为日期（不加引号，如 2023-01-01），实际是 {shown(value)}", key)
+            self.head_fault(day_fault(value), key)
             return None
         return value
 
@@ -271,6 +277,7 @@ class _Reading:
         since, until = self._day(at, block, "from"), self._day(at, block, "until")
         self._provenance(at, block)
         if len(self.problems) > before:
+            self.unread.add(parameter.key)
             return None
         line = self.lines.line("set", at)
         return Setting(
@@ -344,7 +351,7 @@ class _Reading:
         if value is None:
             return None
         if not isinstance(value, date) or isinstance(value, datetime):
-            self._set_fault(at, key, f"应为日期（不加引号，如 2023-01-01），实际是 {shown(value)}")
+            self._set_fault(at, key, day_fault(value))
             return None
         return value
 

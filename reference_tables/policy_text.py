@@ -7,8 +7,11 @@ rest of the file is still read.
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
 from bisect import bisect_left
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 Path = tuple[str | int, ...]
@@ -17,6 +20,7 @@ _PART = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')"""
 _KEY = re.compile(rf"{_PART}(?:[ \t]*\.[ \t]*{_PART})*")
 _ONE = re.compile(_PART)
 _BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)+")
+_BARE = re.compile(r"[ \t]*=[ \t]*(?P<value>[^\s\"'\[\]{}#][^\"'\\#\n]*?)[ \t]*(?:#[^\n]*)?")
 _STRING = re.compile(
     r'"""(?:[^"\\]|\\.|"(?!""))*"*"""|' + r"'''(?:[^']|'(?!''))*'*'''|" + r'"(?:[^"\\\n]|\\.)*"|' + r"'[^'\n]*'",
     re.DOTALL,
@@ -42,6 +46,7 @@ class TomlLines:
         self._ends = [match.start() for match in re.finditer("\n", text)]
         self.lines: dict[Path, int] = {}
         self.twice: list[Twice] = []
+        self._bare: dict[Path, tuple[int, int]] = {}
         self._arrays: dict[Path, int] = {}
         self._tables: dict[Path, int] = {}
         self._walk()
@@ -54,15 +59,32 @@ class TomlLines:
                 return found
         return 0
 
-    def without_twice(self) -> str:
-        """The text with everything given twice blanked out, line for line the same."""
+    def without_twice(self, days: Collection[str] = ()) -> str:
+        """The text with everything given twice blanked out, line for line the same.
+
+        What stands bare under a key of `days` and is no TOML (2025-02-30, 2025/1/1) is put in quotes, so that it can
+        be told like any other wrong value and the rest of the file is still read.
+        """
         parts, at = [], 0
-        for item in sorted(self.twice, key=lambda item: item.start):
-            if item.start < at:
+        for start, end, text in sorted([*self._blanked(), *self._quoted(days)]):
+            if start < at:
                 continue
-            parts += [self.text[at : item.start], re.sub(r"[^\n]", " ", self.text[item.start : item.end])]
-            at = item.end
+            parts += [self.text[at:start], text]
+            at = end
         return "".join([*parts, self.text[at:]])
+
+    def _blanked(self) -> Iterator[tuple[int, int, str]]:
+        for item in self.twice:
+            yield item.start, item.end, re.sub(r"[^\n]", " ", self.text[item.start : item.end])
+
+    def _quoted(self, keys: Collection[str]) -> Iterator[tuple[int, int, str]]:
+        for path, (start, end) in self._bare.items():
+            bare = self.text[start:end]
+            if path[-1] in keys:
+                try:
+                    tomllib.loads(f"x = {bare}")
+                except tomllib.TOMLDecodeError:
+                    yield start, end, json.dumps(bare, ensure_ascii=False)
 
     def _line_at(self, offset: int) -> int:
         return bisect_left(self._ends, offset) + 1
@@ -86,6 +108,9 @@ class TomlLines:
             at = self._end_of_value(key.end() if key else at)
             if key and dropped is None:
                 self._note(table, key.group(), start, at)
+                bare = _BARE.fullmatch(text, key.end(), at)
+                if bare:
+                    self._bare.setdefault((*table, *_names(key.group())), bare.span("value"))
         if dropped is not None:
             self._close(dropped, len(text))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -104,6 +105,18 @@ class Reader:
             else:
                 self.wrong(item)
         return good if len(good) == len(raw) else []
+
+
+def day_fault(raw: object) -> str:
+    """Why a TOML value is not a plain day, and how a day is written."""
+    if isinstance(raw, datetime):
+        return f"只写日期，不写时刻，如 {raw:%Y-%m-%d}"
+    if not isinstance(raw, str) or isinstance(raw, FloatText):
+        return f"应为日期，如 2023-01-01，实际是 {shown(raw)}"
+    try:
+        return f"日期不加引号，写成 {date.fromisoformat(raw)}"
+    except ValueError:
+        return f"“{raw}”不是日历上的日期，应写成 2023-01-01 这样的年-月-日，不加引号"
 
 
 def shown(raw: object) -> str:

@@ -5,7 +5,6 @@ Money in the file is text with at most two decimals and becomes int fen here; ot
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 from reference_tables.policy_text import TomlLines
 from reference_tables.policy_values import FloatText, Reader, shown
 from reference_tables.problems import Problem, TablesRefused
+from reference_tables.toml_faults import toml_fault
 from reference_tables.year_checks import check_rows
 from reference_tables.year_schema import YearField, year_schema
 
@@ -135,9 +135,8 @@ def parse_year_file(
     try:
         data = tomllib.loads(lines.without_twice(), parse_float=FloatText)
     except tomllib.TOMLDecodeError as error:
-        found = re.search(r"line (\d+)", str(error))
-        row = int(found.group(1)) if found else 0
-        raise TablesRefused(file, [*problems, Problem("CL02", {"reason": str(error)}, file=file, row=row)]) from None
+        reason, row = toml_fault(error, lines.text)
+        raise TablesRefused(file, [*problems, Problem("CL02", {"reason": reason}, file=file, row=row)]) from None
     reading = _Reading(data, file, lines)
     head, tables = reading.head(), reading.tables()
     problems += reading.problems

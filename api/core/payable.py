@@ -24,6 +24,8 @@ from reference_tables.policy import Policy
 from reference_tables.problems import PROBLEM_SCHEMA, problem_frame, problem_rows
 
 OTHER = "其他"
+NOT_INSURED = "NOT_INSURED"
+WORD = "insurance_word"
 _AMOUNTS = (
     "fund_by_item_fen", "patient_paid_fen", "other_funds_fen", "self_funded_fen", "prior_self_pay_fen",
     "deductible_fen",
@@ -99,19 +101,31 @@ class PayableFiles:
             done, self.policy, hospitals=self.hospitals, separate=self.separate
         )  # fmt: skip
         cases = self._without_repeats(cases)
-        where = cases.with_columns(place["row"])
+        where = cases.with_columns(place["row"], _word(done.cases))
         listed = [done.problems, faulty, *self._unregistered(cases, file)]
         told = pl.lit(value=True)
         for fault in faults(self.policy, self.values):
             met = fault.met.fill_null(value=False)
             rows = where.filter(told & met & (pl.col("status") != "INVALID"))
             told = told & ~met
+            if fault.reason == NOT_INSURED:
+                listed += self._other_insurance(rows, file)
+                continue
             args: dict[str, pl.Expr | str] = {"value": fault.value, "policy": self.policy.id}
             listed.append(
                 problem_rows(rows, fault.problem, file=file, field=fault.field, value=fault.value, args=args)
             )  # fmt: skip
         problems = discreet(pl.concat(listed).sort("row", maintain_order=True))
         return PayableBlock(done.source, cases, place, done.results, problems)
+
+    def _other_insurance(self, rows: pl.DataFrame, file: str) -> list[pl.DataFrame]:
+        """Cases not insured under the policy, by the word as it was given: one that is known (PA07), or not (PA15)."""
+        word, known = pl.col(WORD), pl.col(WORD).is_in(list(payable_rules().insurance))
+        args: dict[str, pl.Expr | str] = {"value": word, "policy": self.policy.id}
+        return [
+            problem_rows(rows.filter(met), code, file=file, field="insurance_type", value=word, args=args)
+            for code, met in (("PA07", known), ("PA15", ~known))
+        ]
 
     def _without_repeats(self, cases: pl.DataFrame) -> pl.DataFrame:
         """Cases of a hospital that came before, in this run, marked: nothing is paid twice."""
@@ -215,6 +229,11 @@ def _stay(cases: pl.DataFrame, policy: Policy) -> dict[str, pl.Expr]:
         "discharge": discharge,
         "person": _has(cases, "person_id", text),
     }
+
+
+def _word(cases: pl.DataFrame) -> pl.Series:
+    """The insurance as the record calls it."""
+    return cases.select(_trimmed(_has(cases, "insurance_type", pl.String())).alias(WORD))[WORD]
 
 
 def _trimmed(column: pl.Expr) -> pl.Expr:

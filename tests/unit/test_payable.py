@@ -69,7 +69,7 @@ def test_what_a_price_needs_and_a_record_lacks_is_told_and_the_case_is_unpaid(tm
     cases, problems, files = read(tmp_path, text + row("good"))
     assert cases["case_id"].to_list() == [*faulty, "good"]
     assert said(problems) == [
-        ("PA04", 2, ""), ("PA05", 3, ""), ("PA05", 4, "一级"), ("PA06", 5, ""), ("PA07", 6, "其他"), ("PA08", 7, ""),
+        ("PA04", 2, ""), ("PA05", 3, ""), ("PA05", 4, "一级"), ("PA06", 5, ""), ("PA07", 6, "7"), ("PA08", 7, ""),
         ("PA09", 8, "2024-12"), ("PA01", 9, ""), ("PA02", 10, "-5.20"), ("PA03", 11, "99999999999999.00"),
     ]  # fmt: skip
     priced = price_cases(cases, files.policy, files.values).frame
@@ -79,6 +79,21 @@ def test_what_a_price_needs_and_a_record_lacks_is_told_and_the_case_is_unpaid(tm
         "缺少医疗机构编号，暂不支付", *["医疗机构级别不详或不在政策所列级别中，暂不支付"] * 2,
     ]  # fmt: skip
     assert priced["cost_fen"][7:10].to_list() == [None, -520, 9_999_999_999_999_900]
+
+
+def test_an_insurance_that_is_not_paid_is_named_as_it_was_written(tmp_path: Path) -> None:
+    words = ["340", "全自费", "职工医疗", " 31O ", "其他"]
+    text = "".join(row(str(at), insurance_type=word) for at, word in enumerate(words))
+    cases, problems, files = read(tmp_path, text + row("paid", insurance_type="城镇职工"))
+    assert cases["insurance"].to_list() == ["其他"] * 5 + ["职工"]
+    told = problems.filter(pl.col("code").str.starts_with("PA")).select("code", "level", "row", "value")
+    assert told.rows() == [
+        ("PA07", "warn", 2, "340"), ("PA07", "warn", 3, "全自费"), ("PA15", "reject", 4, "职工医疗"),
+        ("PA15", "reject", 5, "31O"), ("PA07", "warn", 6, "其他"),
+    ]  # fmt: skip
+    assert problems.filter(pl.col("row") == 4)["message"].to_list() == ["险种“职工医疗”无法识别，记为不支付"]
+    priced = price_cases(cases, files.policy, files.values).frame
+    assert priced["case_kind"].to_list() == ["unpaid"] * 5 + ["normal"]
 
 
 def test_nothing_is_paid_twice(tmp_path: Path) -> None:
