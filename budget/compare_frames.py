@@ -1,0 +1,240 @@
+"""The tables that a policy simulation gives: what each column means, so that pages and files read them alike.
+
+Money is Int64 fen, a rate or share a Decimal with six decimals rounded half up (0.05 = 5 %). "before" is the policy as
+it stands, "after" the policy with its reforms, for the same cases.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+import polars as pl
+
+from budget.frames import CASE_KIND_ZH
+from budget.money import decimal_text
+
+FEN = pl.Int64()
+RATE = pl.Decimal(18, 6)
+UNITS = pl.Decimal(28, 6)
+VALUE = pl.Decimal(28, 10)
+TEXT = pl.String()
+COUNT = pl.Int64()
+
+DIMENSIONS = {
+    "hospital": "医疗机构", "tier": "机构级别", "county_group": "医共体", "department": "科室", "mdc": "主要诊断大类",
+    "group": "病组", "insurance": "险种", "kind": "病例类型", "pool": "基金池",
+}  # fmt: skip
+"""What gain and loss are told by. `kind`: as the case was classed before the reform (CASE_KIND_ZH); `mdc`, `group`: as
+grouped before it."""
+KIND_LABELS = CASE_KIND_ZH
+
+GAIN_SCHEMA: dict[str, pl.DataType] = {
+    "dimension": TEXT,
+    "key": TEXT,
+    "label": TEXT,
+    "cases": COUNT,
+    "cost_fen": FEN,
+    "package_before_fen": FEN,
+    "package_after_fen": FEN,
+    "fund_before_fen": FEN,
+    "fund_after_fen": FEN,
+    "cleared_before_fen": FEN,
+    "cleared_after_fen": FEN,
+}
+"""One row per dimension and key ("" = not known). `package` what the cases earn, `fund` the fund's part as priced,
+`cleared` what the fund pays after clearing (entitlement and shared), null without a year file. Every dimension sums to
+the same totals."""
+
+WINNERS_SCHEMA: dict[str, pl.DataType] = {
+    "hospital": TEXT,
+    "name": TEXT,
+    "tier": TEXT,
+    "cases": COUNT,
+    "fund_before_fen": FEN,
+    "fund_after_fen": FEN,
+    "fund_gain_fen": FEN,
+    "fund_rate": RATE,
+    "cleared_before_fen": FEN,
+    "cleared_after_fen": FEN,
+    "cleared_gain_fen": FEN,
+    "cleared_rate": RATE,
+    "gain_fen": FEN,
+    "rate": RATE,
+    "outcome": TEXT,
+}
+"""One row per hospital, the largest gain first. `gain_fen`, `rate`: after clearing where there is a year file, else
+before it; a rate is the gain over what it was before, null where that is 0. `outcome`: gain, loss, same."""
+OUTCOMES = {"gain": "增加", "loss": "减少", "same": "不变"}
+
+DECILES_SCHEMA: dict[str, pl.DataType] = {
+    "decile": COUNT,
+    "hospitals": COUNT,
+    "cases": COUNT,
+    "before_fen": FEN,
+    "after_fen": FEN,
+    "gain_fen": FEN,
+    "rate": RATE,
+    "rate_low": RATE,
+    "rate_high": RATE,
+}
+"""Hospitals in ten parts as equal as can be by their rate of gain, 1 the lowest. `rate` of the part's sums, `rate_low`
+and `rate_high` of its hospitals."""
+
+LORENZ_SCHEMA: dict[str, pl.DataType] = {
+    "what": TEXT,
+    "place": COUNT,
+    "hospitals_share": RATE,
+    "amount_share": RATE,
+    "total_fen": FEN,
+    "gini": RATE,
+}
+"""Who the gains (`what` gain) and the losses (loss) fall on: of the hospitals with any, the smallest first, the share
+of hospitals and of the amount up to each, from 0 to 1; `gini` 0 = all alike."""
+
+FUND_SCHEMA: dict[str, pl.DataType] = {
+    "pool": TEXT,
+    "when": TEXT,
+    "cases": COUNT,
+    "distributable_fen": FEN,
+    "regulation_fen": FEN,
+    "reserve_fen": FEN,
+    "fixed_fen": FEN,
+    "bundled_fen": FEN,
+    "units": UNITS,
+    "value": VALUE,
+    "entitlement_fen": FEN,
+    "shared_fen": FEN,
+    "kept_fen": FEN,
+    "paid_fen": FEN,
+    "line": TEXT,
+    "line_used_fen": FEN,
+    "to_fund_fen": FEN,
+    "other_spend_fen": FEN,
+    "balance_fen": FEN,
+    "accumulated_fen": FEN,
+    "months": RATE,
+}
+"""One row per pool and `when` (before, after), and pool "合计" for all. `value` per unit as settled; `kept` withheld
+deposit and deductions; `paid` what the fund pays for the cases; `line` that pays for overruns; `other_spend` other
+deductions from the income; `balance` of the year: what was set aside (distributable, regulation, reserve) less paid and
+less what was granted during the year; `accumulated` at the year's end; `months` that it lasts (累计结余可支付月数)."""
+ALL_POOLS = "合计"
+
+CHANGES_SCHEMA: dict[str, pl.DataType] = {
+    "reform": TEXT,
+    "place": TEXT,
+    "key": TEXT,
+    "key_label": TEXT,
+    "action": TEXT,
+    "value": TEXT,
+    "scope": TEXT,
+    "since": TEXT,
+    "until": TEXT,
+    "settings": COUNT,
+    "groups": COUNT,
+    "cases": COUNT,
+    "hospitals": COUNT,
+    "moved": COUNT,
+    "before": TEXT,
+    "after": TEXT,
+}
+"""One row per change of the reforms, in order: values put (`settings`), groups, cases and hospitals in its scope, and
+cases there whose payment moved; `before` and `after` examples in Chinese."""
+
+STEPS_SCHEMA: dict[str, pl.DataType] = {
+    "step": COUNT,
+    "label": TEXT,
+    "cases": COUNT,
+    "package_fen": FEN,
+    "fund_fen": FEN,
+    "cleared_fen": FEN,
+    "balance_fen": FEN,
+}
+"""The way from before (step 0) to after, reform by reform, then growth: totals at each step; the last two null without
+a year file."""
+
+TRANSITION_SCHEMA: dict[str, pl.DataType] = {
+    "group_before": TEXT,
+    "name_before": TEXT,
+    "group_after": TEXT,
+    "name_after": TEXT,
+    "cases": COUNT,
+    "cost_fen": FEN,
+    "package_before_fen": FEN,
+    "package_after_fen": FEN,
+    "fund_before_fen": FEN,
+    "fund_after_fen": FEN,
+}
+"""One row per pair of groups that some case moved between, when the scheme or the coding changes."""
+
+BOOTSTRAP_SCHEMA: dict[str, pl.DataType] = {
+    "what": TEXT,
+    "when": TEXT,
+    "key": TEXT,
+    "label": TEXT,
+    "value": VALUE,
+    "low": VALUE,
+    "high": VALUE,
+    "chance": RATE,
+}
+"""95 % intervals from resampled cases. `what`: point_value (yuan per unit, by pool), hospital (its result after
+clearing, yuan), gain (a hospital's gain by the reform, yuan; `chance` of a loss), balance (of the fund's year by pool,
+yuan; `chance` of an overrun); `when` before or after."""
+
+FAN_SCHEMA: dict[str, pl.DataType] = {
+    "year": COUNT,
+    "pool": TEXT,
+    "when": TEXT,
+    "low95": FEN,
+    "low50": FEN,
+    "median": FEN,
+    "high50": FEN,
+    "high95": FEN,
+}
+"""The fund's balance of each coming year, fen: median, and the middle 50 % and 95 % of the resamples."""
+
+SOLVED_SCHEMA: dict[str, pl.DataType] = {
+    "kind": TEXT,
+    "place": TEXT,
+    "what": TEXT,
+    "value": TEXT,
+    "before": TEXT,
+    "reached": TEXT,
+    "target": TEXT,
+    "residual": TEXT,
+    "iterations": COUNT,
+}
+"""What was solved for, and how near the exact run comes to the target."""
+
+SWEEP_SCHEMA: dict[str, pl.DataType] = {
+    "sweep": COUNT,
+    "key": TEXT,
+    "label": TEXT,
+    "value": VALUE,
+    "package_fen": FEN,
+    "fund_fen": FEN,
+    "gain_fen": FEN,
+    "winners": COUNT,
+    "losers": COUNT,
+}
+"""One change tried at many values, before clearing: totals, gain against before, hospitals that gain and that lose."""
+
+TABLES = {
+    "gain": GAIN_SCHEMA, "winners": WINNERS_SCHEMA, "deciles": DECILES_SCHEMA, "lorenz": LORENZ_SCHEMA,
+    "fund": FUND_SCHEMA, "changes": CHANGES_SCHEMA, "steps": STEPS_SCHEMA, "transition": TRANSITION_SCHEMA,
+    "bootstrap": BOOTSTRAP_SCHEMA, "fan": FAN_SCHEMA, "solved": SOLVED_SCHEMA, "sweep": SWEEP_SCHEMA,
+}  # fmt: skip
+"""Every table by its name; a part that was not asked for has none."""
+
+RATE_PLACES, VALUE_PLACES = 6, 10
+
+
+def rounded(value: Fraction, places: int = RATE_PLACES) -> Decimal:
+    """A fraction as a cell of a RATE, UNITS (six decimals) or VALUE (ten) column, half up."""
+    return Decimal(decimal_text(value, places))
+
+
+def rate_of(gain: int, before: int) -> Decimal | None:
+    """A gain over what it was before; None where that is 0."""
+    return rounded(Fraction(gain, abs(before))) if before else None
