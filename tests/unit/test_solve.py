@@ -1,0 +1,73 @@
+"""Searching one number on a grid: by hand."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from budget.solve import Grid, OutOfReach, solve_for
+
+
+def grid(low: str, high: str, digits: int) -> Grid:
+    return Grid(Fraction(low), Fraction(high), digits)
+
+
+def test_nearest_of_two_neighbours() -> None:
+    found = solve_for(lambda factor: factor * 1000, 333, grid("0", "1", 2))
+    assert found.value == Fraction("0.33")
+    assert [found.reached, found.residual] == [330, -3]
+
+
+def test_smaller_of_two_as_near() -> None:
+    assert solve_for(lambda factor: factor * 100, Fraction(1, 2), grid("0", "1", 2)).value == 0
+
+
+def test_target_hit_exactly_at_an_end() -> None:
+    found = solve_for(lambda factor: factor * 8, 8, grid("0.5", "1", 6))
+    assert [found.value, found.residual] == [1, 0]
+
+
+def test_falling_measure() -> None:
+    # A point value of 100 / factor: 80 at 1.25.
+    assert solve_for(lambda factor: 100 / factor, 80, grid("0.5", "2", 4)).value == Fraction("1.25")
+
+
+def test_a_jump_over_the_target() -> None:
+    found = solve_for(lambda factor: 10 if factor < Fraction("0.7501") else 20, 14, grid("0", "2", 4))
+    assert [found.value, found.reached] == [Fraction("0.75"), 10]
+
+
+def test_out_of_reach_says_by_how_much() -> None:
+    with pytest.raises(OutOfReach) as caught:
+        solve_for(lambda factor: factor * 100, 250, grid("0.5", "2", 3))
+    assert [caught.value.at_low, caught.value.at_high, caught.value.missing] == [50, 200, 50]
+    with pytest.raises(OutOfReach) as caught:
+        solve_for(lambda factor: factor * 100, 20, grid("0.5", "2", 3))
+    assert caught.value.missing == -30
+
+
+def test_places_of_the_grid_lie_within_its_range() -> None:
+    narrow = grid("0.9995", "1.0004", 3)
+    assert (narrow.first, narrow.last) == (1000, 1000)
+    assert narrow.nearest(Fraction("0.2")) == 1000
+
+
+@given(
+    steps=st.lists(st.integers(0, 10**9), min_size=2, max_size=60),
+    target=st.integers(-(10**9), 60 * 10**9),
+    falling=st.booleans(),
+)
+def test_agrees_with_trying_every_number(steps: list[int], target: int, *, falling: bool) -> None:
+    values = [sum(steps[: at + 1]) * (-1 if falling else 1) for at in range(len(steps))]
+    whole = Grid(Fraction(0), Fraction(len(values) - 1), 0)
+    best = min((abs(value - target), at) for at, value in enumerate(values))
+    try:
+        found = solve_for(lambda number: values[int(number)], target, whole)
+    except OutOfReach:
+        assert target < min(values) or target > max(values)
+        return
+    assert abs(found.reached - target) == best[0]
+    assert values[int(found.value)] == found.reached
