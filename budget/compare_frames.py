@@ -68,64 +68,68 @@ before it; a rate is the gain over what it was before, null where that is 0. `ou
 OUTCOMES = {"gain": "增加", "loss": "减少", "same": "不变"}
 
 DECILES_SCHEMA: dict[str, pl.DataType] = {
+    "stage": TEXT,
     "decile": COUNT,
     "hospitals": COUNT,
     "cases": COUNT,
+    "low_rate": RATE,
+    "high_rate": RATE,
+    "rate": RATE,
     "before_fen": FEN,
     "after_fen": FEN,
-    "gain_fen": FEN,
-    "rate": RATE,
-    "rate_low": RATE,
-    "rate_high": RATE,
 }
-"""Hospitals in ten parts as equal as can be by their rate of gain, 1 the lowest. `rate` of the part's sums, `rate_low`
-and `rate_high` of its hospitals."""
+"""Hospitals in ten parts as equal as can be by their rate of gain, 1 the lowest, at each stage (fund as priced, cleared
+after clearing). `low_rate`, `high_rate` of its hospitals, `rate` of the part's sums."""
 
 LORENZ_SCHEMA: dict[str, pl.DataType] = {
-    "what": TEXT,
+    "stage": TEXT,
+    "side": TEXT,
     "place": COUNT,
     "hospitals_share": RATE,
     "amount_share": RATE,
     "total_fen": FEN,
     "gini": RATE,
 }
-"""Who the gains (`what` gain) and the losses (loss) fall on: of the hospitals with any, the smallest first, the share
+"""Who the gains (`side` gained) and the losses (lost) fall on: of the hospitals with any, the smallest first, the share
 of hospitals and of the amount up to each, from 0 to 1; `gini` 0 = all alike."""
 
 FUND_SCHEMA: dict[str, pl.DataType] = {
     "pool": TEXT,
-    "when": TEXT,
+    "state": TEXT,
     "cases": COUNT,
+    "budget_fen": FEN,
     "distributable_fen": FEN,
     "regulation_fen": FEN,
     "reserve_fen": FEN,
     "fixed_fen": FEN,
     "bundled_fen": FEN,
-    "units": UNITS,
-    "value": VALUE,
+    "units": TEXT,
+    "point_value": TEXT,
     "entitlement_fen": FEN,
     "shared_fen": FEN,
     "kept_fen": FEN,
     "paid_fen": FEN,
     "line": TEXT,
-    "line_used_fen": FEN,
-    "to_fund_fen": FEN,
+    "line_fen": FEN,
+    "back_fen": FEN,
     "other_spend_fen": FEN,
     "balance_fen": FEN,
     "accumulated_fen": FEN,
-    "months": RATE,
+    "reserve_months": RATE,
 }
-"""One row per pool and `when` (before, after), and pool "合计" for all. `value` per unit as settled; `kept` withheld
-deposit and deductions; `paid` what the fund pays for the cases; `line` that pays for overruns; `other_spend` other
-deductions from the income; `balance` of the year: what was set aside (distributable, regulation, reserve) less paid and
-less what was granted during the year; `accumulated` at the year's end; `months` that it lasts (累计结余可支付月数)."""
+"""One row per pool and `state` (before, after), and pool "合计" for all. `budget` inpatient money with the regulation
+fund, `point_value` per unit as settled ("" where prices do not move); `kept` withheld deposit and deductions; `paid`
+what the fund pays for the cases; `line` that pays for overruns and what it paid; `back` to the fund; `other_spend`
+other deductions from the income; `balance` of the year: what was set aside (distributable, regulation, reserve) less
+paid and less what was granted during the year; `accumulated` at the year's end; `reserve_months` that it lasts
+(累计结余可支付月数)."""
 ALL_POOLS = "合计"
 
 CHANGES_SCHEMA: dict[str, pl.DataType] = {
     "reform": TEXT,
     "place": TEXT,
     "key": TEXT,
-    "key_label": TEXT,
+    "label": TEXT,
     "action": TEXT,
     "value": TEXT,
     "scope": TEXT,
@@ -170,7 +174,6 @@ TRANSITION_SCHEMA: dict[str, pl.DataType] = {
 
 BOOTSTRAP_SCHEMA: dict[str, pl.DataType] = {
     "what": TEXT,
-    "when": TEXT,
     "key": TEXT,
     "label": TEXT,
     "value": VALUE,
@@ -178,21 +181,20 @@ BOOTSTRAP_SCHEMA: dict[str, pl.DataType] = {
     "high": VALUE,
     "chance": RATE,
 }
-"""95 % intervals from resampled cases. `what`: point_value (yuan per unit, by pool), hospital (its result after
-clearing, yuan), gain (a hospital's gain by the reform, yuan; `chance` of a loss), balance (of the fund's year by pool,
-yuan; `chance` of an overrun); `when` before or after."""
+"""95 % intervals from resampled cases. `what`: point_value (yuan per unit, by pool), balance (of the fund's year by
+pool, fen; `chance` of an overrun), both after the reform; the same before it with _before; hospital (what the reform
+changes for it, fen; `chance` of a loss)."""
 
 FAN_SCHEMA: dict[str, pl.DataType] = {
     "year": COUNT,
     "pool": TEXT,
-    "when": TEXT,
     "low95": FEN,
     "low50": FEN,
     "median": FEN,
     "high50": FEN,
     "high95": FEN,
 }
-"""The fund's balance of each coming year, fen: median, and the middle 50 % and 95 % of the resamples."""
+"""The fund's balance of each coming year after the reform, fen: median, and the middle 50 % and 95 % of resamples."""
 
 SOLVED_SCHEMA: dict[str, pl.DataType] = {
     "kind": TEXT,
@@ -204,21 +206,22 @@ SOLVED_SCHEMA: dict[str, pl.DataType] = {
     "target": TEXT,
     "residual": TEXT,
     "iterations": COUNT,
+    "problem": TEXT,
 }
-"""What was solved for, and how near the exact run comes to the target."""
+"""What was solved for, how near the exact run comes to the target, and what stands in the way of one not reached."""
 
 SWEEP_SCHEMA: dict[str, pl.DataType] = {
-    "sweep": COUNT,
-    "key": TEXT,
-    "label": TEXT,
+    "sweep": TEXT,
     "value": VALUE,
     "package_fen": FEN,
     "fund_fen": FEN,
-    "gain_fen": FEN,
+    "cleared_fen": FEN,
+    "balance_fen": FEN,
     "winners": COUNT,
     "losers": COUNT,
 }
-"""One change tried at many values, before clearing: totals, gain against before, hospitals that gain and that lose."""
+"""One change (`sweep` in words) tried at many values: totals, and hospitals that gain and that lose against before;
+cleared and balance null without a year file."""
 
 TABLES = {
     "gain": GAIN_SCHEMA, "winners": WINNERS_SCHEMA, "deciles": DECILES_SCHEMA, "lorenz": LORENZ_SCHEMA,

@@ -15,10 +15,12 @@ import polars as pl
 
 from budget.clearing import Line
 from budget.clearing_accounts import LINES_ZH, ClearedPool
-from budget.compare_frames import ALL_POOLS, FUND_SCHEMA, VALUE_PLACES, rounded
+from budget.compare_frames import ALL_POOLS, FUND_SCHEMA, rounded
+from budget.money import decimal_text
 from budget.total_budget import InsuranceBudget, TotalBudget
 from reference_tables.year_file import YearFile
 
+UNIT_PLACES = 4
 _NOT_SPENT = frozenset({"reserve", "regulation", "adjustment"})
 
 
@@ -87,12 +89,12 @@ def paid_of(lines: Sequence[Line]) -> int:
 
 
 def fund_frame(
-    pools: Sequence[ClearedPool], budget: TotalBudget, year: YearFile, when: str, beyond: int = 0
+    pools: Sequence[ClearedPool], budget: TotalBudget, year: YearFile, state: str, beyond: int = 0
 ) -> pl.DataFrame:
     """FUND_SCHEMA of one clearing."""
     years = fund_years(pools, budget, year, beyond)
-    rows = [_row(pool, when, years[pool.budget.pool]) for pool in pools]
-    whole: dict[str, object] = {"pool": ALL_POOLS, "when": when, **_of_year(years[ALL_POOLS])}
+    rows = [_row(pool, state, years[pool.budget.pool]) for pool in pools]
+    whole: dict[str, object] = {"pool": ALL_POOLS, "state": state, **_of_year(years[ALL_POOLS])}
     summed = [name for name in FUND_SCHEMA if name.endswith("_fen") and name not in whole]
     whole |= {name: sum(row[name] for row in rows) for name in ["cases", *summed]}
     return pl.DataFrame(
@@ -100,25 +102,26 @@ def fund_frame(
     )
 
 
-def _row(pool: ClearedPool, when: str, year: FundYear) -> dict[str, Any]:
+def _row(pool: ClearedPool, state: str, year: FundYear) -> dict[str, Any]:
     budget, lines = pool.budget, pool.cleared.lines
     return {
         "pool": budget.pool,
-        "when": when,
+        "state": state,
         "cases": sum(line.cases for line in lines),
+        "budget_fen": budget.distributable + budget.regulation,
         "distributable_fen": budget.distributable,
         "regulation_fen": budget.regulation,
         "reserve_fen": budget.reserve,
         "fixed_fen": sum(account.fixed for account in pool.accounts),
         "bundled_fen": pool.bundled,
-        "units": rounded(sum((account.points for account in pool.accounts), Fraction(0))),
-        "value": None if pool.due.value is None else rounded(pool.due.value, VALUE_PLACES),
+        "units": decimal_text(sum((account.points for account in pool.accounts), Fraction(0)), UNIT_PLACES),
+        "point_value": "" if pool.due.value is None else decimal_text(pool.due.value, UNIT_PLACES),
         "entitlement_fen": sum(line.entitlement for line in lines),
         "shared_fen": sum(line.shared for line in lines),
         "kept_fen": sum(_kept(line) for line in lines),
         "line": LINES_ZH.get(pool.line, ""),
-        "line_used_fen": pool.cleared.line_used,
-        "to_fund_fen": pool.cleared.to_fund,
+        "line_fen": pool.cleared.line_used,
+        "back_fen": pool.cleared.to_fund,
         **_of_year(year),
     }
 
@@ -130,7 +133,7 @@ def _of_year(year: FundYear) -> dict[str, object]:
         "other_spend_fen": year.other_spend,
         "balance_fen": year.balance,
         "accumulated_fen": year.accumulated,
-        "months": None if months is None else rounded(months),
+        "reserve_months": None if months is None else rounded(months),
     }
 
 
