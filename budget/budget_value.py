@@ -50,7 +50,8 @@ def budget_values(
     `problems` takes what the policy lacks (PL30) and history that DIP_BUDGET asks for and is not there (CL28).
     """
     terms = YearTerms(policy, year.year, COMMAND, problems)
-    formula = terms.want("point_value_formula")
+    # Only the rate method can do without: its rates are then fixed, and nothing has to be worked out.
+    formula = (terms.look if policy.method == "drg-rate" else terms.want)("point_value_formula")
     if formula is None:
         return []
     found = []

@@ -23,7 +23,7 @@ from reference_tables.policy_schema import policy_schema
 from reference_tables.policy_settings import Setting, precedence, scope_text
 from reference_tables.problems import Level, Problem, TablesRefused
 
-__all__ = ["Policy", "Setting", "find_policies", "load_policy", "parse_policy", "policy_of"]
+__all__ = ["Policy", "Setting", "find_policies", "load_policy", "parse_policy", "policy_of", "policy_source"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,6 +258,12 @@ def load_policy(name: str | Path) -> Policy:
 
     Raises TablesRefused: PL01 not found, PL02 not readable, else every problem of the file at once.
     """
+    text, path = policy_source(name)
+    return parse_policy(text, path.name, path.parent)
+
+
+def policy_source(name: str | Path) -> tuple[str, Path]:
+    """The TOML text of a built-in policy or policy file, and where it lies. Raises TablesRefused: PL01, PL02."""
     built_in = str(name) in find_policies()
     path = _folder() / f"{name}.toml" if built_in else Path(name)
     try:
@@ -266,9 +272,8 @@ def load_policy(name: str | Path) -> Policy:
         args: dict[str, str | int] = {"name": str(name), "known": "、".join(find_policies())}
         raise TablesRefused(str(name), [Problem("PL01", args, value=str(name))]) from None
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig"), path
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         problem = Problem("PL02", {"reason": f"第 {line} 行起不是 UTF-8 编码"}, file=path.name, row=line)
         raise TablesRefused(str(name), [problem]) from None
-    return parse_policy(text, path.name, path.parent)

@@ -19,8 +19,8 @@ from reference_tables.problems import Problem
 def check_settings(header: Header, settings: Sequence[Setting], unread: Collection[str] = ()) -> list[Problem]:
     """Every problem between the values of a policy, in no particular order: PL14-PL16, PL20-PL23, PL50.
 
-    `unread`: parameters of which a value could not be read. What may lie there is not told as missing, nor is
-    anything about days when the policy's own days could not be read.
+    `unread`: parameters of which a value could not be read. What may lie there is not told as missing or unused, nor
+    is anything about days when the policy's own days could not be read.
     """
     checks = _Checks(header, settings, unread)
     checks.overlaps()
@@ -33,7 +33,8 @@ def check_settings(header: Header, settings: Sequence[Setting], unread: Collecti
     checks.shares()
     checks.tiers()
     checks.conflicts()
-    checks.unused()
+    if not unread:
+        checks.unused()
     return checks.problems
 
 

@@ -57,7 +57,8 @@ def readiness(policy: Policy, command: str) -> Readiness:
         if policy.method not in parameter.methods or _unnecessary(policy, parameter):
             continue
         because = why_needed(parameter, by_key)
-        if commands & set(parameter.needed) and (because or not parameter.needed_if):
+        needed = set(parameter.needed) if policy.method in parameter.needed_under else set()
+        if commands & needed and (because or not parameter.needed_if):
             scopes = [] if parameter.default is not None else list(_uncovered(policy, parameter))
             if not policy.has(parameter.key) and scopes:
                 missing.append(Lack(parameter.key, parameter.label, (), because))

@@ -30,9 +30,9 @@ class Condition:
 class Parameter:
     """One parameter. `minimum`, `maximum`: bounds of every number in its value. `scope`: by what it may differ.
 
-    `needed`: commands that cannot run without it (while one of `needed_if` holds, or always when there is none), unless
-    one of `unless` or `rivals` is there, of which the latter must not be set beside it; `on_demand`: commands that
-    need it only when such a case comes up.
+    `needed`: commands that cannot run without it under the methods `needed_under` (while one of `needed_if` holds, or
+    always when there is none), unless one of `unless` or `rivals` is there, of which the latter must not be set beside
+    it; `on_demand`: commands that need it only when such a case comes up.
     `companion`: leaving it out while `needed_if` holds is an error of the policy itself.
     """
 
@@ -54,6 +54,7 @@ class Parameter:
     rivals: tuple[str, ...]
     companion: bool
     default: bool | None
+    needed_under: tuple[str, ...] = tuple(METHODS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,8 @@ class PolicySchema:
 
 
 _KEYS = {
-    "section", "label", "meaning", "type", "unit", "min", "max", "values", "scope", "methods", "needed", "on_demand",
-    "needed_if", "unless", "rivals", "companion", "default",
+    "section", "label", "meaning", "type", "unit", "min", "max", "values", "scope", "methods", "needed", "needed_under",
+    "on_demand", "needed_if", "unless", "rivals", "companion", "default",
 }  # fmt: skip
 
 
@@ -103,6 +104,7 @@ def _parameter(key: str, body: Mapping[str, Any]) -> Parameter:
         scope=tuple(body["scope"]),
         methods=tuple(body.get("methods", METHODS)),
         needed=tuple(body.get("needed", ())),
+        needed_under=tuple(body.get("needed_under", METHODS)),
         on_demand=tuple(body.get("on_demand", ())),
         needed_if=tuple(Condition(item["key"], tuple(item["values"])) for item in body.get("needed_if", ())),
         unless=tuple(body.get("unless", ())),

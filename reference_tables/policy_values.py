@@ -90,7 +90,7 @@ class Reader:
             self.wrong(raw)
             return ""
         if raw not in words:
-            self.faults.append(("PL10", self._args(value=raw, values="、".join(words))))
+            self.faults.append(("PL10", self._args(value=shown(raw), values="、".join(words))))
         return raw
 
     def tables(self, raw: object, keys: set[str], optional: set[str]) -> list[dict[str, Any]]:
@@ -113,6 +113,8 @@ def day_fault(raw: object) -> str:
         return f"只写日期，不写时刻，如 {raw:%Y-%m-%d}"
     if not isinstance(raw, str) or isinstance(raw, FloatText):
         return f"应为日期，如 2023-01-01，实际是 {shown(raw)}"
+    if not raw:
+        return "没有填写，写成 2023-01-01 这样的年-月-日，不加引号"
     try:
         return f"日期不加引号，写成 {date.fromisoformat(raw)}"
     except ValueError:
@@ -125,7 +127,7 @@ def shown(raw: object) -> str:
         return decimal_shown(raw)
     if isinstance(raw, bool):
         return str(raw).lower()
-    return str(raw)
+    return "（空）" if raw == "" else str(raw)
 
 
 def decimal_shown(value: Fraction) -> str:

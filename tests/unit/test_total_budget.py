@@ -112,6 +112,10 @@ def test_budget_values_by_every_formula(method: str, formula: str, value: Fracti
     assert (found.formula, found.value, found.source) == (formula, value, "2025 年")
 
 
+def test_a_fixed_rate_has_no_value_to_work_out() -> None:
+    assert make_budget(region_policy("drg-rate", CHAIN, point_value_formula=None), year(HISTORY)).values == ()
+
+
 def test_history_that_does_not_reach_back_far_enough_is_told() -> None:
     weights = {"前四年": "1", "前三年": "1", "前二年": "2", "前一年": "7"}
     policy = region_policy("dip", CHAIN, point_value_formula="DIP_BUDGET", year_weights=weights)
