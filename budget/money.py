@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from math import lcm
 
 FEN = 100
 
@@ -62,18 +63,23 @@ def apportion(total: int, shares: Sequence[Fraction | int]) -> list[int]:
     place: give the hospitals in the order of their ids. A negative total is split as its opposite. Raises ValueError
     when a share is negative or all are zero.
     """
-    fractions = [Fraction(share) for share in shares]
-    whole = sum(fractions, Fraction(0))
-    if any(share < 0 for share in fractions) or (whole == 0 and total):
+    whole_shares = _integers(shares)
+    whole = sum(whole_shares)
+    if any(share < 0 for share in whole_shares) or (whole == 0 and total):
         raise ValueError("shares must not be negative, and not all zero")
     if total < 0:
-        return [-part for part in apportion(-total, fractions)]
+        return [-part for part in apportion(-total, whole_shares)]
     if not total:
-        return [0] * len(fractions)
-    exact_parts = [share * total / whole for share in fractions]
-    parts = [part.numerator // part.denominator for part in exact_parts]
-    remainders = [part - floor for part, floor in zip(exact_parts, parts, strict=True)]
-    order = sorted(range(len(parts)), key=lambda at: (-remainders[at], at))
+        return [0] * len(whole_shares)
+    divided = [divmod(share * total, whole) for share in whole_shares]
+    parts = [floor for floor, _ in divided]
+    order = sorted(range(len(parts)), key=lambda at: (-divided[at][1], at))
     for at in order[: total - sum(parts)]:
         parts[at] += 1
     return parts
+
+
+def _integers(shares: Sequence[Fraction | int]) -> list[int]:
+    """Shares in the same proportions as integers: over one common denominator."""
+    common = lcm(*(int(share.denominator) for share in shares))
+    return [int(share.numerator) * (common // share.denominator) for share in shares]
