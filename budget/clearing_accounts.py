@@ -61,12 +61,19 @@ class ClearedPool:
 
 
 class PoolClearing:
-    """Clears pool after pool; `terms.problems` collects what is missing or does not fit."""
+    """Clears pool after pool; `terms.problems` collects what is missing or does not fit. On `trial` a pool whose money
+    does not suffice is cleared nevertheless, the missing sum noted (CL30) and in `line_used`."""
 
     def __init__(
-        self, terms: YearTerms, year: YearFile, found: CaseTallies, paid: Mapping[tuple[str, str], Paid]
+        self,
+        terms: YearTerms,
+        year: YearFile,
+        found: CaseTallies,
+        paid: Mapping[tuple[str, str], Paid],
+        *,
+        trial: bool = False,
     ) -> None:
-        self.terms, self.year, self.found, self.paid = terms, year, found, paid
+        self.terms, self.year, self.found, self.paid, self.trial = terms, year, found, paid, trial
         self.quota = terms.want("hospital_budget") == "quota"
         self.formula: str = "" if self.quota else self._formula()
         self.assessed_on: str = terms.want("assessment_on") or "none"
@@ -101,7 +108,10 @@ class PoolClearing:
             cleared = clear_pool(accounts, rule, due.difference, line_budget)
         except Uncovered as error:
             self._uncovered(budget.pool, error)
-            return None
+            if not self.trial:
+                return None
+            rule = replace(rule, line=rule.line or "reserve")
+            cleared = clear_pool(accounts, rule, due.difference, line_budget + error.missing)
         return ClearedPool(
             budget, self.formula, tuple(accounts), due, cleared, sum(bundled.values()), rule.line,
             budget.distributable - sum(amount for _, amount in budget.quotas) if self.quota else 0, self.steps,
