@@ -187,4 +187,5 @@ def problem_rows(
         "code": pl.lit(code), "level": pl.lit(kind.level.value), "field": pl.lit(field), "value": shown,
         "message": _text(kind.message, given), "fix": _text(kind.fix, given),
     }  # fmt: skip
-    return frame.select(expr.cast(PROBLEM_SCHEMA[name]).alias(name) for name, expr in columns.items())
+    # Texts of a filtered frame are put together wrongly by polars while its first piece is empty: one piece.
+    return frame.rechunk().select(expr.cast(PROBLEM_SCHEMA[name]).alias(name) for name, expr in columns.items())
