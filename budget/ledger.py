@@ -81,6 +81,14 @@ def postings_of(run_id: str, month: str, amounts: pl.DataFrame) -> pl.DataFrame:
     return rows.select(pl.col(name).cast(dtype) for name, dtype in POSTING_SCHEMA.items())
 
 
+def taken_back(ledger: pl.DataFrame, run_id: str) -> pl.DataFrame:
+    """The amounts (AMOUNT_SCHEMA) that undo what a run posted of its own; what it took back itself stays so."""
+    own = (pl.col("run_id") == run_id) & (pl.col("supersedes") == "") & (pl.col("side") == DEBIT)
+    return ledger.filter(own).select(
+        "hospital_id", "pool", "what", -pl.col("amount_fen"), pl.lit(run_id).alias("supersedes")
+    )
+
+
 def signed() -> pl.Expr:
     """A leg's amount, debits positive and credits negative; wide, so that no sum overflows."""
     return pl.col("amount_fen").cast(pl.Int128) * _sign(pl.col("side") == DEBIT)

@@ -7,7 +7,7 @@ payment of its own. Source: service agreements on monthly or quarterly payment a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -126,8 +126,10 @@ def first_day(month: str) -> date:
     return date.fromisoformat(f"{month}-01")
 
 
-def exact_points(priced: PricedCases, chosen: Sequence[bool] | pl.Series, pool: pl.Expr) -> dict[tuple[str, str], str]:
-    """Points of the chosen cases by (hospital, pool), exact, with four decimals; only cases that are paid by points."""
+def exact_points(
+    priced: PricedCases, chosen: Sequence[bool] | pl.Series, pool: pl.Expr
+) -> dict[tuple[str, str], Fraction]:
+    """Points of the chosen cases by (hospital, pool), exact; only cases that are paid by points."""
     counted = np.asarray(chosen, np.bool_) & priced.paid_by_points
     rows = priced.frame.select("hospital_id", pool).with_columns(
         pl.Series("band", priced.band), pl.Series("cost", priced.cost)
@@ -138,7 +140,7 @@ def exact_points(priced: PricedCases, chosen: Sequence[bool] | pl.Series, pool: 
         line = priced.table.bands[band].points
         if line is not None:
             found[hospital, name] = found.get((hospital, name), Fraction(0)) + line.total(count, cost)
-    return {key: decimal_text(value, POINT_PLACES) for key, value in found.items()}
+    return found
 
 
 def by_kind(cases: pl.DataFrame) -> pl.DataFrame:
@@ -153,7 +155,7 @@ def by_kind(cases: pl.DataFrame) -> pl.DataFrame:
 
 def monthly_statement(
     cases: pl.DataFrame,
-    points: dict[tuple[str, str], str],
+    points: Mapping[tuple[str, str], Fraction],
     differences: pl.DataFrame,
     owed: pl.DataFrame,
     shares: Callable[[str, str], PayShares | None],
@@ -187,7 +189,9 @@ def monthly_statement(
         parts.append(split_due(basis, rule) if rule is not None else Parts(0, 0, 0))
     keys = list(rows.select(OWNER).iter_rows())
     rows = rows.with_columns(
-        pl.Series("points", [points.get(key, "0.0000") for key in keys], dtype=pl.String),
+        pl.Series(
+            "points", [decimal_text(points.get(key, Fraction(0)), POINT_PLACES) for key in keys], dtype=pl.String
+        ),
         pl.Series("paid_fen", [part.paid for part in parts], dtype=pl.Int64),
         pl.Series("held_fen", [part.held for part in parts], dtype=pl.Int64),
         pl.Series("deferred_fen", [part.deferred for part in parts], dtype=pl.Int64),

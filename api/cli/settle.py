@@ -15,6 +15,7 @@ from api.cli.progress import progress_bar
 from api.core.advance import fund_states, pay_advances
 from api.core.book import Book, BookRefused, open_book
 from api.core.book_check import UNREADABLE, month_totals, sound, verify_book
+from api.core.book_policies import policy_source
 from api.core.settle_files import SettleRequest, settle_files
 from api.core.settle_report import write_settlement
 from budget.money import exact
@@ -86,6 +87,9 @@ def settle(
     new_policy: Annotated[
         str, typer.Option("--new-policy", help="政策与账册所记的不同时，写明变动的原因", metavar="REASON")
     ] = "",
+    reopen: Annotated[
+        str, typer.Option("--reopen", help="年度已清算而确需再结算时，写明原因；清算的分录冲回", metavar="REASON")
+    ] = "",
     format_: FormatOption = Format.AUTO,
     edition: EditionOption = Edition.INSURANCE,
     threads: Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")] = all_threads(),
@@ -107,8 +111,8 @@ def settle(
     request = SettleRequest(
         book=book, month=month, cases=paths, corrections=corrections, withdrawals=withdraw, decisions=decisions,
         hospitals=hospitals, separate=separate, weights=weights, reason=reason, close=close, policy_reason=new_policy,
-        policy_name=Path(policy).name, scheme_name=Path(name).name, fmt=format_.value, edition=edition.value,
-        threads=threads,
+        reopen=reopen, policy_text=policy_source(policy), policy_name=Path(policy).name, scheme_name=Path(name).name,
+        fmt=format_.value, edition=edition.value, threads=threads,
     )  # fmt: skip
     try:
         with progress_bar([*paths, *corrections]) as progress:

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from api.core.book import Book, BookRefused, Run, locked
-from api.core.settle import check_month, hash_of
+from api.core.settle import check_month, check_open, hash_of
 from api.core.settle_cases import SHOWN_RUN
 from api.core.settle_files import book_for
 from budget.advances import MOST_YEARS, AdvanceRule, FundState, InsuranceAdvance, share_advance
@@ -96,6 +96,7 @@ def pay_advances(
             postings = book.frame("postings", POSTING_SCHEMA, before).select(*POSTING_SCHEMA)
             return Advanced(book, before, True, found, rows, postings)
         check_month(book, month)
+        check_open(book)
         _not_twice(book, rows)
         if not rows["advance_fen"].sum():
             return Advanced(book, None, False, found, rows, pl.DataFrame(schema=POSTING_SCHEMA))

@@ -3,6 +3,7 @@
     book.json                    index: year, policies, runs in order, each file with its checksum; written last
     months/2026-03/<hash>.parquet    accepted cases of a run (PAYABLE_SCHEMA), named by the sha256 of the file
     ledger/<run>.parquet         postings of a run (POSTING_SCHEMA)
+    policies/<key>/              policies the book was kept by, with their group values (api/core/book_policies.py)
     runs/<run>/...               prices, changes to earlier cases, decisions, statement, refused cases, proof
 
 Files are only added. Each is written under a temporary name, flushed and renamed, and counts from the moment the index
@@ -27,11 +28,15 @@ from budget.frames import PAYABLE_SCHEMA, PRICED_SCHEMA
 from budget.ledger import POSTING_SCHEMA, balances
 from reference_tables.problems import Problem
 
+CLEAR = "clear"
 INDEX = "book.json"
 LOCK = ".lock"
-PARTS = ("months", "ledger", "runs")
-FORMAT = 1
+PARTS = ("months", "ledger", "runs", "policies")
+FORMAT = 2
 KEY = ("hospital_id", "case_id")
+
+POSTED_SCHEMA: dict[str, pl.DataType] = {**PRICED_SCHEMA, "pool": pl.String(), "basis": pl.String()}
+"""A priced case with the pool it is posted in, and the key of the policy it was priced by."""
 
 CHANGE_SCHEMA: dict[str, pl.DataType] = {
     "hospital_id": pl.String(),
@@ -95,12 +100,17 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class BookPolicy:
-    """A policy the book is kept by, from the month `since` on; `reason` why it replaced the one before."""
+    """A policy the book is kept by, from the month `since` on; `reason` why it replaced the one before. `key` stands
+    for it with its group values (`weights_sha256`) and the grouping scheme (`pack`, `pack_sha256`)."""
 
     id: str
     sha256: str
     since: str
     reason: str
+    key: str
+    weights_sha256: str
+    pack: str
+    pack_sha256: str
 
 
 @dataclass(frozen=True)
@@ -121,12 +131,22 @@ class Book:
 
     @property
     def last_month(self) -> str:
-        """The last month that has a run, "" for an empty book."""
-        return max((run.month for run in self.runs), default="")
+        """The last month that has a run but clearing, "" for an empty book."""
+        return max((run.month for run in self.runs if run.kind != CLEAR), default="")
 
     @property
     def last_run(self) -> str:
         return self.runs[-1].run_id if self.runs else ""
+
+    @property
+    def cleared(self) -> Run | None:
+        """The clearing that holds: the last run, when that is one; any later run takes it back."""
+        return self.runs[-1] if self.runs and self.runs[-1].kind == CLEAR else None
+
+    @property
+    def settled_seal(self) -> str:
+        """The seal of the last run that is no clearing: it stands for all that is cleared."""
+        return next((run.seal for run in reversed(self.runs) if run.kind != CLEAR), "")
 
     @property
     def seal(self) -> str:
@@ -159,9 +179,8 @@ class Book:
         return self._current("cases", PAYABLE_SCHEMA)
 
     def priced(self) -> pl.DataFrame:
-        """The cases that count now as they were priced and posted: PRICED_SCHEMA with `pool`, `book_run` and
-        `book_month`."""
-        return self._current("priced", {**PRICED_SCHEMA, "pool": pl.String()})
+        """The cases that count now as they were priced and posted: POSTED_SCHEMA with `book_run` and `book_month`."""
+        return self._current("priced", POSTED_SCHEMA)
 
     def _current(self, role: str, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
         if role not in self._counting:
@@ -184,11 +203,18 @@ class Book:
         """Every posting (POSTING_SCHEMA), in the order of runs."""
         return self.frame("postings", POSTING_SCHEMA).select(*POSTING_SCHEMA)
 
+    def year_ledger(self) -> pl.DataFrame:
+        """The postings without those of clearing, and without those that take a clearing back."""
+        clearings = [run.run_id for run in self.runs if run.kind == CLEAR]
+        ledger = self.ledger()
+        return ledger.filter(~pl.col("run_id").is_in(clearings) & ~pl.col("supersedes").is_in(clearings))
+
     def paid(self) -> pl.DataFrame:
-        """What was settled and paid so far by hospital and pool, fen: hospital_id, pool, due_fen (fund's part of all
-        cases), paid_fen (cash paid out, advances not counted), held_fen (deposit), deferred_fen (left for clearing),
-        owed_fen (due and not yet paid), advance_fen (still out). due = paid + held + deferred + owed."""
-        found = balances(self.ledger())
+        """What was settled and paid in the year, before any clearing, by hospital and pool, fen: hospital_id, pool,
+        due_fen (fund's part of all cases), paid_fen (cash paid out, advances not counted), held_fen (deposit),
+        deferred_fen (left for clearing), owed_fen (due and not yet paid), advance_fen (still out). due = paid + held +
+        deferred + owed."""
+        found = balances(self.year_ledger())
         wide = found.select("hospital_id", "pool").unique().sort("hospital_id", "pool")
         for name, account in PAID_COLUMNS.items():
             part = found.filter(pl.col("account") == account).select(
@@ -198,14 +224,24 @@ class Book:
         filled = wide.with_columns(pl.col(*PAID_COLUMNS).fill_null(0))
         return filled.with_columns(paid_fen=-pl.col("paid_fen") - pl.col("advance_fen"))
 
-    def append(self, run: Run, frames: Mapping[str, pl.DataFrame], documents: Mapping[str, object]) -> Book:
+    def append(
+        self,
+        run: Run,
+        frames: Mapping[str, pl.DataFrame],
+        documents: Mapping[str, object],
+        kept: Mapping[str, tuple[str, bytes]] | None = None,
+    ) -> Book:
         """Write a run and its files, the index last; the book with it.
 
         `frames` by role: cases, priced, changes, decisions, postings, statement, ...; `documents` are JSON files of
-        the run, by role. Raises OSError when the folder cannot be written; then the book is as it was.
+        the run, by role; `kept` further files by role: their place in the book and their bytes. Raises OSError when
+        the folder cannot be written; then the book is as it was.
         """
         files = [self._store(run, role, _parquet(frame), frame.height) for role, frame in frames.items()]
         files += [self._store(run, role, _json(value), 1) for role, value in documents.items()]
+        for role, (place, data) in (kept or {}).items():
+            write_whole(self.path / place, data)
+            files.append(BookFile(role, place, hashlib.sha256(data).hexdigest(), 1))
         made = replace(run, files=tuple(files))
         sealed = replace(made, seal=seal_of(made, self.seal))
         book = replace(self, runs=(*self.runs, sealed), _counting={})

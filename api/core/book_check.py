@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from api.core.book import INDEX, KEY, LOCK, Book, seal_of
+from api.core.book import CLEAR, INDEX, KEY, LOCK, Book, BookRefused, seal_of
+from api.core.book_policies import kept_basis
 from api.core.settle_cases import SHOWN_RUN
 from budget.ledger import balance_of, unbalanced
 from budget.money import yuan_text
@@ -16,16 +17,16 @@ from reference_tables.problems import Level, Problem
 SPENT = "5001"
 UNREADABLE = "ST60"
 """The code of a file that is gone or not as it was."""
-_CLEARING = ("clear",)
 
 
 def verify_book(book: Book) -> list[Problem]:
     """Everything that is wrong with a book: files by their checksums (ST60), seals (ST61), and, when all files can be
     read, entries that do not cancel out (ST62), cases that count twice (ST63), hospitals whose cases do not add up to
-    what is posted (ST64). Files that no run names are told (ST65, info)."""
+    what is posted (ST64), kept policies that are not what the index names (ST66). Files that no run names are told
+    (ST65, info)."""
     problems = [*_files(book), *_seals(book)]
     if not any(problem.code == UNREADABLE for problem in problems):
-        problems += [*_entries(book), *_twice(book), *_sums(book)]
+        problems += [*_policies(book), *_entries(book), *_twice(book), *_sums(book)]
     return [*problems, *_strays(book)]
 
 
@@ -52,6 +53,14 @@ def _seals(book: Book) -> Iterator[Problem]:
         before = run.seal
 
 
+def _policies(book: Book) -> Iterator[Problem]:
+    for key in {policy.key: None for policy in book.policies}:
+        try:
+            kept_basis(book, key)
+        except BookRefused as error:
+            yield from error.problems
+
+
 def _entries(book: Book) -> Iterator[Problem]:
     for run, entry, difference in unbalanced(book.ledger()).iter_rows():
         args: dict[str, str | int] = {
@@ -69,9 +78,7 @@ def _twice(book: Book) -> Iterator[Problem]:
 
 def _sums(book: Book) -> Iterator[Problem]:
     """Posted spending against the cases that count, by hospital and pool; clearing posts what is no case's."""
-    ledger = book.ledger()
-    cleared = [run.run_id for run in book.runs if run.kind in _CLEARING]
-    posted = balance_of(ledger.filter(~pl.col("run_id").is_in(cleared)), SPENT)
+    posted = balance_of(book.year_ledger(), SPENT)
     cases = book.priced().group_by("hospital_id", "pool").agg(pl.col("fund_fen").sum())
     both = posted.join(cases, on=["hospital_id", "pool"], how="full", coalesce=True).with_columns(
         pl.col("balance_fen", "fund_fen").fill_null(0)
@@ -99,8 +106,9 @@ MONTH_TOTALS = ("cases", "changed", "due_fen", "corrections_fen", "paid_fen", "h
 def month_totals(book: Book) -> list[dict[str, str | int | bool]]:
     """One row a month of the book: runs, whether closed, and MONTH_TOTALS summed over its runs (counts, fen)."""
     rows: list[dict[str, str | int | bool]] = []
-    for month in sorted({run.month for run in book.runs}):
-        runs = [run for run in book.runs if run.month == month]
+    settled = [run for run in book.runs if run.kind != CLEAR]
+    for month in sorted({run.month for run in settled}):
+        runs = [run for run in settled if run.month == month]
         sums = {name: sum(run.totals.get(name, 0) for run in runs) for name in MONTH_TOTALS}
         rows.append({"month": month, "runs": len(runs), "closed": month <= book.closed_until, **sums})
     return rows

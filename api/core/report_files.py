@@ -53,7 +53,7 @@ def part_of(book: Path | None, cleared: Path | None) -> ReportPart:
         hospitals=hospital_sums(cases, statement),
         tiers=tier_kinds(cases, () if policy is None else policy.tiers),
         groups=group_sums(cases),
-        months=month_sums(empty_ledger() if found is None else found.ledger()),
+        months=month_sums(empty_ledger() if found is None else found.year_ledger()),
         statement=statement,
         flows=statement_flows(statement, before),
         about=_about(found, proof, policy, policy_id),

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field, replace
 import orjson
 import polars as pl
 
-from api.core.book import CHANGE_SCHEMA, DECISION_SCHEMA, KEY, Book, BookPolicy, BookRefused, Run
+from api.core.book import CHANGE_SCHEMA, DECISION_SCHEMA, KEY, Book, BookRefused, Run
+from api.core.book_policies import Basis, KeptPolicies, basis_of, files_of, kept_basis, noted
 from api.core.settle_cases import SHOWN_RUN, CaseFilter, placed
+from api.core.settle_policy import check_policy, clearing_needs
 from api.core.settle_prices import DETAIL_SCHEMA, Movement, movement
 from budget.group_values import GroupValues
-from budget.ledger import POSTING_SCHEMA, balance_of, postings_of
+from budget.ledger import AMOUNT_SCHEMA, POSTING_SCHEMA, balance_of, postings_of, taken_back
 from budget.settlement import (
     KIND_SCHEMA,
     MONTH_SCHEMA,
@@ -32,7 +34,7 @@ from budget.settlement import (
 )
 from grouper.proof import program_version
 from reference_tables.policy import Policy
-from reference_tables.problems import PROBLEM_SCHEMA, Level, Problem, TablesRefused
+from reference_tables.problems import PROBLEM_SCHEMA, Level, Problem, TablesRefused, problem_frame
 
 SETTLE, CORRECT, CLOSE = "settle", "correct", "close"
 OWED = "2201"
@@ -70,7 +72,7 @@ class MonthInput:
     """What is to be settled. Cases and corrections: PAYABLE_SCHEMA, with `file` and `row` where known; withdrawals:
     WITHDRAWAL_SCHEMA, reason null = the run's; decisions: PLACED_DECISION_SCHEMA. None = none given. `made_with`:
     pack, weights and options that decide how files became cases, by name. `problems`: PROBLEM_SCHEMA, of reading the
-    files."""
+    files. `policy_text`: the policy file, which the book keeps; `reopen`: why a cleared year is settled on."""
 
     month: str
     cases: pl.DataFrame | None = None
@@ -80,6 +82,8 @@ class MonthInput:
     reason: str = ""
     close: bool = False
     policy_reason: str = ""
+    policy_text: str = ""
+    reopen: str = ""
     files: tuple[InputFile, ...] = ()
     made_with: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     recompute: str = ""
@@ -133,16 +137,19 @@ def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthIn
     if not given.moves and given.close and given.month == book.closed_until:
         return _nothing(book, closed=False)
     check_month(book, given.month)
-    book = _check(book, policy, given, identity)
+    check_open(book, given.reopen)
+    book, bases, kept = _check(book, basis_of(policy, values, given.made_with.get("pack", {})), given, identity)
     if not given.moves:
-        return _nothing(_close(book, given.month), closed=True)
+        return _nothing(_close(book, given.month, given.reopen), closed=True)
     day, problems = first_day(given.month), list[Problem]()
     outside = policy.outside(day, day)
     if outside is not None:
         raise TablesRefused(policy.id, [outside])
     pays = pays_in(policy, given.month, problems)
-    taken, moved = _accepted(book, policy, values, given)
-    listed = pl.concat([_frame(given.problems, PROBLEM_SCHEMA), *taken.problems]).sort(*PROBLEM_SCHEMA)
+    taken, moved = _accepted(book, bases, given)
+    told = [_frame(given.problems, PROBLEM_SCHEMA), *taken.problems]
+    told += [problem_frame(clearing_needs(book, policy, given.month))] if kept else []
+    listed = pl.concat(told).sort(*PROBLEM_SCHEMA)
     empty_month = given.cases is not None and given.cases.is_empty()
     if moved.cases.is_empty() and moved.details.is_empty() and not empty_month:
         return replace(_nothing(book, closed=False), problems=listed)
@@ -151,13 +158,14 @@ def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthIn
         return shares_of(policy, given.month, hospital, pool, problems)
 
     new = moved.priced.filter(moved.new)
-    owed = balance_of(book.ledger(), OWED)
+    owed = balance_of(book.year_ledger(), OWED)
     rows = monthly_statement(new, moved.points, moved.differences, owed, shares, pays=pays)
     if problems:
         raise TablesRefused(policy.id, problems)
     record = {**identity, "program": program_version(), "book": {"year": book.year, "before": book.last_run}}
     run_id = hash_of(record)
-    postings = postings_of(run_id, given.month, amounts_of(rows, moved.differences))
+    amounts = pl.concat([amounts_of(rows, moved.differences), _clearing_undone(book)])
+    postings = postings_of(run_id, given.month, amounts)
     statement = _named(rows, book, moved, given.month)
     kinds = by_kind(new)
     proof = _proof(run_id, record, given)
@@ -170,14 +178,15 @@ def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthIn
         **{name: int(rows[name].sum()) for name in counted},
     }
     run = Run(
-        run_id, input_id, SETTLE if given.cases is not None else CORRECT, given.month, given.close, given.reason, totals
-    )
+        run_id, input_id, SETTLE if given.cases is not None else CORRECT, given.month, given.close,
+        "；".join(text for text in (given.reason, given.reopen) if text), totals,
+    )  # fmt: skip
     frames = {
         "cases": moved.cases, "priced": moved.priced, "postings": postings, "statement": statement, "kinds": kinds,
         "changes": moved.details.select(*CHANGE_SCHEMA), "details": moved.details, "decisions": moved.decisions,
         "problems": listed,
     }  # fmt: skip
-    book = book.append(run, frames, {"proof": proof})
+    book = book.append(run, frames, {"proof": proof}, kept)
     return Settled(
         book, book.runs[-1], False, given.close, statement, kinds, moved.details, postings, listed, proof
     )  # fmt: skip
@@ -189,15 +198,29 @@ def repeated(book: Book, policy: Policy, given: MonthInput) -> Settled | None:
     run = book.with_input(hash_of(_identity(policy, given))) if given.files else None
     if run is None:
         return None
-    closes = given.close and run.month > book.closed_until
+    closes = given.close and run.month > book.closed_until and book.cleared is None
     if closes:
         book = _close(book, run.month)
     frames = {role: book.frame(role, schema, run).select(*schema) for role, schema in _FRAMES.items()}
     return Settled(book, run, True, closes, **frames, proof=book.document(run, "proof"))
 
 
-def _accepted(book: Book, policy: Policy, values: GroupValues, given: MonthInput) -> tuple[CaseFilter, Movement]:
-    taken = CaseFilter(book, policy, values, given.month)
+def check_open(book: Book, reopen: str = "") -> None:
+    """Refuse what would change a cleared year, unless it is said why it is opened again (ST16)."""
+    if book.cleared is not None and not reopen:
+        args: dict[str, str | int] = {"year": book.year, "run": book.cleared.run_id[:SHOWN_RUN]}
+        raise BookRefused([Problem("ST16", args)])
+
+
+def _clearing_undone(book: Book) -> pl.DataFrame:
+    """The amounts (AMOUNT_SCHEMA) that take back the clearing that holds, none when there is none."""
+    if book.cleared is None:
+        return pl.DataFrame(schema=AMOUNT_SCHEMA)
+    return taken_back(book.ledger(), book.cleared.run_id)
+
+
+def _accepted(book: Book, bases: KeptPolicies, given: MonthInput) -> tuple[CaseFilter, Movement]:
+    taken = CaseFilter(book, bases, given.month)
     new = taken.acceptable(placed(given.cases))
     corrected = taken.corrections(placed(given.corrections))
     gone = _frame(given.withdrawals, WITHDRAWAL_SCHEMA).unique(KEY, keep="first", maintain_order=True)
@@ -209,7 +232,7 @@ def _accepted(book: Book, policy: Policy, values: GroupValues, given: MonthInput
         corrected = corrected.join(contested, on=KEY, how="anti", maintain_order="left")
         withdrawn = withdrawn.join(contested, on=KEY, how="anti", maintain_order="left")
     decisions = _frame(given.decisions, PLACED_DECISION_SCHEMA)
-    return taken, movement(book, policy, values, taken, new, corrected, withdrawn, decisions, given.reason)
+    return taken, movement(book, bases, taken, new, corrected, withdrawn, decisions, given.reason)
 
 
 def _frame(frame: pl.DataFrame | None, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
@@ -218,8 +241,11 @@ def _frame(frame: pl.DataFrame | None, schema: Mapping[str, pl.DataType]) -> pl.
     return frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
 
 
-def _check(book: Book, policy: Policy, given: MonthInput, identity: Mapping[str, object]) -> Book:
-    """The book with the policy noted; everything that refuses the run is raised at once."""
+def _check(
+    book: Book, now: Basis, given: MonthInput, identity: Mapping[str, object]
+) -> tuple[Book, KeptPolicies, dict[str, tuple[str, bytes]]]:
+    """The book with the policy noted, what its months are priced by, and the files that keep the policy, none when it
+    is kept already; everything that refuses the run is raised at once."""
     problems = []
     if not given.moves and not given.close:
         problems.append(Problem("ST15"))
@@ -233,20 +259,18 @@ def _check(book: Book, policy: Policy, given: MonthInput, identity: Mapping[str,
     reasons = _frame(given.withdrawals, WITHDRAWAL_SCHEMA)["reason"].fill_null("")
     if not given.reason and (given.corrections is not None or bool((reasons == "").any())):
         problems.append(Problem("ST14"))
-    known = book.policies[-1] if book.policies else None
-    fresh = known is None or (known.id, known.sha256) != (policy.id, policy.sha256)
-    if fresh and given.moves:
-        if known is not None and not given.policy_reason:
-            args = {
-                "known": known.id, "known_sha": known.sha256[:SHOWN_RUN],
-                "given": policy.id, "given_sha": policy.sha256[:SHOWN_RUN],
-            }  # fmt: skip
-            problems.append(Problem("ST13", args))
-        added = BookPolicy(policy.id, policy.sha256, given.month, given.policy_reason)
-        book = replace(book, policies=(*book.policies, added))
+    fresh, refused = check_policy(book, now, new_cases=given.cases is not None, reason=given.policy_reason)
+    problems += refused if given.moves else []
     if problems:
         raise BookRefused(problems)
-    return book
+    if given.moves and fresh:
+        kept = files_of(now, given.policy_text)
+        book = replace(book, policies=(*book.policies, noted(now, given.month, given.policy_reason)))
+        return book, KeptPolicies(book, now), kept
+    if given.moves and now.key != book.policies[-1].key:  # corrections, grouped by the scheme of earlier months
+        last = kept_basis(book, book.policies[-1].key)
+        now = replace(last, pack=now.pack, pack_sha256=now.pack_sha256)
+    return book, KeptPolicies(book, now), {}
 
 
 def _different(proof: Mapping[str, object], identity: Mapping[str, object]) -> list[str]:
@@ -296,10 +320,12 @@ def _named(rows: pl.DataFrame, book: Book, moved: Movement, month: str) -> pl.Da
     return joined.with_columns(month=pl.lit(month)).select(*STATEMENT_SCHEMA)
 
 
-def _close(book: Book, month: str) -> Book:
+def _close(book: Book, month: str, reopen: str = "") -> Book:
     record = {"command": CLOSE, "month": month, "book": {"year": book.year, "before": book.last_run}}
     run_id = hash_of(record)
-    return book.append(Run(run_id, run_id, CLOSE, month, True, "", {}), {}, {})
+    undone = _clearing_undone(book)
+    frames = {"postings": postings_of(run_id, month, undone)} if undone.height else {}
+    return book.append(Run(run_id, run_id, CLOSE, month, True, reopen, {}), frames, {})
 
 
 def _nothing(book: Book, *, closed: bool) -> Settled:

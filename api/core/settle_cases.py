@@ -11,10 +11,9 @@ from collections.abc import Mapping
 import polars as pl
 
 from api.core.book import KEY, Book
+from api.core.book_policies import KeptPolicies
 from budget.case_fit import DUPLICATE, faults, unfit_reason
 from budget.frames import PAYABLE_SCHEMA
-from budget.group_values import GroupValues
-from reference_tables.policy import Policy
 from reference_tables.problems import PROBLEM_SCHEMA, catalogue, problem_rows
 
 PLACE: dict[str, pl.DataType] = {"file": pl.String(), "row": pl.UInt32()}
@@ -43,10 +42,13 @@ def listed(frame: pl.DataFrame, code: str, args: Mapping[str, pl.Expr | str], fi
 class CaseFilter:
     """Takes cases out of a frame step by step; `problems` (PROBLEM_SCHEMA frames) tell why."""
 
-    def __init__(self, book: Book, policy: Policy, values: GroupValues, month: str) -> None:
-        self.book, self.policy, self.values, self.month = book, policy, values, month
+    def __init__(self, book: Book, bases: KeptPolicies, month: str) -> None:
+        self.book, self.bases, self.month = book, bases, month
         self.problems: list[pl.DataFrame] = []
-        self.known = book.cases().select(*KEY, "book_run", "book_month")
+        self.known = book.priced().select(
+            *KEY, "book_run", "book_month", pl.col("month").alias("book_of"), pl.col("basis").alias("book_basis")
+        )
+        self.ended = book.changes().filter(pl.col("action") == "withdraw").select(*KEY, ended_month="book_month")
         every = book.frame("cases", PAYABLE_SCHEMA).select(*KEY, first_run="book_run", first_month="book_month")
         self.first = every.unique(KEY, keep="first", maintain_order=True)
 
@@ -61,24 +63,46 @@ class CaseFilter:
         return frame.filter(~met)
 
     def acceptable(self, cases: pl.DataFrame) -> pl.DataFrame:
-        """New cases that may be paid: not paid before, once in the files, of the year up to the month, fit."""
+        """New cases that may be paid, with `basis`, what prices them: not paid before, once in the files, of the year
+        up to the month, fit."""
         given = self._once(self._named(cases))
         marked = given.join(self.known, on=KEY, how="left", maintain_order="left")
         marked = marked.join(self.first, on=KEY, how="left", maintain_order="left")
         where = {"month": pl.col("first_month"), "run": pl.col("first_run").str.head(SHOWN_RUN)}
         fresh = self.refuse(marked, pl.col("book_run").is_not_null(), "ST30", where)
         fresh = fresh.drop("first_run", "first_month")
-        return self._fit(self._in_time(fresh.drop("book_run", "book_month")))
+        timely = self._in_time(fresh.select(*CASE_SCHEMA))
+        return self._fit(timely.with_columns(basis=self._of_month(timely)))
 
     def corrections(self, cases: pl.DataFrame) -> pl.DataFrame:
-        """Cases of the book in a new version, with `book_run` and `book_month` of the old one."""
-        given = self._once(self._named(cases))
-        return self._fit(self._in_time(self.in_book(given)))
+        """Cases of the book in a new version, with `basis`: what priced the old one, unless the month is another."""
+        timely = self._in_time(self.in_book(self._once(self._named(cases))))
+        moved = pl.col("month").is_not_null() & (pl.col("month") != pl.col("book_of"))
+        of_month = self._of_month(timely)
+        marked = timely.with_columns(basis=pl.when(moved).then(of_month).otherwise("book_basis"))
+        packs = {key: self.bases.pack_of(key) for key in marked["basis"].unique()}
+        strange = [key for key, (_, sha256) in packs.items() if sha256 != self.bases.now.pack_sha256]
+        named = {key: name for key, (name, _) in packs.items()}
+        pack = pl.col("basis").replace_strict(named, return_dtype=pl.String) if named else pl.lit("")
+        args = {"pack": pack, "given": self.bases.now.pack, "month": pl.col("book_month")}
+        same = self.refuse(marked, pl.col("basis").is_in(strange), "ST44", args)
+        return self._fit(same.select(*CASE_SCHEMA, "basis"))
+
+    def _of_month(self, cases: pl.DataFrame) -> pl.Expr:
+        """The key of what prices a month's cases."""
+        keys = {month: self.bases.key_of(month) for month in cases["month"].drop_nulls().unique()}
+        now = self.bases.now.key
+        return pl.col("month").replace_strict(keys, default=now, return_dtype=pl.String) if keys else pl.lit(now)
 
     def in_book(self, cases: pl.DataFrame) -> pl.DataFrame:
-        """The rows whose case the book has, with its `book_run` and `book_month`."""
+        """The rows whose case the book has, with its `book_run`, `book_month`, `book_of` (month of the case) and
+        `book_basis`."""
         marked = cases.join(self.known, on=KEY, how="left", maintain_order="left")
-        return self.refuse(marked, pl.col("book_run").is_null(), "ST40")
+        last = self.ended.unique(KEY, keep="last", maintain_order=True)
+        marked = marked.join(last, on=KEY, how="left", maintain_order="left")
+        gone = pl.col("book_run").is_null() & pl.col("ended_month").is_not_null()
+        there = self.refuse(marked, gone, "ST43", {"month": pl.col("ended_month")})
+        return self.refuse(there, pl.col("book_run").is_null(), "ST40").drop("ended_month")
 
     def _named(self, cases: pl.DataFrame) -> pl.DataFrame:
         blank = pl.any_horizontal(pl.col(name).is_null() | (pl.col(name) == "") for name in KEY)
@@ -110,8 +134,12 @@ class CaseFilter:
         return self.refuse(same_year, ahead, "ST34", {"of": of, "month": self.month})
 
     def _fit(self, cases: pl.DataFrame) -> pl.DataFrame:
-        """Cases that can be priced: a valid record with all that payment asks for."""
-        reason = unfit_reason(list(faults(self.policy, self.values)))
+        """Cases that can be priced by their `basis`: a valid record with all that payment asks for."""
+        reason = pl.lit(None, dtype=pl.String)
+        for key in cases["basis"].unique().sort():
+            basis = self.bases.of(key)
+            own = unfit_reason(list(faults(basis.policy, basis.values)))
+            reason = pl.when(pl.col("basis") == key).then(own).otherwise(reason)
         invalid = pl.when(pl.col("status") == "INVALID").then(pl.lit("INVALID_CASE"))
         marked = cases.with_columns(pl.coalesce(reason, invalid).alias("unfit"))
         texts = {code: catalogue()[f"PRICE_{code}"].message for code in marked["unfit"].drop_nulls().unique()}

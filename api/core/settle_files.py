@@ -21,6 +21,7 @@ from api.core.settle import (
     MonthInput,
     Settled,
     check_month,
+    check_open,
     repeated,
     settle_month,
 )
@@ -36,7 +37,8 @@ from reference_tables.table_files import LINE, read_table
 @dataclass(frozen=True)
 class SettleRequest:
     """A settlement as it is asked for: paths, month, folder of the book. `policy_reason`: why the book's policy is
-    replaced, "" when it is not. `policy_name`, `scheme_name`: as they were asked for, for the recomputing command."""
+    replaced, "" when it is not; `reopen`: why a cleared year is settled on; `policy_text`: of the policy file.
+    `policy_name`, `scheme_name`: as they were asked for, for the recomputing command."""
 
     book: Path
     month: str
@@ -50,6 +52,8 @@ class SettleRequest:
     reason: str = ""
     close: bool = False
     policy_reason: str = ""
+    reopen: str = ""
+    policy_text: str = ""
     policy_name: str = ""
     scheme_name: str = ""
     fmt: str = "auto"
@@ -87,6 +91,8 @@ def settle_files(request: SettleRequest, policy: Policy, scheme: Scheme, progres
             reason=request.reason,
             close=request.close,
             policy_reason=request.policy_reason,
+            policy_text=request.policy_text,
+            reopen=request.reopen,
             files=_hashed(request),
             made_with={
                 "pack": {"id": pack.id, "version": pack.version, "sha256": pack.sha256, "data_level": pack.data_level},
@@ -100,6 +106,7 @@ def settle_files(request: SettleRequest, policy: Policy, scheme: Scheme, progres
             return before
         if given.files:
             check_month(book, request.month)
+            check_open(book, request.reopen)
         hospitals = read_hospitals(request.hospitals, policy) if request.hospitals else None
         separate = read_separate(request.separate) if request.separate else None
 
@@ -123,7 +130,8 @@ def settle_files(request: SettleRequest, policy: Policy, scheme: Scheme, progres
         return settle_month(book, policy, values, whole)
 
 
-_REPEATED, _UNREGISTERED = "PA11", "PA13"
+_TOLD_BY_SETTLING = ("PA09", "PA11")
+_UNREGISTERED = "PA13"
 _NO_PROBLEMS = pl.DataFrame(schema=PROBLEM_SCHEMA)
 
 
@@ -146,9 +154,9 @@ def _read(files: PayableFiles) -> tuple[pl.DataFrame, pl.DataFrame]:
     for block in files.blocks():
         name = Path(block.source.path).name
         frames.append(block.cases.with_columns(pl.lit(name).alias("file"), block.place["row"]))
-        # A repetition is told by its content (ST31, ST32), a hospital the register lacks once in a run: whichever file
-        # came first plays no part.
-        told = block.problems.filter(pl.col("code") != _REPEATED)
+        # A repetition is told by its content (ST31, ST32), a month outside the policy by what its month was settled by
+        # (ST33), a hospital the register lacks once in a run: whichever file came first plays no part.
+        told = block.problems.filter(~pl.col("code").is_in(_TOLD_BY_SETTLING))
         of = pl.when(pl.col("code") != _UNREGISTERED).then(pl.lit(name)).otherwise(pl.lit(""))
         problems.append(told.with_columns(of.alias("file")).select(*PROBLEM_SCHEMA))
     if files.unusable:

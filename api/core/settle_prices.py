@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import polars as pl
 
-from api.core.book import CHANGE_SCHEMA, DECISION_SCHEMA, KEY, Book
+from api.core.book import CHANGE_SCHEMA, DECISION_SCHEMA, KEY, POSTED_SCHEMA, Book
+from api.core.book_policies import Basis, KeptPolicies
 from api.core.settle_cases import CaseFilter, listed
-from budget.frames import PAYABLE_SCHEMA, PRICED_SCHEMA
-from budget.group_values import GroupValues
+from budget.frames import PAYABLE_SCHEMA
 from budget.pricing import Pricer
 from budget.settlement import DIFFERENCE_SCHEMA, exact_points, pool_of
 from reference_tables.policy import Policy
 
-PRICED_IN_POOL: dict[str, pl.DataType] = {**PRICED_SCHEMA, "pool": pl.String()}
 DETAIL_SCHEMA: dict[str, pl.DataType] = {
     **CHANGE_SCHEMA,
     "first_month": pl.String(),
@@ -26,18 +26,19 @@ DETAIL_SCHEMA: dict[str, pl.DataType] = {
 """Changes to earlier cases with the fund's part before and now, and the month it was posted in."""
 
 NEW, CHANGED, DECIDED, CONTEXT = "new", "changed", "decided", "context"
+_NAMES = [*PAYABLE_SCHEMA, "file", "row", "role", "basis"]
 
 
 @dataclass(frozen=True)
 class Movement:
-    """What a run brings. `cases` PAYABLE and `priced` PRICED_IN_POOL: every version that counts from now on, sorted by
+    """What a run brings. `cases` PAYABLE and `priced` POSTED_SCHEMA: every version that counts from now on, sorted by
     hospital and case; `new` bool per row: not in the book before. `points` of the new ones by (hospital, pool).
     `details` and `differences`: what changes of earlier cases; `decisions` that applied."""
 
     cases: pl.DataFrame
     priced: pl.DataFrame
     new: pl.Series
-    points: dict[tuple[str, str], str]
+    points: dict[tuple[str, str], Fraction]
     details: pl.DataFrame
     differences: pl.DataFrame
     decisions: pl.DataFrame
@@ -45,8 +46,7 @@ class Movement:
 
 def movement(
     book: Book,
-    policy: Policy,
-    values: GroupValues,
+    bases: KeptPolicies,
     taken: CaseFilter,
     new: pl.DataFrame,
     corrected: pl.DataFrame,
@@ -54,53 +54,77 @@ def movement(
     decisions: pl.DataFrame,
     reason: str,
 ) -> Movement:
-    """Price and compare. `withdrawn`: hospital_id, case_id, reason, book_run, book_month; `decisions`: DECISION_SCHEMA
+    """Price and compare, each case by its own `basis`; an earlier case on which a decision comes keeps what priced it.
+    `withdrawn`: hospital_id, case_id, reason, book_run, book_month; `decisions`: DECISION_SCHEMA
     with file and row, hospital_id null = any hospital.
 
     Raises TablesRefused when the policy lacks a parameter.
     """
-    current, posted = book.cases(), book.priced()
+    posted = book.priced()
+    current = book.cases().join(posted.select(*KEY, "basis"), on=KEY, how="left", maintain_order="left")
     decided = _decided_again(current, new, corrected, withdrawn, decisions, taken)
     parts = [
         new.with_columns(role=pl.lit(NEW)),
-        corrected.drop("book_run", "book_month").with_columns(role=pl.lit(CHANGED)),
+        corrected.with_columns(role=pl.lit(CHANGED)),
         decided.with_columns(role=pl.lit(DECIDED)),
     ]
-    names = [*PAYABLE_SCHEMA, "file", "row", "role"]
-    cases = pl.concat([part.select(names) for part in parts])
-    capped = _capped(policy)
-    if capped:  # the number of a case in its year counts, so the year's other cases of the group go along
-        others = current.filter(pl.col("group").is_in(capped))
-        others = others.join(cases, on=KEY, how="anti").join(withdrawn, on=KEY, how="anti")
-        context = others.with_columns(file=pl.lit(""), row=pl.lit(0, dtype=pl.UInt32), role=pl.lit(CONTEXT))
-        cases = pl.concat([cases, context.select(names)])
-    cases = cases.sort(*KEY)
+    cases = pl.concat([part.select(_NAMES) for part in parts])
+    rest = current.join(withdrawn, on=KEY, how="anti")
+    accepted, priced = [cases.clear()], [pl.DataFrame(schema=POSTED_SCHEMA)]
+    points: dict[tuple[str, str], Fraction] = {}
+    for key in cases["basis"].unique().sort():
+        own = cases.filter(pl.col("basis") == key)
+        context = rest.filter(pl.col("basis") == key).join(cases, on=KEY, how="anti")
+        found = _priced(bases.of(key), own, context, book, decisions, posted, taken)
+        accepted.append(found[0])
+        priced.append(found[1])
+        for owner, value in found[2].items():
+            points[owner] = points.get(owner, Fraction(0)) + value
+    whole, amounts = pl.concat(accepted).sort(*KEY), pl.concat(priced).sort(*KEY)
+    return Movement(
+        whole.select(*PAYABLE_SCHEMA),
+        amounts,
+        whole["role"] == NEW,
+        points,
+        _details(whole, amounts, withdrawn, posted, reason),
+        _differences(whole, amounts, withdrawn, posted),
+        _all_decisions(book, decisions, whole).select(*DECISION_SCHEMA),
+    )
+
+
+def _priced(
+    basis: Basis,
+    own: pl.DataFrame,
+    context: pl.DataFrame,
+    book: Book,
+    decisions: pl.DataFrame,
+    posted: pl.DataFrame,
+    taken: CaseFilter,
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[tuple[str, str], Fraction]]:
+    """The cases of one basis that count from now on, their prices (POSTED_SCHEMA) and the points of the new ones.
+
+    Of a group of which a yearly number is paid as usual, the year's other cases under the same policy (`context`) are
+    counted along.
+    """
+    policy = basis.policy
+    others = context.filter(pl.col("group").is_in(_capped(policy)))
+    others = others.with_columns(file=pl.lit(""), row=pl.lit(0, dtype=pl.UInt32), role=pl.lit(CONTEXT))
+    cases = pl.concat([own.select(_NAMES), others.select(_NAMES)]).sort(*KEY)
     every = _all_decisions(book, decisions, cases)
-    found = Pricer(policy, values).price(cases.select(*PAYABLE_SCHEMA), every)
-    frame = found.frame.with_columns(pool_of(policy))
+    found = Pricer(policy, basis.values).price(cases.select(*PAYABLE_SCHEMA), every)
+    frame = found.frame.with_columns(pool_of(policy), pl.lit(basis.key).alias("basis"))
     unknown = frame["fund_fen"].is_null()
     wanted = (cases["role"] != CONTEXT) & ~unknown
     taken.refuse(cases.filter(unknown & (cases["role"] != CONTEXT)), pl.lit(value=True), "ST37")
-    same = _unchanged(cases, frame, current, posted) & wanted
+    same = _unchanged(cases, frame, book.cases(), posted) & wanted
     unchanged = cases.filter(same & (cases["role"] == CHANGED))
     if unchanged.height:
         taken.problems.append(listed(unchanged, "ST50", {"hospital": pl.col("hospital_id"), "case": pl.col("case_id")}))
     kept = wanted & ~same
-    is_new = cases["role"] == NEW
-    counted = (kept & is_new).to_numpy()
+    counted = (kept & (cases["role"] == NEW)).to_numpy()
     points = exact_points(found, np.asarray(counted).tolist(), pool_of(policy))
-    priced = frame.filter(kept).select(pl.col(name).cast(dtype) for name, dtype in PRICED_IN_POOL.items())
-    accepted = cases.filter(kept)
-    details = _details(accepted, priced, withdrawn, posted, reason)
-    return Movement(
-        accepted.select(*PAYABLE_SCHEMA),
-        priced,
-        accepted["role"] == NEW,
-        points,
-        details,
-        _differences(accepted, priced, withdrawn, posted),
-        every.join(accepted, on=KEY, how="semi", maintain_order="left").select(*DECISION_SCHEMA),
-    )
+    priced = frame.filter(kept).select(pl.col(name).cast(dtype) for name, dtype in POSTED_SCHEMA.items())
+    return cases.filter(kept), priced, points
 
 
 def _capped(policy: Policy) -> list[str]:

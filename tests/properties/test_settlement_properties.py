@@ -20,7 +20,7 @@ from api.core.settle import PLACED_DECISION_SCHEMA, WITHDRAWAL_SCHEMA, InputFile
 from budget.ledger import AMOUNT_SCHEMA, balances, postings_of, unbalanced
 from budget.settlement import PayShares, split_due
 from reference_tables.accounts import ledger_events
-from tests.unit.settlement_examples import VALUES, case, payable, region_policy
+from tests.unit.settlement_examples import VALUES, case, payable, policy_text, region_policy
 
 POLICIES = [region_policy(), region_policy(prepay_period="quarter", deposit_share=None)]
 HOSPITALS, IDS, PATIENT = ("H1", "H2"), ("1", "2", "3", "4"), (0, 30_000, 250_000)
@@ -118,6 +118,7 @@ def run_step(book: Book, month: str, policy: Any, given_step: dict[str, Any], nu
         decisions=pl.DataFrame(decided, schema=PLACED_DECISION_SCHEMA, orient="row"),
         reason="x",
         files=(InputFile("cases", str(number)),),
+        policy_text=policy_text(policy),
     )
     return settle_month(book, policy, VALUES, asked).book
 

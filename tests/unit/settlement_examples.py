@@ -24,18 +24,49 @@ _SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def region_policy(more: list[dict[str, Any]] | None = None, method: str = "drg-rate", **changed: Any) -> Policy:
+def region_policy(
+    more: list[dict[str, Any]] | None = None,
+    method: str = "drg-rate",
+    since: date = date(2026, 1, 1),
+    until: date | None = None,
+    **changed: Any,
+) -> Policy:
     """The policy; `changed` values by key, None takes one away; `more` further settings."""
     wanted = {key: value for key, value in (_SETTINGS | changed).items() if value is not None}
     settings = [{"key": key, "value": value} for key, value in wanted.items()] + (more or [])
     return policy_of(
         {
             "id": "small", "name": "小区", "region": "小区", "method": method, "insurances": ["职工", "居民"],
-            "tiers": ["三级"], "effective_from": date(2026, 1, 1), "data_level": "synthetic", "statement": "试验",
+            "tiers": ["三级"], "effective_from": since, "data_level": "synthetic", "statement": "试验",
             "sources": {"example": {"title": "试验", "publisher": "drgdip"}},
             "set": [item | {"source": "example", "confidence": "synthetic"} for item in settings],
+            **({} if until is None else {"effective_until": until}),
         }
     )  # fmt: skip
+
+
+def policy_text(policy: Policy) -> str:
+    """The TOML file of a policy that `region_policy` made."""
+    head = policy.header
+    words = {name: getattr(head, name) for name in ("id", "name", "region", "method", "data_level", "statement")}
+    lines = [f"{name} = {_toml(value)}" for name, value in words.items()]
+    lines += [f"insurances = {_toml(list(head.insurances))}", f"tiers = {_toml(list(head.tiers))}"]
+    lines += [f"effective_from = {head.effective_from}"]
+    lines += [f"effective_until = {head.effective_until}"] if head.effective_until else []
+    lines += ['[sources.example]\ntitle = "试验"\npublisher = "drgdip"']
+    for item in policy.settings:
+        lines += ["[[set]]", f"key = {_toml(item.key)}", f"value = {_toml(item.raw)}"]
+        lines += [f"for = {_toml(dict(item.scope))}"] if item.scope else []
+        lines += ['source = "example"', 'confidence = "synthetic"']
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {_toml(part)}" for name, part in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, int) else f'"{value}"'
 
 
 def case(case_id: str, hospital: str = "H1", month: str = "2026-01", **values: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The year book on disk: whole or not at all, and every later change shows."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from api.core.book_check import month_totals, sound, verify_book
 from api.core.settle import InputFile, MonthInput, settle_month
 from api.core.settle_files import book_for
 from budget.ledger import AMOUNT_SCHEMA, postings_of
-from tests.unit.settlement_examples import VALUES, case, payable, region_policy
+from tests.unit.settlement_examples import VALUES, case, payable, policy_text, region_policy
 
 
 def settle(book: Book, month: str, *cases: dict[str, Any]) -> Book:
     given = MonthInput(month, cases=payable(*cases), files=(InputFile("cases", f"{month}{len(cases)}"),))
+    given = replace(given, policy_text=policy_text(region_policy()))
     return settle_month(book, region_policy(), VALUES, given).book
 
 

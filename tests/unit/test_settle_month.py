@@ -22,7 +22,7 @@ from api.core.settle import (
 )
 from reference_tables.policy import Policy
 from reference_tables.problems import TablesRefused
-from tests.unit.settlement_examples import VALUES, case, payable, region_policy
+from tests.unit.settlement_examples import VALUES, case, payable, policy_text, region_policy
 
 POLICY = region_policy()
 
@@ -31,7 +31,8 @@ def settle(book: Book, month: str, policy: Policy = POLICY, **given: Any) -> Set
     """Settle; the content of the frames stands for the files."""
     frames = {name: value for name, value in given.items() if isinstance(value, pl.DataFrame)}
     files = tuple(InputFile(name, frame.write_csv()) for name, frame in frames.items())
-    settled = settle_month(book, policy, VALUES, MonthInput(month, files=files, **given))
+    asked = MonthInput(month, files=files, policy_text=policy_text(policy), **given)
+    settled = settle_month(book, policy, VALUES, asked)
     assert verify_book(settled.book) == []
     assert verify_book(open_book(book.path)) == [] if settled.book.runs else True
     return settled

@@ -101,7 +101,7 @@ def test_statement_of_a_month() -> None:
     )
     owed = pl.DataFrame([("H2", "居民", -900), ("H4", "居民", 20), ("H5", "居民", 0)], schema=OWED, orient="row")
     found = monthly_statement(
-        cases, {("H1", "职工"): "12.5000"}, differences, owed, lambda *_: shares("0.9", "0.05"), pays=True
+        cases, {("H1", "职工"): Fraction("12.5")}, differences, owed, lambda *_: shares("0.9", "0.05"), pays=True
     )
     names = ["hospital_id", "pool", "cases", "points", "due_fen", "corrections_fen", "carried_in_fen", "basis_fen"]
     assert dict(found.schema) == MONTH_SCHEMA
@@ -166,11 +166,11 @@ def test_points_are_summed_exactly_and_rounded_once() -> None:
     )
     found = price_cases(cases, policy, VALUES)
     assert exact_points(found, [True] * 6, pool_of(policy)) == {
-        ("H1", "职工"): "10.0000",
-        ("H2", "职工"): "103.3333",
-        ("H2", "居民"): "200.0000",
+        ("H1", "职工"): Fraction(10),
+        ("H2", "职工"): Fraction(310, 3),
+        ("H2", "居民"): Fraction(200),
     }
-    assert exact_points(found, [False] * 4 + [True] * 2, pool_of(policy))["H2", "职工"] == "3.3333"
+    assert exact_points(found, [False] * 4 + [True] * 2, pool_of(policy))["H2", "职工"] == Fraction(10, 3)
 
 
 def test_a_merged_pool_has_one_name() -> None:
