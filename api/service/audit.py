@@ -1,0 +1,106 @@
+"""The audit: who did what, when, to what, with which inputs. Entries are only added, each with the hash of the one
+before, so that a change, a gap or a cut shows.
+
+An entry is written in the transaction of what it tells of: neither is there without the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from api.service.values import canonical, checksum, now
+from api.store.tables import audit, audit_head
+
+_PAGE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: token id, role, and for hospitals their id."""
+
+    id: str
+    role: str
+    hospital_id: str = ""
+
+
+SYSTEM = Actor("system", "system")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the audit; `details` canonical JSON without personal data."""
+
+    seq: int
+    at: str
+    actor: str
+    role: str
+    action: str
+    object: str
+    details: str
+    before: str
+    hash: str
+
+    @property
+    def expected(self) -> str:
+        """The hash that its content and the entry before give."""
+        return _hash(self.seq, self.at, self.actor, self.role, self.action, self.object, self.details, self.before)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check of the whole audit found: `entries` read; `broken` the number of the first entry that does not fit,
+    None when all do; `why`: content, gap, chain or end."""
+
+    entries: int
+    broken: int | None = None
+    why: str = ""
+
+
+def _hash(*parts: object) -> str:
+    return checksum(canonical(list(parts)))
+
+
+def record(
+    connection: sa.Connection, actor: Actor, action: str, thing: str, details: Mapping[str, object] | None = None
+) -> None:
+    """Add an entry within a writing transaction. `details`: plain values, ids and checksums, no personal data."""
+    head = connection.execute(sa.select(audit_head).with_for_update()).one()
+    seq, at, text = head.seq + 1, now(), canonical(dict(details or {}))
+    row = (seq, at, actor.id, actor.role, action, thing, text, head.hash)
+    hashed = _hash(*row)
+    connection.execute(audit.insert().values(dict(zip(audit.c.keys(), (*row, hashed), strict=True))))
+    connection.execute(audit_head.update().values(seq=seq, hash=hashed))
+
+
+def entries(connection: sa.Connection, after: int = 0, limit: int | None = None) -> Iterator[Entry]:
+    """Entries in their order, those after a number, at most `limit` of them."""
+    left = limit
+    while left is None or left > 0:
+        size = _PAGE if left is None else min(left, _PAGE)
+        rows = connection.execute(sa.select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(size)).all()
+        for row in rows:
+            yield Entry(*row)
+        if len(rows) < size:
+            return
+        after = rows[-1].seq
+        left = None if left is None else left - len(rows)
+
+
+def verify(connection: sa.Connection) -> Verdict:
+    """Read the whole audit and say where it does not fit, if anywhere."""
+    seq, hashed = 0, ""
+    for entry in entries(connection):
+        if entry.seq != seq + 1:
+            return Verdict(seq, seq + 1, "gap")
+        if entry.before != hashed:
+            return Verdict(seq, entry.seq, "chain")
+        if entry.hash != entry.expected:
+            return Verdict(seq, entry.seq, "content")
+        seq, hashed = entry.seq, entry.hash
+    head = connection.execute(sa.select(audit_head)).one()
+    if (head.seq, head.hash) != (seq, hashed):
+        return Verdict(seq, seq + 1, "end")
+    return Verdict(seq)

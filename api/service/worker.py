@@ -1,0 +1,126 @@
+"""Workers: threads that take jobs one after the other and let the queue know that they are alive.
+
+A handler does the work and gives back what it changes in the catalogue; the queue finishes the job with it. Problems of
+data end a job with its error; anything else a handler raises leaves the job to be tried again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from api.service.jobs import Cancelled, Change, Leased, LeaseLost, Queue
+from api.store.database import Unavailable
+from reference_tables.problems import Problem
+
+log = logging.getLogger("drgdip.worker")
+_IDLE_SECONDS = 0.2
+_AFTER_TROUBLE = 1.0
+
+
+class JobRefused(Exception):
+    """The job cannot be done as asked: `problems` says why; `change` is what this means for the catalogue."""
+
+    def __init__(self, problems: list[Problem], change: Change | None = None) -> None:
+        self.problems = problems
+        self.change = change
+        super().__init__(f"{len(problems)} problems")
+
+
+@dataclass
+class JobContext:
+    """What a handler gets: the job, and a way to tell how far it is (which also hears of a cancelled job)."""
+
+    queue: Queue
+    held: Leased
+    lost: threading.Event = field(default_factory=threading.Event)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    done: int = 0
+    of: int = 0
+
+    def tell(self, done: int, of: int) -> None:
+        """Say how far the work is. Raises Cancelled or LeaseLost when it is of no use to go on."""
+        self.done, self.of = done, of
+        if self.lost.is_set():
+            raise LeaseLost(self.held.id)
+        if self.cancelled.is_set():
+            raise Cancelled(self.held.id)
+
+
+Handler = Callable[[JobContext], Change]
+
+
+class Worker:
+    """Takes jobs until it is told to stop; several may run, in one process or many."""
+
+    def __init__(self, queue: Queue, handlers: Mapping[str, Handler]) -> None:
+        self.queue, self.handlers = queue, handlers
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        """Work until `stopping` is set; a job in hand is done to its end."""
+        while not self.stopping.is_set():
+            try:
+                if not self.work_once():
+                    self.stopping.wait(_IDLE_SECONDS)
+            except Unavailable:
+                log.warning("the database does not answer; trying again")
+                self.stopping.wait(_AFTER_TROUBLE)
+
+    def work_once(self) -> bool:
+        """Take one job and do it; False when none waits. Raises Unavailable."""
+        held = self.queue.take()
+        if held is None:
+            return False
+        context = JobContext(self.queue, held)
+        ended = threading.Event()
+        pulse = threading.Thread(target=self._pulse, args=(context, ended), daemon=True)
+        pulse.start()
+        started = time.perf_counter()
+        try:
+            self._do(context)
+        except LeaseLost:
+            log.warning("lease of %s lost", held.id)
+        finally:
+            ended.set()
+            pulse.join()
+        log.info("job %s %s: %.3f s", held.kind, held.id, time.perf_counter() - started)
+        return True
+
+    def _do(self, context: JobContext) -> None:
+        held = context.held
+        try:
+            change = self.handlers[held.kind](context)
+            self.queue.finish(held, change)
+        except JobRefused as refused:
+            problems = [{"code": item.code, "args": dict(item.args), "file": item.file, "row": item.row,
+                         "field": item.field} for item in refused.problems]  # fmt: skip
+            self.queue.fail(held, {"problems": problems}, refused.change)
+        except Cancelled:
+            self.queue.stop(held)
+        except (Unavailable, OSError) as error:
+            # The store cannot be written or the disk is full: the work is not at fault.
+            log.warning("job %s put back: %s", held.id, type(error).__name__)
+            self.stopping.wait(_AFTER_TROUBLE)
+            self.queue.give_back(held)
+        except LeaseLost:
+            raise
+        except Exception:
+            log.exception("job %s (%s) broke off", held.id, held.kind)
+            # Left as it is: its lease runs out and it is tried again, a few times.
+
+    def _pulse(self, context: JobContext, ended: threading.Event) -> None:
+        """Say from time to time that the job is alive, until it has ended."""
+        while not ended.wait(self.queue.lease_seconds / 4):
+            try:
+                self.queue.alive(context.held, context.done, context.of)
+            except LeaseLost:
+                context.lost.set()
+                return
+            except Cancelled:
+                context.cancelled.set()
+            except Unavailable:
+                continue

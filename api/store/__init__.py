@@ -1,0 +1,1 @@
+"""What the service keeps: the catalogue in SQL, files by their content beside it."""

@@ -1,0 +1,142 @@
+"""Files named by their content: written once, never changed, read by anyone who knows the checksum.
+
+A file is written under a temporary name, flushed to the disk and renamed; only then may the catalogue name it. A crash
+leaves at most a temporary file that nobody reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from api.store.faults import point
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file that is there: `sha256` of its content, `size` bytes."""
+
+    sha256: str
+    size: int
+
+
+class TooLarge(Exception):
+    """More bytes were sent than are taken: `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"more than {limit} bytes")
+
+
+class FileStore:
+    """Files of a data folder, by sha256."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "files"
+        self.temporary = folder / "temporary"
+        for place in (self.folder, self.temporary):
+            place.mkdir(parents=True, exist_ok=True)
+
+    def path(self, sha256: str) -> Path:
+        """Where the file of a checksum is. Raises FileNotFoundError when there is none."""
+        place = self._place(sha256)
+        if not place.is_file():
+            raise FileNotFoundError(f"no file {sha256}")
+        return place
+
+    def put(self, data: bytes) -> Stored:
+        """Keep some bytes."""
+        writer = self.writer()
+        writer.write(data)
+        return writer.keep()
+
+    def put_file(self, path: Path) -> Stored:
+        """Keep a copy of a file."""
+        writer = self.writer()
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                writer.write(chunk)
+        return writer.keep()
+
+    def writer(self, limit: int | None = None) -> FileWriter:
+        """A file that is written piece by piece; at most `limit` bytes."""
+        return FileWriter(self, limit)
+
+    def chunks(self, sha256: str) -> Iterator[bytes]:
+        """The content of a file, piece by piece."""
+        with self.path(sha256).open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                yield chunk
+
+    def _place(self, sha256: str) -> Path:
+        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+            raise FileNotFoundError("no checksum")
+        return self.folder / sha256[:2] / sha256
+
+
+class FileWriter:
+    """One file on its way into the store. Dropped without a trace unless `keep` is called."""
+
+    def __init__(self, store: FileStore, limit: int | None) -> None:
+        self._store, self._limit = store, limit
+        self._hash, self.size = hashlib.sha256(), 0
+        self._path = store.temporary / uuid.uuid4().hex
+        self._stream = self._path.open("wb")
+
+    def write(self, data: bytes) -> None:
+        """Add some bytes. Raises TooLarge, and drops the file, beyond the limit; OSError on a full disk."""
+        self.size += len(data)
+        if self._limit is not None and self.size > self._limit:
+            self.drop()
+            raise TooLarge(self._limit)
+        self._hash.update(data)
+        try:
+            self._stream.write(data)
+        except OSError:
+            self.drop()
+            raise
+
+    def write_all(self, parts: Iterable[bytes]) -> Stored:
+        """Add all parts and keep the file."""
+        for part in parts:
+            self.write(part)
+        return self.keep()
+
+    def keep(self) -> Stored:
+        """Flush and rename; the file is there afterwards, whatever happens."""
+        stored = Stored(self._hash.hexdigest(), self.size)
+        try:
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+            self._stream.close()
+            point("file written")
+            place = self._store._place(stored.sha256)
+            place.parent.mkdir(exist_ok=True)
+            self._path.rename(place)
+            _sync_folder(place.parent)
+        except OSError:
+            self.drop()
+            raise
+        point("file named")
+        return stored
+
+    def drop(self) -> None:
+        """Forget what was written."""
+        with suppress(OSError):  # a full disk may show only now; the file goes anyway
+            self._stream.close()
+        self._path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,45 @@
+"""The database's version: brought up to this program's by its migrations, refused when it is of a later one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from api.store.database import Database
+
+_FOLDER = Path(__file__).with_name("migrations")
+
+
+class NewerDatabase(Exception):
+    """The database was brought up by a later program: `found` its version, `known` the latest this program has."""
+
+    def __init__(self, found: str, known: str) -> None:
+        self.found, self.known = found, known
+        super().__init__(f"database version {found}, program {known}")
+
+
+def migrate(database: Database) -> str:
+    """Bring the database up to this program's version, and say which it is. Nothing happens when it is there.
+
+    Raises NewerDatabase, Unavailable.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    script = ScriptDirectory.from_config(config)
+    head = script.get_current_head()
+    assert head is not None, "there are migrations"
+    with database.write() as connection:
+        if not database.is_sqlite:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(20261001)"))  # one program at a time
+        found = MigrationContext.configure(connection).get_current_revision()
+        if found is not None and found not in {revision.revision for revision in script.walk_revisions()}:
+            raise NewerDatabase(found, head)
+        if found != head:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    return head
