@@ -110,7 +110,7 @@ def _dimension(
 
 def cleared_by(compared: pl.DataFrame, dimension: str, cleared: Cleared, side: str) -> dict[str, int]:
     """Cleared money by key of a dimension; `side` before or after. Money of a hospital without any case in the pool is
-    the hospital's, and has the key "" in the other dimensions."""
+    the hospital's and the pool's, and has the key "" in the other dimensions."""
     pool = "pool" if side == "before" else "pool_after"
     found: dict[str, int] = {}
     for column, owed in ((pool, cleared.pools), ("county_group", cleared.bundles)):
@@ -120,7 +120,8 @@ def cleared_by(compared: pl.DataFrame, dimension: str, cleared: Cleared, side: s
         for owner, amount in owed.items():
             keys, weights = cells.get(owner, ([], []))
             if not keys:
-                key = owner[0] if dimension == "hospital" else owner[1] if dimension == "pool" == column else ""
+                of_pool = owner[1] if dimension == "pool" and column == pool else ""
+                key = owner[0] if dimension == "hospital" else of_pool
                 found[key] = found.get(key, 0) + amount
                 continue
             for key, part in zip(keys, apportion(amount, weights), strict=True):
