@@ -41,14 +41,17 @@ th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) {{ text-align: 
 @media (max-width: 900px) {{ .pair {{ grid-template-columns: minmax(0, 1fr); }} }}
 @page {{ size: A4 landscape; margin: 10mm; }}
 @media print {{ body {{ background: #fff; }} main {{ padding: 0; }} .card {{ break-inside: avoid; border: none; }}
-  .pair {{ display: block; }} .pair .card {{ margin-bottom: 16px; }} details > * {{ display: table; }} }}
+  .pair {{ display: block; }} .pair .card {{ margin-bottom: 16px; }} }}
 """
 _SHEET = f"""
+let opened = [];
 const sheet = width => {{ for (const chart of document.querySelectorAll(".js-plotly-plot"))
   Plotly.relayout(chart, width ? {{autosize: false, width: width}} : {{autosize: true, width: null}}); }};
-addEventListener("beforeprint", () => sheet({_PRINT_WIDTH}));
-addEventListener("afterprint", () => sheet(0));
+addEventListener("beforeprint", () => {{ sheet({_PRINT_WIDTH});
+  opened = [...document.querySelectorAll("details:not([open])")]; for (const part of opened) part.open = true; }});
+addEventListener("afterprint", () => {{ sheet(0); for (const part of opened) part.open = false; }});
 """
+"""For print the charts are as wide as the paper and folded tables open."""
 
 
 def chart_page(

@@ -44,6 +44,12 @@ def wan(fen: pl.Series) -> list[float]:
 def panels(titles: Sequence[str], height: int, **options: Any) -> go.Figure:
     """An empty figure with one panel for each title, side by side; `options` go to Plotly's make_subplots."""
     figure = make_subplots(cols=len(titles), rows=1, subplot_titles=titles, **options)
+    layout(figure, height)
+    return figure
+
+
+def layout(figure: go.Figure, height: int) -> None:
+    """The look that every figure has; `height` in pixels."""
     figure.update_layout(
         template="none",
         height=height,
@@ -59,7 +65,6 @@ def panels(titles: Sequence[str], height: int, **options: Any) -> go.Figure:
     lines = {"gridcolor": GRID, "linecolor": GRID, "zerolinecolor": "#aab4bf"}
     figure.update_xaxes(**plain, **lines)
     figure.update_yaxes(**plain, **lines)
-    return figure
 
 
 def log_ticks() -> dict[str, Any]:
@@ -89,3 +94,8 @@ def step_text(fen: int) -> str:
 def per_cent(part: int, whole: int) -> float:
     """Per cent with two decimals, 0 of nothing."""
     return round(100 * part / whole, 2) if whole else 0.0
+
+
+def signed(amount: float, places: int = 2) -> str:
+    """An amount with its sign; nothing is 0 without one."""
+    return f"{amount:+,.{places}f}" if round(amount, places) else "0"

@@ -1,0 +1,288 @@
+"""Charts of who gains and who loses by a reform: hospitals, groups and other dimensions, how large, how concentrated.
+
+Money in figures is 万元 for the eye. A gain is green and plain, a loss red and hatched, so that they differ without
+colour too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+import polars as pl
+
+from api.web.figures import (
+    COLOURS,
+    DECADE,
+    ENDS,
+    GAIN,
+    INK,
+    LOSS,
+    MOST_BARS,
+    WAN,
+    Chart,
+    log_ticks,
+    panels,
+    short,
+    signed,
+    wan,
+)
+from api.web.simulation_tables import STAGES, apart, at_stage, numbers, plain, stages
+from budget.compare_frames import DIMENSIONS
+
+SAME = "#6b7a89"
+SYMBOLS = ("circle", "square", "diamond", "cross", "x", "star")
+TOP_GROUPS = 15
+_NARROW = ("tier", "insurance", "kind", "pool", "county_group", "department", "mdc")
+_OUTCOMES = (("增加", GAIN, "triangle-up", 1), ("减少", LOSS, "triangle-down", -1), ("不变", SAME, "circle", 0))
+_COLOUR_NOTE = "绿色为增加，红色斜纹为减少；条旁为金额（万元）和增减率。"
+_BAR_HOVER = (
+    "%{customdata[0]}<br>改革前 %{customdata[1]:,.2f} 万元<br>改革后 %{customdata[2]:,.2f} 万元<br>"
+    "增减 %{x:+,.2f} 万元（%{customdata[3]}）<br>%{customdata[4]:,} 例<extra></extra>"
+)
+
+
+def gain_charts(tables: Mapping[str, pl.DataFrame]) -> list[Chart]:
+    """Every chart of gains that the tables have numbers for."""
+    made: list[Chart | None] = []
+    if "gain" in tables:
+        gain = tables["gain"]
+        made += [_hospitals(gain), _scatter(gain), _sizes(gain, tables.get("winners"))]
+        made += [_dimension(gain, name) for name in _NARROW]
+        made.append(_dimension(gain, "group"))
+    made += [_deciles(tables["deciles"])] if "deciles" in tables else []
+    made += [_lorenz(tables["lorenz"])] if "lorenz" in tables else []
+    return [chart for chart in made if chart is not None]
+
+
+def rate_text(rate: float | None) -> str:
+    """A rate in per cent; a dash where there was nothing before."""
+    return "—" if rate is None else f"{signed(rate)}%"
+
+
+def row_axis(labels: Sequence[str]) -> dict[str, Any]:
+    """One line of the vertical axis for each label, from top to bottom; equal labels stay apart."""
+    return {
+        "tickmode": "array", "tickvals": list(range(len(labels))), "ticktext": [plain(short(text)) for text in labels],
+        "range": [len(labels) - 0.4, -0.6], "tickfont": {"size": 11}, "showgrid": False, "zeroline": False,
+    }  # fmt: skip
+
+
+def room_beside(values: Sequence[float], share: float) -> list[float]:
+    """A range that leaves `share` of the spread free for the text beside the longest bar of each direction."""
+    low, high = min([0.0, *values]), max([0.0, *values])
+    spread = (high - low) or 1.0
+    return [low - share * spread * (low < 0), high + share * spread * (high > 0 or low == 0)]
+
+
+def ends_of(rows: pl.DataFrame, most: int, ends: int) -> pl.DataFrame:
+    """All rows, or those at both ends when there are more than `most`."""
+    return rows if rows.height <= most else pl.concat([rows.head(ends), rows.tail(ends)])
+
+
+def _add_bars(figure: go.Figure, rows: pl.DataFrame, labels: Sequence[str], column: int, share: float) -> list[float]:
+    """Bars of the change in 万元 with amount and rate beside them; their values."""
+    change = wan(rows["change_fen"])
+    rates = [rate_text(rate) for rate in rows["rate"].to_list()]
+    before, after = wan(rows["before_fen"]), wan(rows["after_fen"])
+    told = [plain(text) for text in labels]
+    figure.add_bar(
+        x=change, y=list(range(len(change))), orientation="h", showlegend=False, row=1, col=column,
+        marker={
+            "color": [GAIN if value >= 0 else LOSS for value in change],
+            "pattern": {"shape": ["" if value >= 0 else "/" for value in change], "size": 5, "solidity": 0.25},
+        },
+        customdata=list(zip(told, before, after, rates, rows["cases"].to_list(), strict=True)),
+        text=[f"{signed(value)}（{rate}）" for value, rate in zip(change, rates, strict=True)],
+        textposition="outside", textfont={"size": 11, "color": INK}, cliponaxis=False, hovertemplate=_BAR_HOVER,
+    )  # fmt: skip
+    figure.update_xaxes(title_text="增减，万元", range=room_beside(change, share), row=1, col=column)
+    return change
+
+
+def _hospitals(gain: pl.DataFrame) -> Chart | None:
+    """The change of each hospital's money, before clearing and after it side by side in one order."""
+    known = stages(gain)
+    ordered = at_stage(gain, "hospital", known[-1])
+    if ordered.is_empty():
+        return None
+    shown = ends_of(ordered, MOST_BARS, ENDS)
+    labels = apart(shown)
+    titles = [f"{STAGES[stage]}：统筹基金支付" for stage in known]
+    figure = panels(titles, 130 + 20 * shown.height, horizontal_spacing=0.04, shared_yaxes=True)
+    for at, stage in enumerate(known, 1):
+        rows = shown.select("key").join(at_stage(gain, "hospital", stage), on="key", maintain_order="left")
+        _add_bars(figure, rows, labels, at, 0.5 if len(known) > 1 else 0.2)
+    figure.update_yaxes(**row_axis(labels))
+    which = "全部" if shown.height == ordered.height else f"增加、减少最多的各 {ENDS} 家，共 {ordered.height} 家中的"
+    note = f"{which}医疗机构，按{STAGES[known[-1]]}的增减排列。{_COLOUR_NOTE}"
+    return Chart("hospitals", "各医疗机构增减", note, figure)
+
+
+def _scatter(gain: pl.DataFrame) -> Chart | None:
+    """What each hospital gets after the reform against before, with the line where both are the same."""
+    known = stages(gain)
+    shown = {stage: at_stage(gain, "hospital", stage) for stage in known}
+    shown = {
+        stage: rows.filter((pl.col("before_fen") > 0) & (pl.col("after_fen") > 0)) for stage, rows in shown.items()
+    }
+    amounts = [fen for rows in shown.values() for fen in (*rows["before_fen"], *rows["after_fen"])]
+    if not amounts:
+        return None
+    wide = min(amounts) * DECADE < max(amounts)
+    axis, unit = (log_ticks(), "万元（对数刻度）") if wide else ({}, "万元")
+    figure = panels([STAGES[stage] for stage in known], 600, horizontal_spacing=0.09)
+    for at, rows in enumerate(shown.values(), 1):
+        ends = [round(fen / WAN, 2) for fen in (min(amounts), max(amounts))]
+        figure.add_scatter(
+            x=ends, y=ends, mode="lines", line={"color": INK, "dash": "dash", "width": 1}, name="前后相同",
+            legendgroup="same", showlegend=at == 1, hoverinfo="skip", row=1, col=at,
+        )  # fmt: skip
+        for name, colour, symbol, sign in _OUTCOMES:
+            part = rows.filter(pl.col("change_fen").sign() == sign)
+            if part.is_empty():
+                continue
+            told = [[plain(label), rate_text(rate)] for label, rate in zip(apart(part), part["rate"], strict=True)]
+            figure.add_scatter(
+                x=wan(part["before_fen"]), y=wan(part["after_fen"]), mode="markers", name=name, legendgroup=name,
+                showlegend=at == 1 or name not in {trace.name for trace in figure.data}, customdata=told, row=1, col=at,
+                marker={"color": colour, "symbol": symbol, "size": 9, "opacity": 0.8,
+                        "line": {"color": "white", "width": 0.5}},
+                hovertemplate="%{customdata[0]}<br>改革前 %{x:,.2f} 万元<br>改革后 %{y:,.2f} 万元<br>"
+                "%{customdata[1]}<extra></extra>",
+            )  # fmt: skip
+        figure.update_xaxes(title_text=f"改革前统筹基金支付，{unit}", row=1, col=at, **axis)
+        figure.update_yaxes(title_text=f"改革后，{unit}" if at == 1 else "", row=1, col=at, **axis)
+    note = "虚线上的医疗机构前后相同；▲ 在线上方为增加，▼ 在下方为减少。"
+    return Chart("scatter", "改革前后对照", note, figure)
+
+
+def _sizes(gain: pl.DataFrame, winners: pl.DataFrame | None) -> Chart | None:
+    """The rate of each hospital's change against its size, by tier."""
+    stage = stages(gain)[-1]
+    rows = at_stage(gain, "hospital", stage).filter((pl.col("before_fen") > 0) & pl.col("rate").is_not_null())
+    if rows.is_empty():
+        return None
+    tiers = {} if winners is None else dict(winners.select("hospital", "tier").iter_rows())
+    rows = rows.with_columns(pl.Series("tier", [tiers.get(key) or "" for key in rows["key"]], dtype=pl.String))
+    by_weight = rows.group_by("tier").agg(pl.col("before_fen").mean()).sort(["before_fen", "tier"], descending=True)
+    sizes = rows["before_fen"].to_list()
+    axis, unit = (log_ticks(), "万元（对数刻度）") if min(sizes) * DECADE < max(sizes) else ({}, "万元")
+    figure = panels([""], 460)
+    for at, tier in enumerate(by_weight["tier"]):
+        part = rows.filter(pl.col("tier") == tier)
+        told = list(zip([plain(text) for text in apart(part)], wan(part["change_fen"]), strict=True))
+        figure.add_scatter(
+            x=wan(part["before_fen"]), y=part["rate"].to_list(), mode="markers", name=plain(tier) or "医疗机构",
+            showlegend=len(by_weight) > 1, customdata=told,
+            marker={"color": COLOURS[at % len(COLOURS)], "symbol": SYMBOLS[at % len(SYMBOLS)], "size": 9,
+                    "opacity": 0.75, "line": {"color": "white", "width": 0.5}},
+            hovertemplate="%{customdata[0]}<br>改革前 %{x:,.2f} 万元<br>增减 %{y:+.2f}%<br>"
+            "%{customdata[1]:+,.2f} 万元<extra></extra>",
+        )  # fmt: skip
+    figure.add_hline(y=0, line={"color": INK, "width": 1, "dash": "dash"})
+    figure.update_xaxes(title_text=f"改革前统筹基金支付，{unit}", **axis)
+    figure.update_yaxes(title_text="增减率，%", ticksuffix="%")
+    note = f"一点为一家医疗机构，{STAGES[stage]}；虚线以上为增加，以下为减少。"
+    return Chart("sizes", "增减率与规模", note, figure)
+
+
+def _dimension(gain: pl.DataFrame, dimension: str) -> Chart | None:
+    """The change by the keys of one dimension: bars of the last known stage, a diamond where it was before clearing."""
+    known = stages(gain)
+    ordered = at_stage(gain, dimension, known[-1])
+    if ordered.height < 2:
+        return None
+    if dimension == "group":
+        ordered = ordered.filter(pl.col("change_fen") != 0)
+    shown = ends_of(ordered, 2 * TOP_GROUPS, TOP_GROUPS)
+    if shown.is_empty():
+        return None
+    labels = _coded(shown) if dimension in {"group", "mdc"} else apart(shown)
+    figure = panels([""], 130 + max(24 * shown.height, 60))
+    drawn = _add_bars(figure, shown, labels, 1, 0.2 if dimension == "group" else 0.42)
+    if len(known) > 1:
+        rows = shown.select("key").join(at_stage(gain, dimension, "fund"), on="key", maintain_order="left")
+        earlier = wan(rows["change_fen"])
+        figure.add_scatter(
+            x=earlier, y=list(range(len(earlier))), mode="markers", name="清算前", showlegend=True,
+            marker={"symbol": "diamond-open", "size": 9, "color": INK, "line": {"width": 1.5}},
+            customdata=[plain(text) for text in labels],
+            hovertemplate="%{customdata}<br>清算前 %{x:+,.2f} 万元<extra></extra>",
+        )  # fmt: skip
+        room = room_beside(drawn, 0.2 if dimension == "group" else 0.42)
+        reach = 0.04 * ((max([0.0, *drawn, *earlier]) - min([0.0, *drawn, *earlier])) or 1.0)
+        ends = [min(room[0], min(earlier) - reach), max(room[1], max(earlier) + reach)]
+        figure.update_xaxes(range=ends)
+    figure.update_yaxes(**row_axis(labels))
+    figure.update_layout(margin={"t": 40})
+    word = DIMENSIONS[dimension]
+    which = (
+        f"增加、减少最多的各 {TOP_GROUPS} 个，共 {ordered.height} 个有增减。" if shown.height < ordered.height else ""
+    )
+    diamond = "条为清算后，◇ 为清算前。" if len(known) > 1 else ""
+    return Chart(dimension, f"按{word}增减", f"{which}{diamond}{_COLOUR_NOTE}", figure, narrow=dimension != "group")
+
+
+def _coded(rows: pl.DataFrame) -> list[str]:
+    """Code and name of groups, the code once."""
+    pairs = rows.select("key", "label").iter_rows()
+    return [label if not key or label.startswith(key) else f"{key} {label}" for key, label in pairs]
+
+
+def last_stage(table: pl.DataFrame) -> str:
+    """The stage furthest along the chain that a table tells of."""
+    return [stage for stage in STAGES if stage in set(table["stage"].to_list())][-1]
+
+
+def _deciles(deciles: pl.DataFrame) -> Chart:
+    """The rate of gain of ten parts of the hospitals."""
+    stage = last_stage(deciles)
+    rows = deciles.filter(pl.col("stage") == stage).sort("decile")
+    shown, lows, highs = (
+        [round(100 * rate, 2) for rate in numbers(rows[name], places=6)] for name in ("rate", "low_rate", "high_rate")
+    )
+    amounts = wan(rows["after_fen"] - rows["before_fen"])
+    figure = panels([""], 420)
+    figure.add_bar(
+        x=[f"第{decile}组" for decile in rows["decile"]], y=shown, showlegend=False,
+        marker={"color": [GAIN if value >= 0 else LOSS for value in shown],
+                "pattern": {"shape": ["" if value >= 0 else "/" for value in shown], "size": 5, "solidity": 0.25}},
+        text=[f"{signed(value)}%<br>{signed(amount, 1)}" for value, amount in zip(shown, amounts, strict=True)],
+        textposition="outside", textfont={"size": 11, "color": INK}, cliponaxis=False, constraintext="none",
+        customdata=list(zip(lows, highs, amounts, rows["hospitals"].to_list(), strict=True)),
+        hovertemplate="%{x}：%{customdata[3]} 家<br>增减率 %{y:+.2f}%<br>"
+        "%{customdata[0]:+.2f}% 到 %{customdata[1]:+.2f}%<br>%{customdata[2]:+,.2f} 万元<extra></extra>",
+    )  # fmt: skip
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(title_text="增减率，%", ticksuffix="%", range=room_beside(shown, 0.2))
+    note = f"医疗机构按{STAGES[stage]}增减率从低到高分为十组；柱上为全组的增减率和增减金额（万元）。"
+    return Chart("deciles", "十分组", note, figure, narrow=True)
+
+
+def _lorenz(lorenz: pl.DataFrame) -> Chart:
+    """On how many hospitals gains and losses fall."""
+    stage = last_stage(lorenz)
+    figure = panels([""], 420)
+    figure.add_scatter(
+        x=[0, 100], y=[0, 100], mode="lines", name="平均分摊", hoverinfo="skip",
+        line={"color": SAME, "width": 1, "dash": "dot"},
+    )  # fmt: skip
+    for side, word, colour, dash in (("gained", "增加", GAIN, "solid"), ("lost", "减少", LOSS, "dash")):
+        rows = lorenz.filter((pl.col("stage") == stage) & (pl.col("side") == side)).sort("place")
+        if rows.is_empty():
+            continue
+        across, up = ([0.0, *numbers(rows[name], places=6)] for name in ("hospitals_share", "amount_share"))
+        if across[:2] == [0.0, 0.0]:
+            across, up = across[1:], up[1:]
+        gini, total = float(rows["gini"][0]), rows["total_fen"][0] / WAN
+        figure.add_scatter(
+            x=[round(100 * share, 2) for share in across], y=[round(100 * share, 2) for share in up], mode="lines",
+            name=f"{word} {total:,.0f} 万元，基尼系数 {gini:.3f}", line={"color": colour, "dash": dash, "width": 2.5},
+            hovertemplate=f"{word}较少的 %{{x:.1f}}% 医疗机构<br>占{word}金额的 %{{y:.1f}}%<extra></extra>",
+        )  # fmt: skip
+    figure.update_xaxes(title_text="医疗机构占比（从少到多），%", range=[0, 100])
+    figure.update_yaxes(title_text="金额占比，%", range=[0, 101])
+    note = f"{STAGES[stage]}；曲线离点线越远，增减越集中在少数医疗机构。"
+    return Chart("lorenz", "增减的集中程度（洛伦兹曲线）", note, figure, narrow=True)
