@@ -1,0 +1,106 @@
+"""Factors on coefficients that keep every hospital's gain within a corridor (`[[solve]] kind = "corridor"`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import polars as pl
+
+from api.core.simulate_stage import Stage
+from api.core.simulate_task import Task
+from api.core.solved import Solved, factor_text, yuan
+from budget.money import decimal_text
+from budget.solve import Grid
+from budget.solve_corridor import Balanced, Corridor, Member, Slack, keep_corridor
+from reference_tables.policy_schema import policy_schema
+from reference_tables.problems import Problem
+from reference_tables.reform import Change
+
+LEAST_FACTOR, MOST_FACTOR = Fraction(1, 2), Fraction(2)
+_SIDES = {"low": "低于", "high": "高于"}
+
+
+def solve_corridor(task: Task) -> Solved:
+    """One factor for each hospital or tier. Raises TablesRefused (SO05) for `cleared` without a year file."""
+    fields = task.solve.fields
+    on, by, key = fields["on"], fields["by"], fields["key"]
+    if on == "cleared":
+        task.needs_year("cleared")
+    before = _by_hospital(task.before, on)
+    owners = _owners(task.before, by)
+    members = tuple(Member(name, owners[name], before[name]) for name in sorted(before))
+    grid = Grid(LEAST_FACTOR, MOST_FACTOR, int(fields["digits"]))
+    total = sum(before.values()) if fields["total"] == "neutral" else None
+    corridor = Corridor(members, fields["low"], fields["high"], grid, total)
+
+    def changes(factors: Sequence[tuple[str, Fraction]], scope: str) -> list[Change]:
+        return [
+            Change(key, "scale", factor, factor_text(factor, grid.digits), ((scope, name),), place=task.solve.place,
+                   line=task.solve.line)
+            for name, factor in factors if factor != 1
+        ]  # fmt: skip
+
+    def evaluate(factors: Sequence[Fraction]) -> list[int]:
+        named = [(member.hospital, factor) for member, factor in zip(members, factors, strict=True)]
+        stage = task.stage(changes(named, "hospital"), cleared=on == "cleared")
+        money = _by_hospital(stage, on)
+        return [money.get(member.hospital, 0) for member in members]
+
+    found = keep_corridor(corridor, evaluate, coupled=on == "cleared")
+    label = policy_schema().parameters[key].label
+    reached = sum(found.reached)
+    return Solved(
+        "corridor", task.solve.place, f"{label}（{'逐家' if by == 'hospital' else '逐级'}）", _summary(found, grid),
+        yuan(Fraction(sum(before.values()))), yuan(Fraction(reached)), _asked(corridor),
+        yuan(Fraction(0 if total is None else reached - total)), found.tried,
+        tuple(_problem(task, grid, slack) for slack in found.slacks),
+        tuple(changes(sorted(found.factors.items()), by)),
+    )  # fmt: skip
+
+
+def _by_hospital(stage: Stage, on: str) -> dict[str, int]:
+    """Money by hospital, fen."""
+    if on == "cleared":
+        assert stage.cleared is not None
+        money: dict[str, int] = {}
+        for (hospital, _), fen in (*stage.cleared.pools.items(), *stage.cleared.bundles.items()):
+            money[hospital] = money.get(hospital, 0) + fen
+        return money
+    name = f"{on}_fen"
+    sums = stage.priced.filter(pl.col("hospital_id").is_not_null()).group_by("hospital_id").agg(pl.col(name).sum())
+    return dict(sums.iter_rows())
+
+
+def _owners(stage: Stage, by: str) -> dict[str, str]:
+    """Whose factor a hospital has: its own, or that of its tier."""
+    rows = stage.cases.select("hospital_id", pl.col("tier").fill_null("")).drop_nulls("hospital_id").unique()
+    return {hospital: hospital if by == "hospital" else tier for hospital, tier in rows.sort(pl.all()).iter_rows()}
+
+
+def _summary(found: Balanced, grid: Grid) -> str:
+    """How many factors differ from 1, and between which they lie."""
+    moved = [factor for factor in found.factors.values() if factor != 1]
+    if not moved:
+        return "不必调整"
+    low, high = (factor_text(value, grid.digits) for value in (min(moved), max(moved)))
+    return f"{len(moved)} 个系数，{low} 至 {high}"
+
+
+def _asked(corridor: Corridor) -> str:
+    return f"{_percent(corridor.low)}% 至 {_percent(corridor.high)}%"
+
+
+def _percent(share: Fraction) -> str:
+    return decimal_text(share * 100, 4).rstrip("0").rstrip(".")
+
+
+def _problem(task: Task, grid: Grid, slack: Slack) -> Problem:
+    args: dict[str, str | int] = {
+        "hospital": slack.hospital, "other": slack.other,
+        "low": factor_text(grid.low, grid.digits), "high": factor_text(grid.high, grid.digits),
+        "missing": yuan(Fraction(abs(slack.missing))), "share": _percent(abs(slack.share)),
+        "side": _SIDES.get(slack.what, "上限" if slack.missing > 0 else "下限"),
+    }  # fmt: skip
+    code = {"low": "SO02", "high": "SO02", "conflict": "SO03", "total": "SO04"}[slack.what]
+    return task.problem(code, args)

@@ -1,0 +1,172 @@
+"""What reforms ask to be solved for (`[[solve]]`): numbers found, put in as plain changes, and told with how near they
+come.
+
+A solver proposes numbers of the stated decimals; what each of them brings about is priced (and, where asked, cleared)
+exactly. A target that cannot be reached is told with what stands in the way and by how much, and the run goes on with
+what comes nearest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from api.core.simulate_corridor import solve_corridor
+from api.core.simulate_shrink import solve_shrink
+from api.core.simulate_stage import Stage
+from api.core.simulate_task import MEASURES_ZH, Task, Trials
+from api.core.solved import Solved, change_of, factor_text, yuan
+from budget.compare_frames import ALL_POOLS
+from budget.money import FEN, decimal_text
+from budget.solve import Found, Grid, OutOfReach, solve_for
+from reference_tables.policy_schema import policy_schema
+from reference_tables.problems import Problem, TablesRefused
+from reference_tables.reform import Reform
+
+LEAST_FACTOR, MOST_FACTOR = Fraction(1, 2), Fraction(2)
+_WIDER = 4
+_MONTH_PLACES, _VALUE_PLACES = 6, 10
+
+
+@dataclass(frozen=True)
+class SolvedReform:
+    """A reform with what was solved put in as plain changes, no solve left; `solved` in order."""
+
+    reform: Reform
+    solved: tuple[Solved, ...]
+
+
+def solve_reform(
+    reform: Reform, before: Stage, trials: Trials, earlier: Sequence[Reform], told: Callable[[str], None]
+) -> SolvedReform:
+    """Solve for everything a reform asks, in its order, each with what was found before it in place.
+
+    `before`: the stage before all reforms; `earlier`: reforms that hold already. Raises TablesRefused: SO05, SO06,
+    SO09, or what the changes themselves are refused for.
+    """
+    done: list[Solved] = []
+    plain = replace(reform, solves=())
+    for solve in reform.solves:
+        task = Task(solve, plain, before, trials, tuple(earlier))
+        label = policy_schema().parameters[solve.fields["key"]].label if "key" in solve.fields else "权重"
+        told(f"求解 {label}（{solve.place}）")
+        if solve.kind == "corridor":
+            found = solve_corridor(task)
+        elif solve.kind == "shrink":
+            found = solve_shrink(task)
+        else:
+            found = _one_number(task, label)
+        plain = replace(plain, changes=(*plain.changes, *found.changes))
+        done.append(found)
+    return SolvedReform(plain, tuple(done))
+
+
+def _one_number(task: Task, label: str) -> Solved:
+    """neutral and target: one factor or value."""
+    fields = task.solve.fields
+    neutral = task.solve.kind == "neutral"
+    what = fields["on"] if neutral else fields["measure"]
+    cleared = what not in {"fund", "package"}
+    if cleared:
+        task.needs_year(what)
+    pool = _pool(task) if cleared and not neutral else ALL_POOLS
+    action = "scale" if neutral else fields["action"]
+    grid = _grid(task, label, action)
+    target = _measured(task.before, what, pool) if neutral else _of_text(what, fields["value"])
+
+    def measure(number: Fraction) -> Fraction:
+        stage = task.stage([change_of(task.solve, fields["key"], action, number, grid.digits)], cleared=cleared)
+        return _measured(stage, what, pool)
+
+    problems: list[Problem] = []
+    try:
+        found = solve_for(measure, target, grid)
+    except OutOfReach as error:
+        found = _nearest(error, grid)
+        problems.append(_out_of_reach(task, label, what, action, error))
+    tolerance = fields.get("tolerance")
+    missed = abs(found.residual)
+    if not problems and tolerance is not None and missed > tolerance * FEN:
+        problems.append(task.problem("SO08", {"missing": _told(what, missed), "tolerance": decimal_text(tolerance, 2)}))
+    change = change_of(task.solve, fields["key"], action, found.value, grid.digits)
+    return Solved(
+        task.solve.kind, task.solve.place, f"{label}（{MEASURES_ZH[what]}）", factor_text(found.value, grid.digits),
+        _told(what, _measured(task.before, what, pool)), _told(what, found.reached), _told(what, target),
+        _told(what, found.residual), found.tried, tuple(problems), (change,),
+    )  # fmt: skip
+
+
+def _nearest(error: OutOfReach, grid: Grid) -> Found:
+    at_low = abs(error.target - error.at_low) <= abs(error.target - error.at_high)
+    place, reached = (grid.first, error.at_low) if at_low else (grid.last, error.at_high)
+    return Found(grid.value(place), reached, reached - error.target, 2)
+
+
+def _out_of_reach(task: Task, label: str, what: str, action: str, error: OutOfReach) -> Problem:
+    low, high = sorted((error.at_low, error.at_high))
+    digits = error.grid.digits
+    args: dict[str, str | int] = {
+        "what": f"{label}{'的系数' if action == 'scale' else ''}",
+        "low": factor_text(error.grid.value(error.grid.first), digits),
+        "high": factor_text(error.grid.value(error.grid.last), digits),
+        "measure": MEASURES_ZH[what], "at_low": _told(what, low), "at_high": _told(what, high),
+        "target": _told(what, error.target), "missing": _told(what, abs(error.missing)),
+    }  # fmt: skip
+    return task.problem("SO01", args)
+
+
+def _pool(task: Task) -> str:
+    """The pool that the target is of; all pools together when none is named."""
+    named = task.solve.fields.get("pool")
+    known = list(task.before.fund_years)
+    if not named:
+        return ALL_POOLS
+    if named not in known:
+        raise TablesRefused(task.reform.file, [task.problem("SO06", {"value": named, "known": "、".join(known)})])
+    return str(named)
+
+
+def _grid(task: Task, label: str, action: str) -> Grid:
+    """Where to look: factors from a half to the double; values around those that hold, and within the schema's."""
+    digits = int(task.solve.fields["digits"])
+    if action == "scale":
+        return Grid(LEAST_FACTOR, MOST_FACTOR, digits)
+    key = task.solve.fields["key"]
+    parameter = policy_schema().parameters[key]
+    given = task.reformed.policy.all(key)
+    values = [Fraction(setting.value) for setting in given if isinstance(setting.value, int | Fraction)]
+    if not values:
+        raise TablesRefused(task.reform.file, [task.problem("SO09", {"label": label})])
+    low, high = min(values) / _WIDER, max(values) * _WIDER
+    low = low if parameter.minimum is None else max(low, parameter.minimum)
+    high = high if parameter.maximum is None else min(high, parameter.maximum)
+    return Grid(low, high, digits)
+
+
+def _measured(stage: Stage, what: str, pool: str) -> Fraction:
+    """What a stage comes to: fen, yuan per point, or months."""
+    if what == "fund":
+        return Fraction(stage.fund_fen)
+    if what == "package":
+        return Fraction(stage.package_fen)
+    if what == "cleared":
+        return Fraction(stage.cleared_fen or 0)
+    if what == "balance":
+        return Fraction(stage.fund_years[pool].balance)
+    if what == "reserve_months":
+        return stage.fund_years[pool].months or Fraction(0)
+    assert stage.clearing is not None, "the point value is one of clearing"
+    values = {done.budget.pool: done.due.value for done in stage.clearing.pools}
+    return values.get(pool) or max((value or Fraction(0) for value in values.values()), default=Fraction(0))
+
+
+def _of_text(what: str, value: Fraction) -> Fraction:
+    """A target as written (yuan, yuan per point, months) in the unit of the measure."""
+    return value if what in {"point_value", "reserve_months"} else value * FEN
+
+
+def _told(what: str, value: Fraction) -> str:
+    """A measure as people read it: yuan with two decimals, yuan per point, months."""
+    places: Mapping[str, int] = {"point_value": _VALUE_PLACES, "reserve_months": _MONTH_PLACES}
+    return decimal_text(value, places[what]) if what in places else yuan(value)

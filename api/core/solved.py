@@ -1,0 +1,60 @@
+"""What a solver of policy simulation found, and the plain changes that put it into force."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import polars as pl
+
+from budget.compare_frames import SOLVED_SCHEMA
+from budget.money import FEN, decimal_text
+from reference_tables.problems import Problem
+from reference_tables.reform import Change, Solve
+
+
+@dataclass(frozen=True)
+class Solved:
+    """One `[[solve]]` solved. `value` what was found; `before` the measure before all reforms, `reached` with the
+    value, `target`, `residual` what is missed of it; `iterations` numbers tried; `problems` what stands in the way."""
+
+    kind: str
+    place: str
+    what: str
+    value: str
+    before: str
+    reached: str
+    target: str
+    residual: str
+    iterations: int
+    problems: tuple[Problem, ...]
+    changes: tuple[Change, ...]
+
+
+def solved_frame(solved: tuple[Solved, ...]) -> pl.DataFrame:
+    """SOLVED_SCHEMA, one row each."""
+    rows = [
+        {name: getattr(item, name) for name in SOLVED_SCHEMA if name != "problem"}
+        | {"problem": "；".join(problem.message for problem in item.problems)}
+        for item in solved
+    ]
+    return pl.DataFrame(rows, schema=SOLVED_SCHEMA)
+
+
+def change_of(solve: Solve, key: str, action: str, value: Fraction, digits: int) -> Change:
+    """The change that puts a number in force where the solve says."""
+    fields = solve.fields
+    return Change(
+        key, action, value, factor_text(value, digits), fields.get("scope") or (), fields.get("groups") or (),
+        place=solve.place, line=solve.line,
+    )  # fmt: skip
+
+
+def factor_text(value: Fraction, digits: int) -> str:
+    """A number of the grid as a reform file writes it."""
+    return decimal_text(value, digits)
+
+
+def yuan(fen: Fraction) -> str:
+    """Fen as yuan with two decimals."""
+    return decimal_text(fen / FEN, 2)
