@@ -1,0 +1,83 @@
+"""The tables of a simulation (`budget.compare_frames.TABLES`) from its stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from api.core.simulate_stage import Stage
+from budget.compare import gains, transitions
+from budget.compare_frames import CHANGES_SCHEMA, STEPS_SCHEMA
+from budget.compare_winners import deciles, lorenz, winners
+from budget.reformed import AppliedChange
+from grouper.schemes import Scheme
+from reference_tables.drg_pack import DrgPack
+from reference_tables.policy_schema import policy_schema
+from reference_tables.reform_schema import reform_schema
+
+
+def gain_tables(before: Stage, after: Stage, compared: pl.DataFrame, scheme: Scheme) -> dict[str, pl.DataFrame]:
+    """gain, winners, deciles and lorenz; `scheme` that the cases were grouped by before."""
+    names, tiers = _hospitals(before.cases)
+    labels: dict[str, Mapping[str, str]] = {"hospital": names, "mdc": _mdc_names(scheme)}
+    orders = {"tier": before.policy.tiers, "insurance": before.policy.insurances, "pool": before.policy.insurances}
+    gain = gains(compared, before.cleared, after.cleared, labels=labels, orders=orders)
+    won = winners(gain, names, tiers)
+    return {"gain": gain, "winners": won, "deciles": deciles(won), "lorenz": lorenz(won)}
+
+
+def fund_table(before: Stage, after: Stage) -> pl.DataFrame:
+    """FUND_SCHEMA of both clearings, pools of before first."""
+    return pl.concat([before.fund_frame("before"), after.fund_frame("after")])
+
+
+def steps_table(steps: Sequence[Stage]) -> pl.DataFrame:
+    """STEPS_SCHEMA: totals of every stage."""
+    rows = [
+        (at, stage.label, stage.cases.height, stage.package_fen, stage.fund_fen, stage.cleared_fen, stage.balance_fen)
+        for at, stage in enumerate(steps)
+    ]
+    return pl.DataFrame(rows, schema=STEPS_SCHEMA, orient="row")
+
+
+def moved_groups(compared: pl.DataFrame) -> pl.DataFrame | None:
+    """TRANSITION_SCHEMA when any case is in another group after, else None."""
+    if (compared["group"] == compared["group_after"]).all():
+        return None
+    return transitions(compared)
+
+
+def changes_table(applied: Sequence[AppliedChange], touched: pl.DataFrame) -> pl.DataFrame:
+    """CHANGES_SCHEMA: what each change put, and what it touched (`touched`: change, groups, cases, hospitals,
+    moved)."""
+    parameters, actions = policy_schema().parameters, reform_schema().actions
+    counts = {row["change"]: row for row in touched.iter_rows(named=True)}
+    rows = []
+    for at, item in enumerate(applied):
+        change, count = item.change, counts[at]
+        rows.append({
+            "reform": item.reform_id, "place": change.place, "key": change.key,
+            "label": parameters[change.key].label, "action": actions[change.action], "value": str(change.raw),
+            "scope": item.scope_text, "since": str(change.since or ""), "until": str(change.until or ""),
+            "settings": item.settings, "before": item.before, "after": item.after,
+            **{name: count[name] for name in ("groups", "cases", "hospitals", "moved")},
+        })  # fmt: skip
+    return pl.DataFrame(rows, schema=CHANGES_SCHEMA, orient="row")
+
+
+def _hospitals(cases: pl.DataFrame) -> tuple[dict[str, str], dict[str, str]]:
+    """Name and tier of every hospital, as its cases tell them."""
+    of = cases.filter(pl.col("hospital_id").is_not_null()).group_by("hospital_id")
+    told = of.agg(pl.col("hospital_name", "tier").drop_nulls().max()).sort("hospital_id")
+    names = {number: name or number for number, name in told.select("hospital_id", "hospital_name").iter_rows()}
+    tiers = {number: tier or "" for number, tier in told.select("hospital_id", "tier").iter_rows()}
+    return names, tiers
+
+
+def _mdc_names(scheme: Scheme) -> dict[str, str]:
+    """Code and name of every MDC; none in a DIP scheme."""
+    pack = scheme.pack
+    if not isinstance(pack, DrgPack):
+        return {}
+    return {code: f"{code} {name}" for code, name in pack.mdc.select("code", "name").iter_rows()}
