@@ -158,10 +158,12 @@ class PoolClearing:
         return entitle(budget.distributable, units, self.formula or None, ratio or None)
 
     def _by_quota(self, budget: PoolBudget, tallies: Mapping[str, Tally], bundled: Mapping[str, int]) -> Due | None:
-        """Each hospital is due its quota, fixed money inside but what bundles pay."""
+        """Each hospital is due its quota, fixed money inside but what bundles pay; one whose cases only bundles pay, or
+        nobody, needs none."""
         quotas = dict(budget.quotas)
         for name, tally in tallies.items():
-            if tally.cases and name not in quotas:
+            own = tally.units or tally.priced_fen or tally.quota_fen or tally.fixed_fen != bundled.get(name, 0)
+            if own and name not in quotas:
                 self._note("CL33", {"hospital": name, "insurance": budget.pool})
                 return None
         due = tuple(quotas.get(name, 0) - tally.fixed_fen + bundled.get(name, 0) for name, tally in tallies.items())

@@ -9,11 +9,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from api.cli.clear import PolicyOption, YearFileOption, load_inputs, refuse
+from api.cli.clear import TABLE_WIDTH, YearFileOption, refuse, unusable
 from api.cli.console import DATA_LEVEL_ZH, Exit, err, fail, load_scheme, print_json
 from api.cli.group import Edition, EditionOption, Format, FormatOption, JsonOption, all_threads, check_paths
 from api.cli.progress import progress_bar
 from api.core.budget import BudgetRun, make_budget, tally_files, write_budget
+from api.core.clear_inputs import budget_inputs
 from api.core.clear_request import ClearRequest
 from api.core.clearing_files import BUDGET_HEADER, budget_rows
 from budget.money import decimal_text
@@ -22,7 +23,7 @@ from reference_tables.problems import TablesRefused
 
 
 def budget(
-    policy: PolicyOption,
+    policy: Annotated[str, typer.Option("--policy", help="支付政策：内置编号或文件", metavar="NAME|FILE.toml")],
     year_file: YearFileOption,
     cases: Annotated[
         list[str] | None,
@@ -58,7 +59,10 @@ def budget(
     check_paths([*paths, *([str(hospitals)] if hospitals is not None else [])])
     if output is not None and output.is_file():
         fail(f"{output} 是文件，应为文件夹", Exit.USAGE)
-    rules, figures = load_inputs(policy, year_file)
+    try:
+        rules, figures, register = budget_inputs(policy, year_file, hospitals)
+    except TablesRefused as error:
+        unusable(error)
     try:
         tallies = None
         if paths:
@@ -66,11 +70,10 @@ def budget(
             if not name:
                 fail(f"政策 {rules.id} 没有指明分组方案，请用 --scheme 给出", Exit.USAGE)
             request = ClearRequest(
-                figures.year, tuple(paths), hospitals=hospitals, weights=weights, fmt=format_.value,
-                edition=edition.value, threads=threads,
+                figures.year, tuple(paths), weights=weights, fmt=format_.value, edition=edition.value, threads=threads,
             )  # fmt: skip
             with progress_bar(paths) as progress:
-                tallies = tally_files(request, rules, load_scheme(name), progress)
+                tallies = tally_files(request, rules, load_scheme(name), register, progress)
         run = make_budget(rules, figures, tallies)
         if output is not None:
             write_budget(run, output)
@@ -86,6 +89,7 @@ def budget(
 
 def _print(run: BudgetRun, policy: Policy, output: Path | None) -> None:
     console, figures = err(), run.year_file
+    console.width = max(console.width, TABLE_WIDTH)  # amounts are never cut off
     level = DATA_LEVEL_ZH.get(figures.data_level, figures.data_level)
     console.print(f"{escape(figures.region)} {figures.year} 年度总额预算  政策 [bold]{escape(policy.id)}[/]（{level}）")
     table = Table(box=None, padding=(0, 2, 0, 0))

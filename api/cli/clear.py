@@ -12,19 +12,18 @@ from rich.table import Table
 from api.cli.console import DATA_LEVEL_ZH, Exit, err, fail, load_scheme, print_json, print_problems
 from api.cli.group import Edition, EditionOption, Format, FormatOption, JsonOption, all_threads, check_paths
 from api.cli.progress import progress_bar
-from api.core.book import BookRefused
+from api.core.book import BookRefused, Run, open_book
+from api.core.book_clearing import clear_book
+from api.core.clear_inputs import read_inputs
 from api.core.clear_request import Cleared, ClearRequest, clear_request
 from api.core.clearing import UNPAID_FOR, Clearing
 from api.core.clearing_files import POOL_HEADER, pool_rows, statement_rows, write_clearing
 from budget.money import yuan_text
-from reference_tables.policy import Policy, load_policy
 from reference_tables.problems import LEVEL_ZH, Level, TablesRefused
-from reference_tables.year_file import YearFile, load_year_file
 
-_WIDTH = 160
+TABLE_WIDTH = 160
 _FAULTS = {Level.ERROR.value, Level.REJECT.value}
-_TO_LOOK_AT = frozenset({"CL51", "CL52", "CL54", "CL56", "CL57"})
-PolicyOption = Annotated[str, typer.Option("--policy", help="支付政策：内置编号或文件", metavar="NAME|FILE.toml")]
+_TO_LOOK_AT = frozenset({"CL51", "CL52", "CL54", "CL56", "CL57", "CL59", "CL60", "CL61"})
 YearFileOption = Annotated[
     str,
     typer.Option("--year-file", help="年度文件：基金收入、扣除、考核得分、违规等；或内置的名称", metavar="FILE.toml"),
@@ -33,15 +32,26 @@ YearFileOption = Annotated[
 
 def clear(
     year: Annotated[int, typer.Option("--year", help="清算年度", min=2000, max=2100, metavar="YYYY")],
-    policy: PolicyOption,
+    policy: Annotated[
+        list[str],
+        typer.Option(
+            "--policy",
+            help="支付政策：内置编号或文件。年末有效的为清算政策；年中才开始的，再给以前各月的（从账册清算时可不给）",
+            metavar="NAME|FILE.toml",
+        ),
+    ],
     year_file: YearFileOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="清算结果的文件夹，须不存在或为空", metavar="DIR")],
     cases: Annotated[
         list[str] | None, typer.Argument(help="全年病例文件，可多个；与 --book 二选一", metavar="CASES...")
     ] = None,
     book: Annotated[
-        Path | None, typer.Option("--book", help="年度账册：病例和已付金额都取自账册", metavar="DIR")
+        Path | None, typer.Option("--book", help="年度账册：病例和已付金额都取自账册，清算记入账册", metavar="DIR")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="试算：只写出结果，不记入账册")] = False,
+    new_policy: Annotated[
+        str, typer.Option("--new-policy", help="用账册没有用过的政策清算时，写明原因", metavar="REASON")
+    ] = "",
     prepaid: Annotated[
         Path | None,
         typer.Option(
@@ -75,6 +85,7 @@ def clear(
     """年终清算：按政策的步骤算出每家医疗机构各基金池的应得、分担、考核、已付和余额。
 
     输出 statement.csv、每家机构的清算单（HTML、XLSX）、分录、问题清单和可复算的证明。
+    从账册清算的记入账册；再次清算取代前一次。
     退出码：0 完成，1 有要处理的问题或资金不足，2 用法，3 政策、年度文件等不可用，4 环境。
     """
     paths = list(cases or ())
@@ -84,19 +95,27 @@ def clear(
         fail("用 --book 时已付金额、名册和单列支付都取自账册，不能再给 --prepaid、--hospitals、--separate", Exit.USAGE)
     request = ClearRequest(
         year, tuple(paths), book, prepaid, decisions, hospitals, separate, weights, format_.value, edition.value,
-        threads,
+        threads, new_policy,
     )  # fmt: skip
     check_paths([*paths, *(str(path) for path in request.lists.values())])
     if output.is_file() or (output.is_dir() and any(output.iterdir())):
         fail(f"{output} 不是空文件夹，请换一个位置", Exit.USAGE)
-    rules, figures = load_inputs(policy, year_file)
-    name = scheme or rules.header.scheme
+    try:
+        given = read_inputs(policy, year_file, year, request.lists)
+    except TablesRefused as error:
+        unusable(error)
+    name = scheme or given.policy.header.scheme
     if not name:
-        fail(f"政策 {rules.id} 没有指明分组方案，请用 --scheme 给出", Exit.USAGE)
+        fail(f"政策 {given.policy.id} 没有指明分组方案，请用 --scheme 给出", Exit.USAGE)
     compiled = load_scheme(name)
+    superseded = None
     try:
         with progress_bar(paths) as progress:
-            done = clear_request(request, rules, compiled, figures, progress)
+            if book is None or dry_run:
+                kept = None if book is None else open_book(book)
+                done = clear_request(request, given, compiled, kept, progress)
+            else:
+                done, superseded = clear_book(request, given, compiled)
         command = _command(request, policy, year_file, name, output)
         run_id = write_clearing(done.clearing, output, done.deciding, command, done.levels)
     except TablesRefused as error:
@@ -110,33 +129,34 @@ def clear(
         print_json(_summary(done, run_id))
     else:
         _print(done, run_id, output)
-    codes = set(done.clearing.problems["code"]) | set(done.reading["code"])
-    if codes & _TO_LOOK_AT or done.reading["level"].is_in(_FAULTS).any():
+        if book is not None:
+            _print_book(book, superseded, dry_run=dry_run)
+    problems = done.clearing.problems
+    if problems["code"].is_in(_TO_LOOK_AT).any() or problems["level"].is_in(_FAULTS).any():
         raise typer.Exit(Exit.PROBLEMS)
 
 
-def load_inputs(policy: str, year_file: str) -> tuple[Policy, YearFile]:
-    """Policy and year file, or every problem of either and exit code 3."""
-    try:
-        return load_policy(policy), load_year_file(year_file)
-    except TablesRefused as error:
-        print_problems(error.problems)
-        fail(f"{error.what} 不可用，共 {len(error.problems)} 个问题", Exit.TABLES)
+def unusable(error: TablesRefused) -> NoReturn:
+    """Every problem of what a run reads beside the cases; exit code 3."""
+    print_problems(error.problems)
+    fail(f"{error.what} 不可用，共 {len(error.problems)} 个问题", Exit.TABLES)
 
 
 def refuse(what: str, error: TablesRefused) -> NoReturn:
-    """Every problem of a refused run; exit code 1 when money is what is missing, else 3."""
+    """Every problem of a refused run; exit code 1 when money is missing, whatever else is, else 3."""
     print_problems(error.problems)
-    money = {problem.code for problem in error.problems} <= UNPAID_FOR
+    money = not UNPAID_FOR.isdisjoint(problem.code for problem in error.problems)
     fail(f"{what}：{error.what}，共 {len(error.problems)} 个问题", Exit.PROBLEMS if money else Exit.TABLES)
 
 
-def _command(request: ClearRequest, policy: str, year_file: str, scheme: str, output: Path) -> str:
+def _command(request: ClearRequest, policies: list[str], year_file: str, scheme: str, output: Path) -> str:
     """The command that repeats the run beside its files: names without folders."""
     parts = ["drgdip clear", *sorted(Path(name).name for name in request.cases), f"--year {request.year}"]
-    named = {"policy": policy, "year-file": year_file, "scheme": scheme, "weights": request.weights}
+    parts += [f"--policy {Path(policy).name}" for policy in policies]
+    named = {"year-file": year_file, "scheme": scheme, "weights": request.weights}
     parts += [f"--{name} {Path(value).name}" for name, value in named.items() if value]
-    parts += [f"--book {request.book.name}"] if request.book is not None else []
+    parts += [f"--book {request.book.name} --dry-run"] if request.book is not None else []
+    parts += [f'--new-policy "{request.policy_reason}"'] if request.policy_reason else []
     parts += [f"--{name} {path.name}" for name, path in request.lists.items()]
     parts += [f"--format {request.fmt}"] if request.fmt != "auto" else []
     parts += [f"--edition {request.edition}"] if request.edition != "insurance" else []
@@ -159,7 +179,7 @@ def _summary(done: Cleared, run_id: str) -> dict[str, object]:
 def _print(done: Cleared, run_id: str, output: Path) -> None:
     """Pools, hospitals and problems, in Chinese on standard error."""
     console, clearing = err(), done.clearing
-    console.width = max(console.width, _WIDTH)  # amounts are never cut off
+    console.width = max(console.width, TABLE_WIDTH)  # amounts are never cut off
     policy, figures = clearing.given.policy, clearing.given.year_file
     level = DATA_LEVEL_ZH.get(figures.data_level, figures.data_level)
     head = f"{escape(figures.region)} {clearing.given.year} 年度清算"
@@ -169,6 +189,15 @@ def _print(done: Cleared, run_id: str, output: Path) -> None:
     for code, kind, count, example in _counted(clearing):
         console.print(f"  {LEVEL_ZH[Level(kind)]} {code}  {count:,}  如：{escape(example)}")
     console.print(f"清算批次 {run_id[:12]}  结果 {escape(str(output))}")
+
+
+def _print_book(book: Path, superseded: Run | None, *, dry_run: bool) -> None:
+    if dry_run:
+        err().print(f"试算，没有记入账册 {escape(str(book))}")
+        return
+    err().print(f"已记入账册 {escape(str(book))}")
+    if superseded is not None:
+        err().print(f"取代账册中以前的清算 {superseded.input_id[:12]}（运行 {superseded.run_id[:12]}）")
 
 
 def _counted(clearing: Clearing) -> list[tuple[str, str, int, str]]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from api.cli.console import SHOWN, err
 from api.cli.console import out as standard_output
 from api.core.advance import Advanced
-from api.core.book import Book, Run
+from api.core.book import CLEAR, Book, Run
 from api.core.settle import Settled
 from api.core.settle_cases import SHOWN_RUN
 from api.core.settle_report import STATEMENT_ZH
@@ -154,6 +154,8 @@ def print_book(book: Book, months: list[dict[str, str | int | bool]], *, balance
     for policy in book.policies:
         reason = f"（{escape(policy.reason)}）" if policy.reason else ""
         out.print(f"政策 {escape(policy.id)}  校验值 {policy.sha256[:SHOWN_RUN]}  自 {policy.since} 起{reason}")
+    for run in (run for run in book.runs if run.kind == CLEAR):
+        out.print(_cleared(book, run))
     table = _table(["月份", "状态", "运行", "病例", "更正病例", *_MONTH_ZH.values()], 2)
     for row in months:
         counts = [f"{row[name]:,}" for name in ("runs", "cases", "changed")]
@@ -171,12 +173,23 @@ def print_book(book: Book, months: list[dict[str, str | int | bool]], *, balance
     out.print("借贷平衡，账与病例一致" if balanced else "[red]账册有问题，见 drgdip book verify[/]")
 
 
+def _cleared(book: Book, run: Run) -> str:
+    """A clearing in one line: which one holds, and what became of the others."""
+    supersedes = str(book.document(run, "proof")["supersedes"])
+    what = "已清算" if run is book.cleared else "清算已被取代或冲回"
+    reason = f"（{escape(run.note)}）" if run.note else ""
+    before = f"，取代 {supersedes[:SHOWN_RUN]}" if supersedes else ""
+    figures = f"应得合计 {yuan_text(run.totals['entitlement_fen'])}，余额合计 {yuan_text(run.totals['balance_fen'])}"
+    return f"{what}  运行 {run.run_id[:SHOWN_RUN]}，批次 {run.input_id[:SHOWN_RUN]}{before}：{figures}{reason}"
+
+
 def book_row(book: Book, months: list[dict[str, str | int | bool]], *, balanced: bool) -> dict[str, Any]:
     """A book for JSON; amounts in yuan."""
     return {
         "year": book.year,
         "seal": book.seal,
         "closed_until": book.closed_until,
+        "cleared": None if book.cleared is None else book.cleared.run_id,
         "sound": balanced,
         "policies": [
             {"id": policy.id, "sha256": policy.sha256, "since": policy.since, "reason": policy.reason}

@@ -12,7 +12,7 @@ import hashlib
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from importlib import resources
 from itertools import count
@@ -46,6 +46,11 @@ class Basis:
     pack: str
     pack_sha256: str
 
+    @property
+    def weights_sha256(self) -> str:
+        """Of the group values as they are kept."""
+        return hashlib.sha256(_table(self.values)).hexdigest()
+
 
 def policy_source(name: str) -> str:
     """The text of a built-in policy by its id, or of a policy file by its path."""
@@ -56,17 +61,16 @@ def policy_source(name: str) -> str:
 
 def basis_of(policy: Policy, values: GroupValues, pack: Mapping[str, str]) -> Basis:
     """Policy, values and scheme (`pack`: id, sha256) as one basis."""
-    table = hashlib.sha256(_table(values)).hexdigest()
-    record = [policy.id, policy.sha256, table, pack.get("sha256", "")]
-    key = hashlib.sha256(orjson.dumps(record)).hexdigest()[:_KEY]
-    return Basis(key, policy, values, pack.get("id", ""), pack.get("sha256", ""))
+    basis = Basis("", policy, values, pack.get("id", ""), pack.get("sha256", ""))
+    record = [policy.id, policy.sha256, basis.weights_sha256, basis.pack_sha256]
+    return replace(basis, key=hashlib.sha256(orjson.dumps(record)).hexdigest()[:_KEY])
 
 
 def noted(basis: Basis, since: str, reason: str) -> BookPolicy:
     """The basis as the book's index names it."""
-    table = hashlib.sha256(_table(basis.values)).hexdigest()
+    policy = basis.policy
     return BookPolicy(
-        basis.policy.id, basis.policy.sha256, since, reason, basis.key, table, basis.pack, basis.pack_sha256
+        policy.id, policy.sha256, since, reason, basis.key, basis.weights_sha256, basis.pack, basis.pack_sha256
     )  # fmt: skip
 
 

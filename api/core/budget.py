@@ -99,13 +99,19 @@ def _expected(tallies: CaseTallies) -> Mapping[str, ExpectedUnits]:
     return {pool: ExpectedUnits(total, patients[pool], OF_CASES) for pool, total in units.items()}
 
 
-def tally_files(request: ClearRequest, policy: Policy, scheme: Scheme, progress: Progress | None = None) -> CaseTallies:
-    """Price case files under a policy and add their units up, whatever their year.
+def tally_files(
+    request: ClearRequest,
+    policy: Policy,
+    scheme: Scheme,
+    hospitals: pl.DataFrame | None = None,
+    progress: Progress | None = None,
+) -> CaseTallies:
+    """Price case files under a policy and add their units up, whatever their year; `hospitals`: the register.
 
     Raises TablesRefused with the parameters the policy lacks.
     """
     values, _ = group_values(policy, scheme, request.weights)
-    files = payable_files(request, policy, scheme, values, progress)
+    files = payable_files(request, policy, scheme, values, progress, hospitals=hospitals)
     cases = pl.concat([block.cases for block in files.blocks()])
     owned = pl.col("hospital_id").is_not_null() & pl.col("insurance").is_in(list(policy.insurances))
     cases = cases.filter(owned.fill_null(value=False))

@@ -1,19 +1,24 @@
 """What `drgdip clear` is asked, turned into what is cleared: case files or a year book, lists beside them, the proof.
 
-Files count by their content; a proof names them without their folders.
+One policy clears the year: the one that holds on its last day. Months before it begins are priced by an earlier policy
+that is given, else, from a year book, by the one they were settled by. Files count by their content; a proof names them
+without their folders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
-from api.core.book import Book, BookPolicy, open_book
-from api.core.clearing import Clearing, ClearingInput, PaidInYear, clear_year
-from api.core.pay_inputs import group_values, read_decisions, read_hospitals, read_separate
+from api.core.book import Book
+from api.core.book_policies import Basis, KeptPolicies, basis_of
+from api.core.clear_inputs import ClearInputs
+from api.core.clearing import Clearing, ClearingInput, PaidInYear, PricedBy, clear_year
+from api.core.clearing_notes import book_notes, policy_notes
+from api.core.pay_inputs import group_values
 from api.core.payable import PayableFiles, file_problems
 from api.core.program_code import code_sha256
 from budget.frames import PAYABLE_SCHEMA
@@ -26,19 +31,14 @@ from reference_tables.codes import load_code_books
 from reference_tables.group_weights import GroupWeights
 from reference_tables.policy import Policy
 from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused, problem_frame
-from reference_tables.table_files import LINE, read_table
-from reference_tables.year_file import YearFile
 
-PAID_COLUMNS = ("hospital", "pool", "prepaid")
-PAID_OPTIONAL = ("deposit", "advance")
-_DIGITS = 13
 SHOWN_SHA = 12
 
 
 @dataclass(frozen=True)
 class ClearRequest:
     """What a run is asked. `cases` or a `book`; `prepaid`, `decisions`, `hospitals`, `separate`, `weights`: files or
-    names, None = not given."""
+    names, None = not given; `policy_reason`: why a book is cleared by a policy it was never kept by."""
 
     year: int
     cases: tuple[str, ...]
@@ -51,6 +51,7 @@ class ClearRequest:
     fmt: str = "auto"
     edition: Edition = "insurance"
     threads: int = 1
+    policy_reason: str = ""
 
     @property
     def lists(self) -> dict[str, Path]:
@@ -64,94 +65,182 @@ class ClearRequest:
 
 @dataclass(frozen=True)
 class Cleared:
-    """A clearing with what decided it (for the proof), the data levels of pack and weights, and the problems of reading
-    the cases (PROBLEM_SCHEMA)."""
+    """A clearing, its problems with those of reading the cases or the book before them, what decided it (for the
+    proof), and the data levels of pack and weights."""
 
     clearing: Clearing
     deciding: Mapping[str, object]
     levels: tuple[str, ...]
-    reading: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class _Cases:
+    """Cases (PAYABLE_SCHEMA with `basis`, the key in `earlier`, "" = the clearing policy), where they are from, and the
+    problems of reading them."""
+
+    frame: pl.DataFrame
+    earlier: Mapping[str, PricedBy]
+    sources: list[dict[str, str]]
+    problems: list[pl.DataFrame]
 
 
 def clear_request(
-    request: ClearRequest, policy: Policy, scheme: Scheme, year_file: YearFile, progress: Progress | None = None
+    request: ClearRequest, given: ClearInputs, scheme: Scheme, book: Book | None, progress: Progress | None = None
 ) -> Cleared:
-    """Read what is asked for and clear the year.
+    """Read the cases that are asked for and clear the year; `book`: the request's, opened.
 
-    Raises TablesRefused (lists, policy, year file, money not covered, a policy the book was never kept by),
-    BookRefused (the book cannot be read).
+    Raises TablesRefused (policies, year file, money not covered, a policy the book was never kept by), BookRefused (a
+    policy that the book keeps cannot be read).
     """
-    values, table = group_values(policy, scheme, request.weights)
-    book = None if request.book is None else open_book(request.book)
-    reading: list[pl.DataFrame] = []
-    if book is not None:
-        cases, inputs = book.cases().select(*PAYABLE_SCHEMA), [{"name": "book", "sha256": book.seal, "format": "book"}]
-        reading.append(_other_policy(book, policy))
+    values, table = group_values(given.policy, scheme, request.weights)
+    if book is None:
+        found = _of_files(request, given, scheme, values, progress)
     else:
-        files = payable_files(request, policy, scheme, values, progress)
-        blocks = list(files.blocks())
-        reading += [block.problems for block in blocks] + [file_problems(files)]
-        cases = pl.concat([pl.DataFrame(schema=PAYABLE_SCHEMA), *(block.cases for block in blocks)])
-        inputs = [
-            {"name": Path(source.path).name, "sha256": source.sha256, "format": source.format}
-            for source in files.sources
-        ]
-        inputs.sort(key=lambda item: (item["name"], item["sha256"]))  # the order of files decides nothing
-    given = ClearingInput(
-        request.year, policy, values, year_file, cases, _decisions(request, policy, year_file, book),
-        _paid(request, book), settled=book is not None,
+        found = _of_book(book, request, given, scheme, values)
+    paid = given.paid or ({} if book is None else _paid(book))
+    decisions = given.decisions if given.decisions is not None or book is None else book.decisions()
+    asked = ClearingInput(
+        request.year, given.policy, values, given.year_file, found.frame, decisions, paid, settled=book is not None,
+        earlier=found.earlier,
     )  # fmt: skip
-    clearing = clear_year(given)
+    clearing = clear_year(asked)
     levels = (scheme.pack.data_level, *([] if table is None else [table.data_level]))
-    deciding = _deciding(request, policy, scheme, year_file, table, inputs)
-    return Cleared(clearing, deciding, levels, pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), *reading]))
+    deciding = _deciding(request, given, scheme, table, found)
+    read = pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), *found.problems]).sort("file", "row", maintain_order=True)
+    return Cleared(replace(clearing, problems=pl.concat([read, clearing.problems])), deciding, levels)
 
 
 def payable_files(
-    request: ClearRequest, policy: Policy, scheme: Scheme, values: GroupValues, progress: Progress | None
+    request: ClearRequest,
+    policy: Policy,
+    scheme: Scheme,
+    values: GroupValues,
+    progress: Progress | None,
+    *,
+    hospitals: pl.DataFrame | None = None,
+    separate: pl.DataFrame | None = None,
 ) -> PayableFiles:
-    """The request's case files under a policy, with register and separately paid amounts. Raises TablesRefused."""
-    hospitals = None if request.hospitals is None else read_hospitals(request.hospitals, policy)
-    separate = None if request.separate is None else read_separate(request.separate)
+    """The request's case files under a policy, with register and separately paid amounts; read by name, so that the
+    order in which they are given decides nothing."""
+    paths = sorted(request.cases, key=lambda path: (Path(path).name, path))
     return PayableFiles(
-        list(request.cases), scheme, policy, values, hospitals=hospitals, separate=separate, fmt=request.fmt,
+        paths, scheme, policy, values, hospitals=hospitals, separate=separate, fmt=request.fmt,
         edition=request.edition, threads=request.threads, progress=progress,
     )  # fmt: skip
 
 
-def _decisions(request: ClearRequest, policy: Policy, year_file: YearFile, book: Book | None) -> pl.DataFrame | None:
-    """Decisions on special cases: the file given, else the year file's, else the book's."""
-    path = request.decisions or year_file.decisions_path
-    if path is not None:
-        return read_decisions(path, policy)
-    return None if book is None else book.decisions()
+def _of_files(
+    request: ClearRequest, given: ClearInputs, scheme: Scheme, values: GroupValues, progress: Progress | None
+) -> _Cases:
+    problems = [
+        Problem("CL46", {"policy": policy.id, "scheme": policy.header.scheme, "given": scheme.pack.id})
+        for policy in given.earlier
+        if policy.header.scheme not in ("", scheme.pack.id)
+    ]
+    if problems:
+        raise TablesRefused(given.policy.id, problems)
+    bases = [basis_of(policy, group_values(policy, scheme, None)[0], {}) for policy in given.earlier]
+    files = payable_files(
+        request, given.policy, scheme, values, progress, hospitals=given.hospitals, separate=given.separate
+    )  # fmt: skip
+    blocks = list(files.blocks())
+    cases = pl.concat([pl.DataFrame(schema=PAYABLE_SCHEMA), *(block.cases for block in blocks)])
+    told = [block.problems.with_columns(file=pl.lit(Path(block.source.path).name)) for block in blocks]
+    told.append(file_problems(files))
+    if bases:  # months before the policy are told where no earlier one prices them either (CL42)
+        told = [frame.filter(pl.col("code") != "PA09") for frame in told]
+    sources = [
+        {"name": Path(source.path).name, "sha256": source.sha256, "format": source.format} for source in files.sources
+    ]
+    sources.sort(key=lambda item: (item["name"], item["sha256"]))  # the order of files decides nothing
+    keys = {month: _given_for(given.policy, bases, month) for month in cases["month"].drop_nulls().unique()}
+    marked = cases.with_columns(basis=_by_month(keys))
+    used = {basis.key: PricedBy(basis.policy, basis.values) for basis in bases if basis.key in keys.values()}
+    return _Cases(marked, used, sources, told)
 
 
-def _other_policy(book: Book, policy: Policy) -> pl.DataFrame:
-    """A book that was last kept under another policy, though earlier under this one, is told. Raises TablesRefused
-    (CL41) when the book was never kept by the policy: its months would be cleared by what nobody settled by."""
-    if not book.policies or _same(book.policies[-1], policy):
-        return pl.DataFrame(schema=PROBLEM_SCHEMA)
-    last = book.policies[-1]
-    if not any(_same(kept, policy) for kept in book.policies):
+def _of_book(book: Book, request: ClearRequest, given: ClearInputs, scheme: Scheme, values: GroupValues) -> _Cases:
+    """The book's cases, each by the clearing policy in its time, before it by an earlier one that is given, else by
+    what the case was settled by."""
+    _check_known(book, given.policy, request.policy_reason)
+    now = replace(basis_of(given.policy, values, {"id": scheme.pack.id, "sha256": scheme.pack.sha256}), key="")
+    kept = KeptPolicies(book, now)
+    posted = book.priced().select("hospital_id", "case_id", pl.col("basis").alias("was"))
+    cases = book.cases().join(posted, on=["hospital_id", "case_id"], how="left", maintain_order="left")
+    bases = [basis_of(policy, group_values(policy, scheme, None)[0], {}) for policy in given.earlier]
+    keys = {month: _given_for(given.policy, bases, month) for month in cases["month"].drop_nulls().unique()}
+    early = {month: _begins_after(given.policy, month) for month in keys}
+    by_month = _by_month(keys)
+    settled_by = pl.col("month").replace_strict(early, return_dtype=pl.Boolean) if early else pl.lit(value=False)
+    marked = cases.with_columns(
+        basis=pl.when(settled_by & (by_month == "")).then(pl.col("was")).otherwise(by_month)
+    )  # fmt: skip
+    known = {basis.key: basis for basis in bases}
+    wanted = [key for key in marked["basis"].unique().sort() if key]
+    used = {key: known[key] if key in known else kept.of(key) for key in wanted}
+    notes = [*book_notes(book), *policy_notes(_settled_and_cleared(book, marked, now, used), given.policy.id)]
+    return _Cases(
+        marked.select(*PAYABLE_SCHEMA, "basis"),
+        {key: PricedBy(basis.policy, basis.values) for key, basis in used.items()},
+        [{"name": "book", "sha256": book.settled_seal, "format": "book"}],
+        [problem_frame(notes)],
+    )
+
+
+def _settled_and_cleared(book: Book, marked: pl.DataFrame, now: Basis, used: Mapping[str, Basis]) -> pl.DataFrame:
+    """month, `by` the policy that settled it, `was` and `now` what it was settled and is cleared by, `own`: cleared by
+    the clearing policy that settled it as well."""
+    content = {policy.key: f"{policy.sha256} {policy.weights_sha256}" for policy in book.policies}
+    names = {policy.key: policy.id for policy in book.policies}
+    content |= {key: _content(basis) for key, basis in used.items() if key not in content}
+    clears = _content(now)
+    kinds = marked.select("month", "was", "basis").unique().sort(pl.all())
+    rows = [
+        (month, names[was], content[was], content.get(basis, clears), not basis and content[was] == clears)
+        for month, was, basis in kinds.iter_rows()
+    ]
+    schema = {"month": pl.String(), "by": pl.String(), "was": pl.String(), "now": pl.String(), "own": pl.Boolean()}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _content(basis: Basis) -> str:
+    return f"{basis.policy.sha256} {basis.weights_sha256}"
+
+
+def _given_for(policy: Policy, earlier: list[Basis], month: str) -> str:
+    """The key of the earlier policy that is given for a month; "" where the clearing policy has begun, or none is."""
+    if not _begins_after(policy, month):
+        return ""
+    return next((basis.key for basis in earlier if _holds(basis.policy, month)), "")
+
+
+def _begins_after(policy: Policy, month: str) -> bool:
+    return f"{month}-01" < f"{policy.header.effective_from}"
+
+
+def _holds(policy: Policy, month: str) -> bool:
+    until = policy.header.effective_until
+    return not _begins_after(policy, month) and (until is None or f"{month}-01" < f"{until}")
+
+
+def _by_month(keys: Mapping[str, str]) -> pl.Expr:
+    return pl.col("month").replace_strict(keys, default="", return_dtype=pl.String) if keys else pl.lit("")
+
+
+def _check_known(book: Book, policy: Policy, reason: str) -> None:
+    """A book is cleared by a policy it was kept by, unless it is said why not (CL41)."""
+    known = any((kept.id, kept.sha256) == (policy.id, policy.sha256) for kept in book.policies)
+    if book.policies and not known and not reason:
+        last = book.policies[-1]
         args: dict[str, str | int] = {
             "kept": last.id, "kept_sha": last.sha256[:SHOWN_SHA],
             "policy": policy.id, "policy_sha": policy.sha256[:SHOWN_SHA],
         }  # fmt: skip
         raise TablesRefused(book.path.name, [Problem("CL41", args)])
-    return problem_frame([Problem("CL57", {"kept": last.id, "policy": policy.id})])
 
 
-def _same(kept: BookPolicy, policy: Policy) -> bool:
-    return (kept.id, kept.sha256) == (policy.id, policy.sha256)
-
-
-def _paid(request: ClearRequest, book: Book | None) -> dict[tuple[str, str], PaidInYear]:
-    """What was paid in the year: from the file given, else from the book's ledger."""
-    if request.prepaid is not None:
-        return read_prepaid(request.prepaid)
-    if book is None:
-        return {}
+def _paid(book: Book) -> dict[tuple[str, str], PaidInYear]:
+    """What was paid in the year, from the book's ledger."""
     names = ("hospital_id", "pool", "due_fen", "paid_fen", "held_fen", "deferred_fen", "advance_fen")
     return {
         (hospital, pool): PaidInYear(due, paid, held, deferred, advance)
@@ -159,75 +248,25 @@ def _paid(request: ClearRequest, book: Book | None) -> dict[tuple[str, str], Pai
     }
 
 
-def read_prepaid(path: Path) -> dict[tuple[str, str], PaidInYear]:
-    """What hospitals had in the year, from hospital, pool, prepaid and, if there are any, deposit (held) and advance
-    (still out); yuan.
-
-    Raises TablesRefused with every fault: TB02-TB05, PA20 no amount, PA25 twice, PA27 no hospital or pool.
-    """
-    try:
-        with path.open("rb") as stream:
-            header = stream.readline().decode("utf-8-sig", "replace")
-    except OSError:
-        header = ""
-    names = {cell.strip() for cell in header.split(",")}
-    columns = [*PAID_COLUMNS, *(name for name in PAID_OPTIONAL if name in names)]
-    table = read_table(path, dict.fromkeys(columns, "code"))
-    problems = [problem for problem in table.problems if problem.level.value == "error"]
-    found: dict[tuple[str, str], PaidInYear] = {}
-    first: dict[tuple[str, str], int] = {}
-    for row in [] if table.frame is None else table.frame.iter_rows(named=True):
-        line, key = int(row[LINE]), (row["hospital"], row["pool"])
-        problems += [
-            Problem("PA27", {"row": line, "column": name}, file=path.name, row=line, field=name)
-            for name in PAID_COLUMNS[:2] if not row[name]
-        ]  # fmt: skip
-        if key in first:
-            args: dict[str, str | int] = {"value": " ".join(key), "first": first[key]}
-            problems.append(Problem("PA25", args, file=path.name, row=line, value=key[0]))
-        first.setdefault(key, line)
-        amounts = {name: _fen(path, row, name, problems) for name in columns[2:] if row[name] or name == "prepaid"}
-        found[key] = PaidInYear(
-            paid=amounts["prepaid"], held=amounts.get("deposit"), advance=amounts.get("advance", 0)
-        )  # fmt: skip
-    if problems:
-        raise TablesRefused(path.name, problems)
-    return found
-
-
-def _fen(path: Path, row: Mapping[str, str | int], name: str, problems: list[Problem]) -> int:
-    """An amount in yuan, at most two decimals, as fen."""
-    text, line = str(row[name]), int(row[LINE])
-    whole, point, part = text.partition(".")
-    good = whole.isascii() and whole.isdigit() and len(whole) <= _DIGITS and len(part) <= 2
-    if not good or (point and not (part.isascii() and part.isdigit())):
-        problems.append(Problem("PA20", {"row": line, "value": text}, file=path.name, row=line, field=name, value=text))
-        return 0
-    return int(whole) * 100 + int(part.ljust(2, "0"))
-
-
 def _deciding(
-    request: ClearRequest,
-    policy: Policy,
-    scheme: Scheme,
-    year_file: YearFile,
-    weights: GroupWeights | None,
-    inputs: list[dict[str, str]],
+    request: ClearRequest, given: ClearInputs, scheme: Scheme, weights: GroupWeights | None, found: _Cases
 ) -> dict[str, object]:
     """Everything that decides the result, by content."""
-    pack, books = scheme.pack, load_code_books()
+    pack, books, policy, year_file = scheme.pack, load_code_books(), given.policy, given.year_file
     lists = {name: file_sha256(path) for name, path in request.lists.items()}
     if year_file.decisions_path is not None and request.decisions is None:
         lists["decisions"] = file_sha256(year_file.decisions_path)
+    earlier = sorted((by.policy.id, by.policy.sha256, key) for key, by in found.earlier.items())
     return {
         "program": {"name": "drgdip", "version": program_version(), "code_sha256": code_sha256()},
         "year": request.year,
         "policy": {"id": policy.id, "sha256": policy.sha256, "data_level": policy.header.data_level},
+        "earlier_policies": [{"id": name, "sha256": sha256, "key": key} for name, sha256, key in earlier],
         "year_file": {"name": year_file.file, "sha256": year_file.sha256, "data_level": year_file.data_level},
         "pack": {"id": pack.id, "version": pack.version, "sha256": pack.sha256, "data_level": pack.data_level},
         "weights": None if weights is None else {"id": weights.id, "sha256": weights.sha256},
         "code_books": {"diagnosis": books.diagnosis.edition, "procedure": books.procedure.edition},
-        "cases": inputs,
+        "cases": found.sources,
         "lists": lists,
         "edition": request.edition,
     }

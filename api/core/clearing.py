@@ -14,6 +14,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from api.core.clearing_notes import deposits_from_entitlement, money_without_cases
 from budget.bundle_clearing import ClearedBundle, clear_bundles
 from budget.clearing import Line
 from budget.clearing_accounts import ClearedPool, Paid, PoolClearing
@@ -99,12 +100,21 @@ class Clearing:
     tallies: CaseTallies
     problems: pl.DataFrame
 
-    def postings(self, run_id: str) -> pl.DataFrame:
-        """The clearing's postings (POSTING_SCHEMA); every run's postings sum to zero."""
+    @property
+    def month(self) -> str:
+        """The month that clearing posts in: the last of the year."""
+        return f"{self.given.year}-12"
+
+    def amounts(self) -> pl.DataFrame:
+        """What the clearing posts (AMOUNT_SCHEMA)."""
         rows = [row for pool, line in self.lines for row in self._amounts(pool, line)]
         schema = {name: dtype for name, dtype in AMOUNT_SCHEMA.items() if name != "supersedes"}
         amounts = pl.DataFrame(rows, schema=schema, orient="row").with_columns(supersedes=pl.lit(""))
-        return postings_of(run_id, f"{self.given.year}-12", amounts.select(*AMOUNT_SCHEMA))
+        return amounts.select(*AMOUNT_SCHEMA)
+
+    def postings(self, run_id: str) -> pl.DataFrame:
+        """The clearing's postings (POSTING_SCHEMA); every run's postings sum to zero."""
+        return postings_of(run_id, self.month, self.amounts())
 
     def _amounts(self, pool: str, line: Line) -> list[tuple[str, str, str, int]]:
         """What one line posts. Without a year book the year's payments are posted along with it."""
@@ -133,9 +143,12 @@ def clear_year(given: ClearingInput) -> Clearing:
     policy, year_file = given.policy, given.year_file
     terms = YearTerms(policy, given.year, COMMAND)
     problems = _wrong_year(given)
+    try:
+        budget = total_budget(policy, year_file)
+    except TablesRefused as error:
+        raise TablesRefused(error.what, [*problems, *error.problems]) from None
     if problems:
         raise TablesRefused(policy.id, problems)
-    budget = total_budget(policy, year_file)
     notes: list[pl.DataFrame] = []
     cases = _of_the_year(given, notes)
     _check_members(given, cases)
@@ -155,7 +168,8 @@ def clear_year(given: ClearingInput) -> Clearing:
         notes.append(problem_rows(out, "CL52"))
     tallies = add_tallies(parts)
     pools, bundles = _cleared(given, terms, budget, tallies, notes)
-    notes.append(_paid_without_cases(given, tallies))
+    notes.append(problem_frame(money_without_cases(given.paid, tallies.tallies, year_file)))
+    notes.append(problem_frame(deposits_from_entitlement(given.paid, pools)))
     lines = [(pool.budget.pool, line) for pool in pools for line in pool.cleared.lines]
     lines += [(bundle.group, line) for bundle in bundles for line in bundle.lines]
     return Clearing(
@@ -318,9 +332,11 @@ def _cleared(
     paid = {key: Paid(item.paid, item.held, item.advance) for key, item in given.paid.items()}
     clearing = PoolClearing(terms, given.year_file, tallies, paid, trial=given.trial)
     known = {pool.pool for pool in budget.pools}
-    for pool in sorted({pool for _, pool in [*tallies.tallies, *given.paid]} - known):
+    for pool in sorted({pool for _, pool in tallies.tallies} - known):
         args: dict[str, str | int] = {"insurance": pool, "known": "、".join(given.policy.insurances)}
         terms.problems.append(Problem("CL20", args, file=given.year_file.file, field="fund"))
+    for pool in sorted({pool for _, pool in given.paid} - known):
+        terms.problems.append(Problem("CL44", {"pool": pool, "known": "、".join(sorted(known))}, value=pool))
     pools = [found for pool in budget.pools if (found := clearing.clear(pool)) is not None]
     bundles = clear_bundles(terms, given.year_file, tallies.bundled, clearing.bands)
     _check_bundles(terms, budget.pools, pools, bundles)
@@ -347,15 +363,6 @@ def _check_bundles(
                 "line": "打包预留和政策所定的资金不足以承担",
             }  # fmt: skip
             terms.problems.append(Problem("CL30", args))
-
-
-def _paid_without_cases(given: ClearingInput, tallies: CaseTallies) -> pl.DataFrame:
-    problems = [
-        Problem("CL54", {"hospital": hospital, "pool": pool, "amount": yuan_text(item.paid)})
-        for (hospital, pool), item in sorted(given.paid.items())
-        if item.paid and (hospital, pool) not in tallies.tallies
-    ]
-    return problem_frame(problems)
 
 
 def _kinds(parts: list[pl.DataFrame]) -> pl.DataFrame:

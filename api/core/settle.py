@@ -164,7 +164,7 @@ def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthIn
         raise TablesRefused(policy.id, problems)
     record = {**identity, "program": program_version(), "book": {"year": book.year, "before": book.last_run}}
     run_id = hash_of(record)
-    amounts = pl.concat([amounts_of(rows, moved.differences), _clearing_undone(book)])
+    amounts = pl.concat([amounts_of(rows, moved.differences), clearing_undone(book)])
     postings = postings_of(run_id, given.month, amounts)
     statement = _named(rows, book, moved, given.month)
     kinds = by_kind(new)
@@ -212,7 +212,7 @@ def check_open(book: Book, reopen: str = "") -> None:
         raise BookRefused([Problem("ST16", args)])
 
 
-def _clearing_undone(book: Book) -> pl.DataFrame:
+def clearing_undone(book: Book) -> pl.DataFrame:
     """The amounts (AMOUNT_SCHEMA) that take back the clearing that holds, none when there is none."""
     if book.cleared is None:
         return pl.DataFrame(schema=AMOUNT_SCHEMA)
@@ -323,7 +323,7 @@ def _named(rows: pl.DataFrame, book: Book, moved: Movement, month: str) -> pl.Da
 def _close(book: Book, month: str, reopen: str = "") -> Book:
     record = {"command": CLOSE, "month": month, "book": {"year": book.year, "before": book.last_run}}
     run_id = hash_of(record)
-    undone = _clearing_undone(book)
+    undone = clearing_undone(book)
     frames = {"postings": postings_of(run_id, month, undone)} if undone.height else {}
     return book.append(Run(run_id, run_id, CLOSE, month, True, reopen, {}), frames, {})
 

@@ -84,7 +84,7 @@ class CaseFilter:
         strange = [key for key, (_, sha256) in packs.items() if sha256 != self.bases.now.pack_sha256]
         named = {key: name for key, (name, _) in packs.items()}
         pack = pl.col("basis").replace_strict(named, return_dtype=pl.String) if named else pl.lit("")
-        args = {"pack": pack, "given": self.bases.now.pack, "month": pl.col("book_month")}
+        args: dict[str, pl.Expr | str] = {"pack": pack, "given": self.bases.now.pack, "month": pl.col("book_month")}
         same = self.refuse(marked, pl.col("basis").is_in(strange), "ST44", args)
         return self._fit(same.select(*CASE_SCHEMA, "basis"))
 

@@ -1,0 +1,79 @@
+"""What a clearing tells beside its figures: money without cases, deposits that were not withheld, months that a year
+book has not settled or closed, months that clearing prices by another policy than they were settled by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+import polars as pl
+
+from api.core.book import Book
+from budget.clearing_accounts import ClearedPool
+from budget.hospital_units import Tally
+from budget.money import yuan_text
+from reference_tables.problems import Problem
+from reference_tables.year_file import YearFile
+
+Owner = tuple[str, str]
+_MONTHS = 12
+
+
+class HadInYear(Protocol):
+    """What a hospital had in the year in one pool, fen: `paid` out, `held` as deposit (None: not known)."""
+
+    @property
+    def paid(self) -> int: ...
+
+    @property
+    def held(self) -> int | None: ...
+
+
+def money_without_cases(
+    paid: Mapping[Owner, HadInYear], tallies: Mapping[Owner, Tally], year_file: YearFile
+) -> Iterator[Problem]:
+    """Payments to hospitals without cases in the pool (CL54), violations of hospitals without any (CL59)."""
+    for (hospital, pool), item in sorted(paid.items()):
+        if item.paid and (hospital, pool) not in tallies:
+            yield Problem("CL54", {"hospital": hospital, "pool": pool, "amount": yuan_text(item.paid)})
+    known = {hospital for hospital, _ in tallies}
+    for row in year_file.rows("violation"):
+        if row["hospital"] not in known:
+            args: dict[str, str | int] = {"hospital": row["hospital"], "amount": yuan_text(row["amount"])}
+            yield Problem("CL59", args, file=year_file.file, row=row.line, field="violation.hospital")
+
+
+def deposits_from_entitlement(paid: Mapping[Owner, HadInYear], pools: Sequence[ClearedPool]) -> Iterator[Problem]:
+    """Where it is not known what was withheld in the year, the deposit is the policy's share of the entitlement: the
+    sum of each pool is told (CL58)."""
+    for pool in pools:
+        of_policy = [
+            line.deposit
+            for line in pool.cleared.lines
+            if (item := paid.get((line.hospital, pool.budget.pool))) is None or item.held is None
+        ]
+        if any(of_policy):
+            args: dict[str, str | int] = {"pool": pool.budget.pool, "amount": yuan_text(sum(of_policy))}
+            yield Problem("CL58", args)
+
+
+def book_notes(book: Book) -> Iterator[Problem]:
+    """Months of the year that the book has not settled (CL60) or, settled, not closed (CL61)."""
+    months = [f"{book.year}-{month:02d}" for month in range(1, _MONTHS + 1)]
+    settled = {run.month for run in book.runs if run.kind == "settle"}
+    for code, found in (
+        ("CL60", [month for month in months if month not in settled]),
+        ("CL61", [month for month in months if month in settled and month > book.closed_until]),
+    ):
+        if found:
+            yield Problem(code, {"months": "、".join(found)}, file=book.path.name)
+
+
+def policy_notes(priced: pl.DataFrame, policy: str) -> Iterator[Problem]:
+    """`priced`: month, `by` the policy that settled it, `was` and `now` the keys it was settled and is cleared by, one
+    row a kind of case. Months cleared by another policy or other group values than they were settled by (CL57), and
+    months before the policy, cleared by what they were settled by (CL62)."""
+    for code, chosen in (("CL57", pl.col("was") != pl.col("now")), ("CL62", pl.col("was") == pl.col("now"))):
+        for (kept,), rows in priced.filter(chosen & ~pl.col("own")).sort("month").group_by("by", maintain_order=True):
+            months = "、".join(rows["month"].unique(maintain_order=True))
+            yield Problem(code, {"months": months, "kept": str(kept), "policy": policy})
