@@ -11,7 +11,11 @@ from plotly.offline import get_plotlyjs
 from api.web.figures import FONT, Chart
 
 MARK = "合成数据"
-_CONFIG = '{"displaylogo":false,"responsive":true,"plotlyServerURL":""}'
+_CONFIG = (
+    '{"displaylogo":false,"responsive":true,"plotlyServerURL":"","showSendToCloud":false,'
+    '"modeBarButtonsToRemove":["select2d","lasso2d","autoScale2d","zoomIn2d","zoomOut2d"]}'
+)
+"""Nothing of a figure may be sent anywhere, nor a button offer it."""
 _PRINT_WIDTH = 1040
 """Pixels that A4 across has between its margins: charts are drawn anew at this width for print."""
 _STYLE = f"""
@@ -40,7 +44,8 @@ th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) {{ text-align: 
 .mark span {{ color: #b3402a; opacity: .07; }}
 @media (max-width: 900px) {{ .pair {{ grid-template-columns: minmax(0, 1fr); }} }}
 @page {{ size: A4 landscape; margin: 10mm; }}
-@media print {{ body {{ background: #fff; }} main {{ padding: 0; }} .card {{ break-inside: avoid; border: none; }}
+@media print {{ .modebar {{ display: none; }}
+  body {{ background: #fff; }} main {{ padding: 0; }} .card {{ break-inside: avoid; border: none; }}
   .pair {{ display: block; }} .pair .card {{ margin-bottom: 16px; }} }}
 """
 _SHEET = f"""

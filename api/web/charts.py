@@ -111,7 +111,7 @@ def _scatter(parts: Sequence[ReportPart]) -> Chart | None:
                 hovertemplate="%{text}<br>费用 %{x:,.2f} 万元<br>支付 %{y:,.2f} 万元<extra></extra>",
             )  # fmt: skip
         wide = ends[0] * DECADE < ends[1]
-        ticks, unit = (log_ticks(), "万元（对数刻度）") if wide else ({}, "万元")
+        ticks, unit = (log_ticks(*ends), "万元（对数刻度）") if wide else ({}, "万元")
         figure.update_xaxes(title_text=f"住院费用，{unit}", row=1, col=at, **ticks)
         figure.update_yaxes(title_text=f"支付，{unit}", row=1, col=at, **ticks)
     note = "虚线以上支付高于费用，以下低于费用；一点为一家医疗机构。"

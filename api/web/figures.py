@@ -17,12 +17,12 @@ FONT = "'Noto Sans CJK SC','Source Han Sans SC','PingFang SC','Microsoft YaHei',
 WAN, YI = 1_000_000, 10_000_000_000
 INK, GRID, PAID, LOSS, GAIN = "#243447", "#e3e8ee", "#1f77b4", "#c8553d", "#3a8f5c"
 COLOURS = ("#1f77b4", "#e08e36", "#3a8f5c", "#8e63b5", "#c8553d", "#6b7a89")
+MODEBAR = {"bgcolor": "rgba(0,0,0,0)", "color": "#c3ccd5", "activecolor": INK}
 MOST_BARS, ENDS = 60, 30
 """Above the first number of bars only so many of both ends are drawn one by one."""
 DECADE = 10
 """From this spread between the smallest and the largest amount on, an axis is logarithmic."""
 _LABEL_WIDTH = 34
-_TICKS = [part * 10**power for power in range(-1, 7) for part in (1, 2, 5)]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def layout(figure: go.Figure, height: int) -> None:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         hoverlabel={"font": {"family": FONT}},
-        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#c3ccd5", "activecolor": INK},
+        modebar=MODEBAR,
         legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
     )
     plain = {"exponentformat": "none", "separatethousands": True, "automargin": True}
@@ -67,17 +67,25 @@ def layout(figure: go.Figure, height: int) -> None:
     figure.update_yaxes(**plain, **lines)
 
 
-def log_ticks() -> dict[str, Any]:
-    """A logarithmic axis of amounts in 万元 with whole numbers at its ticks."""
-    return {"type": "log", "tickvals": _TICKS, "ticktext": [f"{value:,g}" for value in _TICKS]}
+def hatched(flags: Sequence[bool]) -> dict[str, Any]:
+    """The pattern of bars of which the marked ones are hatched, so that they differ without colour too."""
+    shapes = ["/" if flag else "" for flag in flags]
+    return {"shape": shapes, "fillmode": "overlay", "fgcolor": "#ffffff", "fgopacity": 0.85, "size": 6, "solidity": 0.2}
 
 
-def short(text: str) -> str:
+def log_ticks(low: float, high: float) -> dict[str, Any]:
+    """A logarithmic axis of amounts in 万元 with round numbers at its ticks, fewer where it spans many decades."""
+    parts = (1, 2, 5) if high < 1000 * low else (1, 3) if high < 100_000 * low else (1,)
+    ticks = [part * 10**power for power in range(-4, 8) for part in parts]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{value:,.10g}" for value in ticks], "tickangle": 0}
+
+
+def short(text: str, most: int = _LABEL_WIDTH) -> str:
     """As much of a label as fits beside a panel; a Chinese character is as wide as two others."""
     width = 0
     for at, letter in enumerate(text):
         width += 1 if ord(letter) < 0x2E80 else 2
-        if width > _LABEL_WIDTH:
+        if width > most:
             return text[:at] + "…"
     return text
 

@@ -8,14 +8,30 @@ from itertools import pairwise
 import plotly.graph_objects as go
 import polars as pl
 
-from api.web.figures import FONT, GAIN, INK, LOSS, WAN, YI, Chart, panels, per_cent, short, signed, step_text, wan
+from api.web.figures import (
+    FONT,
+    GAIN,
+    INK,
+    LOSS,
+    MODEBAR,
+    WAN,
+    YI,
+    Chart,
+    hatched,
+    panels,
+    per_cent,
+    short,
+    signed,
+    step_text,
+    wan,
+)
 from api.web.simulation_tables import STATES, at_stage, numbers, plain, stages
 from budget.compare_frames import ALL_POOLS
 
 LINKS = 30
 """So many of the largest flows between groups are drawn one by one."""
 OTHER = "其他"
-_BEFORE, _AFTER = "#c3ccd5", "#1f77b4"
+_BEFORE, _AFTER = "#9aa9b8", "#1f77b4"
 _MORE, _LESS, _TOTAL = "#e08e36", "#5aa9d6", "#6b7a89"
 _MOVED = {1: "rgba(58,143,92,.42)", -1: "rgba(200,85,61,.42)", 0: "rgba(150,160,170,.35)"}
 _FAN_95, _FAN_50 = "rgba(31,119,180,.16)", "rgba(31,119,180,.34)"
@@ -32,7 +48,8 @@ def fund_charts(tables: Mapping[str, pl.DataFrame]) -> list[Chart]:
         made += [_balances(tables["fund"]), _months(tables["fund"])]
     if "fan" in tables:
         pools = tables["fan"]["pool"].unique(maintain_order=True).to_list()
-        made += [_fan(tables["fan"], pool, at) for at, pool in enumerate(pools, 1)]
+        bounds = [fen for name in ("low95", "high95") for fen in tables["fan"][name].drop_nulls()]
+        made += [_fan(tables["fan"], pool, at, *money_unit(bounds)) for at, pool in enumerate(pools, 1)]
     if "transition" in tables:
         made.append(_transition(tables["transition"]))
     return [chart for chart in made if chart is not None]
@@ -104,11 +121,11 @@ def _waterfall(
     near = bool(spread) and 10 * spread < min(abs(level) for level in levels) and min(levels) * max(levels) > 0
     low, high = (min(levels), max(levels)) if near else (min(0, *levels), max(0, *levels))
     pad = 0.16 * ((high - low) or 1)
-    texts = [step_text(first), *(f"{'+' if change > 0 else ''}{step_text(change)}" for _, change in steps)]
+    texts = [_text(first, unit), *(f"{'+' if change > 0 else ''}{_text(change, unit)}" for _, change in steps)]
     figure = panels([""], 460)
     figure.add_waterfall(
         x=list(range(len(steps) + 2)), y=[round(fen / unit, 4) for fen in (first, *(c for _, c in steps), last)],
-        measure=["absolute", *("relative" for _ in steps), "total"], text=[*texts, step_text(last)],
+        measure=["absolute", *("relative" for _ in steps), "total"], text=[*texts, _text(last, unit)],
         textposition="outside", constraintext="none", cliponaxis=False, showlegend=False,
         connector={"line": {"color": "#aab4bf", "width": 1}}, totals={"marker": {"color": _TOTAL}},
         increasing={"marker": {"color": GAIN if balance else _MORE}},
@@ -118,10 +135,17 @@ def _waterfall(
     )  # fmt: skip
     words = [f"改革前<br>{what}", *(plain(short(label)) for label, _ in steps), f"改革后<br>{what}"]
     figure.update_xaxes(tickmode="array", tickvals=list(range(len(words))), ticktext=words, tickfont={"size": 12})
+    figure.update_xaxes(zeroline=False, showgrid=False)
     figure.update_yaxes(title_text=name, range=[(low - pad) / unit if low < 0 or near else 0, (high + pad) / unit])
     colours = "绿色为结余增加，红色为减少" if balance else "橙色为支出增加，浅蓝为减少"
-    note = f"{what}，{name}（无单位的数为亿元）；{colours}。" + ("纵轴不从 0 起。" if near else "")
+    small = "，小额注明万、元" if unit == YI else ""
+    note = f"{what}，{name}{small}；{colours}。" + ("纵轴不从 0 起。" if near else "")
     return Chart(key, title, note, figure, narrow=True)
+
+
+def _text(fen: int, unit: int) -> str:
+    """An amount in the unit of the axis; where 亿元 would show as nothing, in 万元 or 元."""
+    return step_text(fen) if unit == YI else f"{fen / unit:,.2f}"
 
 
 def _pairs(fund: pl.DataFrame, column: str) -> tuple[list[str], dict[str, list[float | None]]]:
@@ -159,11 +183,11 @@ def _before_after(
 ) -> go.Figure:
     """Bars of each pool before (pale, hatched) and after (full)."""
     figure = panels([""], 420)
-    for state, colour, shape in (("before", _BEFORE, "/"), ("after", _AFTER, "")):
+    for state, colour in (("before", _BEFORE), ("after", _AFTER)):
         figure.add_bar(
-            x=[plain(pool) for pool in pools], y=found[state], name=STATES[state], marker={
-                "color": colour, "pattern": {"shape": shape, "size": 5, "solidity": 0.2}
-            }, text=["" if value is None else text(value) for value in found[state]], textposition="outside",
+            x=[plain(pool) for pool in pools], y=found[state], name=STATES[state],
+            marker={"color": colour, "pattern": hatched([state == "before"] * len(pools))},
+            text=["" if value is None else text(value) for value in found[state]], textposition="outside",
             textfont={"size": 12, "color": INK}, cliponaxis=False, constraintext="none",
             hovertemplate="%{x}<br>" + STATES[state] + " %{y:,.2f} " + unit + "<extra></extra>",
         )  # fmt: skip
@@ -175,11 +199,9 @@ def _before_after(
     return figure
 
 
-def _fan(fan: pl.DataFrame, pool: str, at: int) -> Chart:
+def _fan(fan: pl.DataFrame, pool: str, at: int, unit: int, name: str) -> Chart:
     """The fund's balance of the coming years: middle 50 % and 95 % of the resamples about the median."""
     rows = fan.filter(pl.col("pool") == pool).sort("year")
-    bounds = [fen for name in ("low95", "high95") for fen in rows[name].drop_nulls()]
-    unit, name = money_unit(bounds)
     years = [str(year) for year in rows["year"]]
     figure = panels([""], 420)
     for low, high, colour, share in (("low95", "high95", _FAN_95, "95%"), ("low50", "high50", _FAN_50, "50%")):
@@ -218,11 +240,16 @@ def _transition(transition: pl.DataFrame) -> Chart:
     crowded = 2 * int(unseen["cost_fen"].sum()) > whole
     drawn = pl.concat([top.select(merged.columns), merged.filter(~neither) if crowded else merged])
     note = f"住院费用最多的 {top.height} 条流向，宽度为费用；其余并入“{OTHER}”；" if rest.height else "宽度为住院费用；"
-    note += "绿色为支付增加，红色为减少，灰色不变；右侧病组名后为支付增减（万元）。"
+    note += "绿色为支付增加，红色为减少，灰色变动不到 0.1%；右侧病组名后为支付增减（万元）。"
     if crowded:
         cases, cost = int(unseen["cases"][0]), int(unseen["cost_fen"][0])
         note += f"另有 {cases:,} 例（费用的 {per_cent(cost, whole):.1f}%）两头都在未列出的病组，未画，见表格文件。"
     return Chart("transition", "分组变化：病例从哪个病组到哪个病组", note, _sankey(drawn, rows))
+
+
+def _sign(change: int, before: int) -> int:
+    """1 more, -1 less, 0 where it moved by less than a thousandth."""
+    return 0 if 1000 * abs(change) < abs(before) or not change else 1 if change > 0 else -1
 
 
 def _sankey(drawn: pl.DataFrame, rows: pl.DataFrame) -> go.Figure:
@@ -244,7 +271,7 @@ def _sankey(drawn: pl.DataFrame, rows: pl.DataFrame) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(
         template="none", height=140 + 30 * max(len(before), len(after)), margin={"l": 20, "r": 20, "t": 30, "b": 20},
-        font={"family": FONT, "size": 12, "color": INK}, paper_bgcolor="rgba(0,0,0,0)",
+        font={"family": FONT, "size": 12, "color": INK}, paper_bgcolor="rgba(0,0,0,0)", modebar=MODEBAR,
     )  # fmt: skip
     figure.add_sankey(
         arrangement="snap", valueformat=",.2f", valuesuffix=" 万元", textfont={"size": 12, "color": INK},
@@ -254,7 +281,7 @@ def _sankey(drawn: pl.DataFrame, rows: pl.DataFrame) -> go.Figure:
             "source": [place_before[code] for code in moved["group_before"]],
             "target": [place_after[code] for code in moved["group_after"]],
             "value": wan(moved["cost_fen"]),
-            "color": [_MOVED[(fen > 0) - (fen < 0)] for fen in moved["change"]],
+            "color": [_MOVED[_sign(*pair)] for pair in moved.select("change", "package_before_fen").iter_rows()],
             "customdata": list(zip(moved["cases"].to_list(), *money, wan(moved["change"]), strict=True)),
             "hovertemplate": "%{source.label} → %{target.label}<br>%{customdata[0]:,} 例，费用 %{value}<br>"
             "支付 %{customdata[1]:,.2f} → %{customdata[2]:,.2f} 万元（%{customdata[3]:+,.2f}）<extra></extra>",

@@ -22,6 +22,7 @@ from api.web.figures import (
     MOST_BARS,
     WAN,
     Chart,
+    hatched,
     log_ticks,
     panels,
     short,
@@ -35,6 +36,9 @@ SAME = "#6b7a89"
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "star")
 TOP_GROUPS = 15
 _NARROW = ("tier", "insurance", "kind", "pool", "county_group", "department", "mdc")
+_GAP = "\u2002"
+"""A space that browsers keep at the beginning of a text too."""
+_MANY = 100
 _OUTCOMES = (("增加", GAIN, "triangle-up", 1), ("减少", LOSS, "triangle-down", -1), ("不变", SAME, "circle", 0))
 _COLOUR_NOTE = "绿色为增加，红色斜纹为减少；条旁为金额（万元）和增减率。"
 _BAR_HOVER = (
@@ -61,11 +65,12 @@ def rate_text(rate: float | None) -> str:
     return "—" if rate is None else f"{signed(rate)}%"
 
 
-def row_axis(labels: Sequence[str]) -> dict[str, Any]:
+def row_axis(labels: Sequence[str], most: int = 34) -> dict[str, Any]:
     """One line of the vertical axis for each label, from top to bottom; equal labels stay apart."""
     return {
-        "tickmode": "array", "tickvals": list(range(len(labels))), "ticktext": [plain(short(text)) for text in labels],
-        "range": [len(labels) - 0.4, -0.6], "tickfont": {"size": 11}, "showgrid": False, "zeroline": False,
+        "tickmode": "array", "tickvals": list(range(len(labels))),
+        "ticktext": [plain(short(text, most)) for text in labels], "range": [len(labels) - 0.4, -0.6],
+        "tickfont": {"size": 11}, "showgrid": False, "zeroline": False,
     }  # fmt: skip
 
 
@@ -81,23 +86,36 @@ def ends_of(rows: pl.DataFrame, most: int, ends: int) -> pl.DataFrame:
     return rows if rows.height <= most else pl.concat([rows.head(ends), rows.tail(ends)])
 
 
-def _add_bars(figure: go.Figure, rows: pl.DataFrame, labels: Sequence[str], column: int, share: float) -> list[float]:
-    """Bars of the change in 万元 with amount and rate beside them; their values."""
+def _add_bars(
+    figure: go.Figure, rows: pl.DataFrame, labels: Sequence[str], column: int, beside: Sequence[float] = ()
+) -> list[float]:
+    """Bars of the change in 万元, amount and rate as text beyond each and beyond the mark `beside` it; their values."""
     change = wan(rows["change_fen"])
     rates = [rate_text(rate) for rate in rows["rate"].to_list()]
     before, after = wan(rows["before_fen"]), wan(rows["after_fen"])
     told = [plain(text) for text in labels]
+    places = list(range(len(change)))
     figure.add_bar(
-        x=change, y=list(range(len(change))), orientation="h", showlegend=False, row=1, col=column,
-        marker={
-            "color": [GAIN if value >= 0 else LOSS for value in change],
-            "pattern": {"shape": ["" if value >= 0 else "/" for value in change], "size": 5, "solidity": 0.25},
-        },
+        x=change, y=places, orientation="h", showlegend=False, row=1, col=column,
+        marker={"color": [GAIN if value >= 0 else LOSS for value in change],
+                "pattern": hatched([value < 0 for value in change])},
         customdata=list(zip(told, before, after, rates, rows["cases"].to_list(), strict=True)),
-        text=[f"{signed(value)}（{rate}）" for value, rate in zip(change, rates, strict=True)],
-        textposition="outside", textfont={"size": 11, "color": INK}, cliponaxis=False, hovertemplate=_BAR_HOVER,
+        hovertemplate=_BAR_HOVER,
     )  # fmt: skip
-    figure.update_xaxes(title_text="增减，万元", range=room_beside(change, share), row=1, col=column)
+    ends = [
+        max(value, mark, 0.0) if value >= 0 else min(value, mark, 0.0)
+        for value, mark in zip(change, beside or change, strict=True)
+    ]
+    figure.add_scatter(
+        x=ends, y=places, mode="text", showlegend=False, hoverinfo="skip", cliponaxis=False, row=1, col=column,
+        text=[
+            f"{_GAP}{signed(value)}（{rate}）" if value >= 0 else f"{signed(value)}（{rate}）{_GAP}"
+            for value, rate in zip(change, rates, strict=True)
+        ],
+        textposition=["middle right" if value >= 0 else "middle left" for value in change],
+        textfont={"size": 11, "color": INK},
+    )  # fmt: skip
+    figure.update_xaxes(title_text="增减，万元", row=1, col=column)
     return change
 
 
@@ -111,9 +129,12 @@ def _hospitals(gain: pl.DataFrame) -> Chart | None:
     labels = apart(shown)
     titles = [f"{STAGES[stage]}：统筹基金支付" for stage in known]
     figure = panels(titles, 130 + 20 * shown.height, horizontal_spacing=0.04, shared_yaxes=True)
+    drawn: list[float] = []
     for at, stage in enumerate(known, 1):
         rows = shown.select("key").join(at_stage(gain, "hospital", stage), on="key", maintain_order="left")
-        _add_bars(figure, rows, labels, at, 0.5 if len(known) > 1 else 0.2)
+        drawn += _add_bars(figure, rows, labels, at)
+    # One scale for both, so that the bars can be compared.
+    figure.update_xaxes(range=room_beside(drawn, 0.4 if len(known) > 1 else 0.17))
     figure.update_yaxes(**row_axis(labels))
     which = "全部" if shown.height == ordered.height else f"增加、减少最多的各 {ENDS} 家，共 {ordered.height} 家中的"
     note = f"{which}医疗机构，按{STAGES[known[-1]]}的增减排列。{_COLOUR_NOTE}"
@@ -131,7 +152,8 @@ def _scatter(gain: pl.DataFrame) -> Chart | None:
     if not amounts:
         return None
     wide = min(amounts) * DECADE < max(amounts)
-    axis, unit = (log_ticks(), "万元（对数刻度）") if wide else ({}, "万元")
+    ticks = log_ticks(min(amounts) / WAN, max(amounts) / WAN)
+    axis, unit = (ticks, "万元（对数刻度）") if wide else ({}, "万元")
     figure = panels([STAGES[stage] for stage in known], 600, horizontal_spacing=0.09)
     for at, rows in enumerate(shown.values(), 1):
         ends = [round(fen / WAN, 2) for fen in (min(amounts), max(amounts))]
@@ -147,8 +169,8 @@ def _scatter(gain: pl.DataFrame) -> Chart | None:
             figure.add_scatter(
                 x=wan(part["before_fen"]), y=wan(part["after_fen"]), mode="markers", name=name, legendgroup=name,
                 showlegend=at == 1 or name not in {trace.name for trace in figure.data}, customdata=told, row=1, col=at,
-                marker={"color": colour, "symbol": symbol, "size": 9, "opacity": 0.8,
-                        "line": {"color": "white", "width": 0.5}},
+                marker={"color": colour, "symbol": symbol, "size": 9 if rows.height < _MANY else 7,
+                        "opacity": 0.75, "line": {"color": "white", "width": 0.5}},
                 hovertemplate="%{customdata[0]}<br>改革前 %{x:,.2f} 万元<br>改革后 %{y:,.2f} 万元<br>"
                 "%{customdata[1]}<extra></extra>",
             )  # fmt: skip
@@ -168,7 +190,8 @@ def _sizes(gain: pl.DataFrame, winners: pl.DataFrame | None) -> Chart | None:
     rows = rows.with_columns(pl.Series("tier", [tiers.get(key) or "" for key in rows["key"]], dtype=pl.String))
     by_weight = rows.group_by("tier").agg(pl.col("before_fen").mean()).sort(["before_fen", "tier"], descending=True)
     sizes = rows["before_fen"].to_list()
-    axis, unit = (log_ticks(), "万元（对数刻度）") if min(sizes) * DECADE < max(sizes) else ({}, "万元")
+    ticks = log_ticks(min(sizes) / WAN, max(sizes) / WAN)
+    axis, unit = (ticks, "万元（对数刻度）") if min(sizes) * DECADE < max(sizes) else ({}, "万元")
     figure = panels([""], 460)
     for at, tier in enumerate(by_weight["tier"]):
         part = rows.filter(pl.col("tier") == tier)
@@ -200,22 +223,22 @@ def _dimension(gain: pl.DataFrame, dimension: str) -> Chart | None:
     if shown.is_empty():
         return None
     labels = _coded(shown) if dimension in {"group", "mdc"} else apart(shown)
+    wide = dimension == "group"
     figure = panels([""], 130 + max(24 * shown.height, 60))
-    drawn = _add_bars(figure, shown, labels, 1, 0.2 if dimension == "group" else 0.42)
+    earlier: list[float] = []
     if len(known) > 1:
         rows = shown.select("key").join(at_stage(gain, dimension, "fund"), on="key", maintain_order="left")
         earlier = wan(rows["change_fen"])
+    drawn = _add_bars(figure, shown, labels, 1, earlier)
+    if earlier:
         figure.add_scatter(
             x=earlier, y=list(range(len(earlier))), mode="markers", name="清算前", showlegend=True,
             marker={"symbol": "diamond-open", "size": 9, "color": INK, "line": {"width": 1.5}},
             customdata=[plain(text) for text in labels],
             hovertemplate="%{customdata}<br>清算前 %{x:+,.2f} 万元<extra></extra>",
         )  # fmt: skip
-        room = room_beside(drawn, 0.2 if dimension == "group" else 0.42)
-        reach = 0.04 * ((max([0.0, *drawn, *earlier]) - min([0.0, *drawn, *earlier])) or 1.0)
-        ends = [min(room[0], min(earlier) - reach), max(room[1], max(earlier) + reach)]
-        figure.update_xaxes(range=ends)
-    figure.update_yaxes(**row_axis(labels))
+    figure.update_xaxes(range=room_beside([*drawn, *earlier], 0.18 if wide else 0.42))
+    figure.update_yaxes(**row_axis(labels, 52 if wide else 34))
     figure.update_layout(margin={"t": 40})
     word = DIMENSIONS[dimension]
     which = (
@@ -248,7 +271,7 @@ def _deciles(deciles: pl.DataFrame) -> Chart:
     figure.add_bar(
         x=[f"第{decile}组" for decile in rows["decile"]], y=shown, showlegend=False,
         marker={"color": [GAIN if value >= 0 else LOSS for value in shown],
-                "pattern": {"shape": ["" if value >= 0 else "/" for value in shown], "size": 5, "solidity": 0.25}},
+                "pattern": hatched([value < 0 for value in shown])},
         text=[f"{signed(value)}%<br>{signed(amount, 1)}" for value, amount in zip(shown, amounts, strict=True)],
         textposition="outside", textfont={"size": 11, "color": INK}, cliponaxis=False, constraintext="none",
         customdata=list(zip(lows, highs, amounts, rows["hospitals"].to_list(), strict=True)),
@@ -263,7 +286,7 @@ def _deciles(deciles: pl.DataFrame) -> Chart:
 
 def _lorenz(lorenz: pl.DataFrame) -> Chart:
     """On how many hospitals gains and losses fall."""
-    stage = last_stage(lorenz)
+    stage, told = last_stage(lorenz), []
     figure = panels([""], 420)
     figure.add_scatter(
         x=[0, 100], y=[0, 100], mode="lines", name="平均分摊", hoverinfo="skip",
@@ -276,13 +299,13 @@ def _lorenz(lorenz: pl.DataFrame) -> Chart:
         across, up = ([0.0, *numbers(rows[name], places=6)] for name in ("hospitals_share", "amount_share"))
         if across[:2] == [0.0, 0.0]:
             across, up = across[1:], up[1:]
-        gini, total = float(rows["gini"][0]), rows["total_fen"][0] / WAN
+        told.append(f"{word}合计 {rows['total_fen'][0] / WAN:,.2f} 万元，基尼系数 {float(rows['gini'][0]):.3f}")
         figure.add_scatter(
             x=[round(100 * share, 2) for share in across], y=[round(100 * share, 2) for share in up], mode="lines",
-            name=f"{word} {total:,.0f} 万元，基尼系数 {gini:.3f}", line={"color": colour, "dash": dash, "width": 2.5},
+            name=word, line={"color": colour, "dash": dash, "width": 2.5},
             hovertemplate=f"{word}较少的 %{{x:.1f}}% 医疗机构<br>占{word}金额的 %{{y:.1f}}%<extra></extra>",
         )  # fmt: skip
     figure.update_xaxes(title_text="医疗机构占比（从少到多），%", range=[0, 100])
     figure.update_yaxes(title_text="金额占比，%", range=[0, 101])
-    note = f"{STAGES[stage]}；曲线离点线越远，增减越集中在少数医疗机构。"
+    note = f"{STAGES[stage]}；曲线离点线越远，越集中在少数医疗机构。{'；'.join(told)}。"
     return Chart("lorenz", "增减的集中程度（洛伦兹曲线）", note, figure, narrow=True)

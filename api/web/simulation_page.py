@@ -13,14 +13,15 @@ from api.web.chart_page import MARK, chart_page, chart_section
 from api.web.figures import Chart
 from api.web.simulation_charts import SECTIONS, simulation_charts
 from api.web.simulation_page_tables import (
+    card,
     chances_card,
     changes_card,
     decimal,
     fund_card,
-    gain_card,
+    gain_part,
     problems_card,
     solved_card,
-    winners_card,
+    winners_part,
     yuan,
 )
 from api.web.simulation_tables import STAGES, SimulationHead, readable, stages
@@ -40,7 +41,7 @@ h3 { font-size: 17px; margin: 0; }
 .pair .card:last-child:nth-child(odd) { grid-column: 1 / -1; }
 .wide { overflow-x: auto; }
 .positive { color: #2c7a4b; }
-td.left { text-align: left; }
+td.left, th.left { text-align: left; }
 td.wrap { white-space: normal; min-width: 9em; max-width: 28em; }
 table.plain th:nth-child(2), table.plain td:nth-child(2) { text-align: right; }
 tr.warn td { background: #fdf0d5; }
@@ -86,12 +87,11 @@ def _cards(made: Sequence[Chart]) -> list[str]:
 
 def _tables(section: str, tables: Mapping[str, pl.DataFrame]) -> list[str]:
     made = []
-    if section == "gain":
-        made += [winners_card(tables["winners"])] if "winners" in tables else []
-        if "gain" in tables:
-            known = set(tables["gain"]["dimension"].to_list())
-            shown = [name for name in DIMENSIONS if name in known and not (name == "hospital" and "winners" in tables)]
-            made += [gain_card(tables["gain"], name) for name in shown]
+    if section == "gain" and "gain" in tables:
+        known = set(tables["gain"]["dimension"].to_list()) - ({"hospital"} if "winners" in tables else set())
+        parts = [winners_part(tables["winners"])] if "winners" in tables else []
+        parts += [gain_part(tables["gain"], name) for name in DIMENSIONS if name in known]
+        made.append(card("明细", "".join(parts)))
     elif section == "sure" and "bootstrap" in tables:
         made.append(chances_card(tables["bootstrap"]))
     elif section == "fund" and "fund" in tables:

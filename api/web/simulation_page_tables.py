@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from html import escape
 
@@ -25,12 +25,7 @@ _FUND_ITEMS = {
     "line_fen": "动用金额", "back_fen": "结余回基金", "other_spend_fen": "其他支出", "balance_fen": "当年结余",
     "accumulated_fen": "累计结余", "reserve_months": "可支付月数",
 }  # fmt: skip
-_WHAT = {
-    "point_value": "点值（单价），元",
-    "balance": "基金当年结余，元",
-    "gain": "增减，元",
-    "hospital": "清算后所得，元",
-}
+_WHAT = {"point_value": "点值（单价），元", "balance": "基金当年结余，元"}
 _BOUNDS = ("value", "low", "high")
 _KINDS = {"neutral": "保持不变", "corridor": "增减限幅", "target": "达到目标", "shrink": "权重收缩"}
 _SOLVED_NUMBERS = ("value", "before", "reached", "target", "residual")
@@ -58,14 +53,15 @@ def percent(rate: Decimal | None) -> str:
     return _EMPTY if rate is None else f"{decimal(100 * rate, 2, sign=True)}%"
 
 
-def html_table(head: Sequence[str], rows: Iterable[Row], kind: str = "") -> str:
-    """A table; a cell is its text, or text and class. The class `warn` colours the whole row."""
-    heads = "".join(f"<th>{escape(name)}</th>" for name in head)
-    made = []
+def html_table(head: Sequence[str], rows: Sequence[Row], kind: str = "") -> str:
+    """A table of texts, or texts with a class. The class `warn` colours its row, `left` goes for the heading too."""
+    made, lefts = [], {0}
     for row in rows:
         cells = [(cell, "") if isinstance(cell, str) else cell for cell in row]
+        lefts |= {at for at, (_, name) in enumerate(cells) if "left" in name}
         line = ' class="warn"' if any(name == "warn" for _, name in cells) else ""
         made.append(f"<tr{line}>" + "".join(_cell(text, name) for text, name in cells) + "</tr>")
+    heads = "".join(f"<th{' class=left' if at in lefts else ''}>{escape(name)}</th>" for at, name in enumerate(head))
     named = f' class="{kind}"' if kind else ""
     return f"<table{named}><thead><tr>{heads}</tr></thead><tbody>{''.join(made)}</tbody></table>"
 
@@ -87,11 +83,8 @@ def card(title: str, inner: str, note: str = "") -> str:
 
 
 def folded(title: str, inner: str) -> str:
-    """A card that opens on a click; it is open in print."""
-    return (
-        f'<section class="card"><details><summary>{escape(title)}</summary><div class="wide">{inner}</div></details>'
-        "</section>"
-    )
+    """A part that opens on a click; it is open in print."""
+    return f'<details><summary>{escape(title)}</summary><div class="wide">{inner}</div></details>'
 
 
 def changes_card(changes: pl.DataFrame) -> str:
@@ -154,7 +147,7 @@ def fund_card(fund: pl.DataFrame) -> str:
     made: list[Row] = []
     for item, label in _FUND_ITEMS.items():
         found = [[rows.get((pool, state), {}).get(item) for state in STATES] for pool in pools]
-        if all(cell in {None, ""} for cells in found for cell in cells):
+        if not any(cell for cells in found for cell in cells):
             continue
         line: Row = [label + ("，元" if item.endswith("_fen") else "")]
         for before, after in found:
@@ -177,7 +170,9 @@ def _fund_change(item: str, before: object, after: object) -> Cell:
     if isinstance(before, Decimal) and isinstance(after, Decimal):
         return decimal(after - before, 2, sign=True)
     if isinstance(before, int) and isinstance(after, int):
-        return change_cell(after - before) if item.endswith("_fen") else f"{after - before:+,}"
+        if item in {"balance_fen", "accumulated_fen"}:
+            return change_cell(after - before)
+        return yuan(after - before, sign=True) if item.endswith("_fen") else f"{after - before:+,}"
     return ""
 
 
@@ -198,7 +193,7 @@ def chances_card(bootstrap: pl.DataFrame) -> str:
     return card("点值与结余的区间", html_table(head, rows)) if rows else ""
 
 
-def winners_card(winners: pl.DataFrame) -> str:
+def winners_part(winners: pl.DataFrame) -> str:
     """Every hospital before and after, exact."""
     cleared = winners["cleared_after_fen"].null_count() < winners.height
     known = list(STAGES) if cleared else ["fund"]
@@ -222,7 +217,7 @@ def winners_card(winners: pl.DataFrame) -> str:
     return folded(f"各医疗机构明细（元，{winners.height} 家）", html_table(head, rows))
 
 
-def gain_card(gain: pl.DataFrame, dimension: str) -> str:
+def gain_part(gain: pl.DataFrame, dimension: str) -> str:
     """One dimension before and after, exact; of very many keys those with the largest changes."""
     known = stages(gain)
     ordered = at_stage(gain, dimension, known[-1])
