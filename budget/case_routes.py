@@ -21,21 +21,22 @@ from reference_tables.problems import Problem
 _ROUTE_KEYS = (
     "by_item_days_up_to", "by_item_days_from", "bed_day_groups", "tcm_groups", "tcm_min_ratio", "tcm_min_days",
 )  # fmt: skip
+_LONGEST = 1 << 31
 _COUNTED = (ORDINARY, TCM, TCM_FALLBACK)
 
 
 def route_cases(cases: pl.DataFrame, policy: Policy, values: GroupValues, problems: list[Problem]) -> pl.Series:
     """String [cases]: the route of each case of a PAYABLE frame, "" for the ordinary one.
 
-    The first that applies: no price for want of data (UNFIT and the reason), stays too short or too long (by item),
-    bed days, groups beyond their yearly number, TCM-advantage groups. The yearly number counts the cases that would
-    else be paid by their group, in the order of discharge, case id and hospital. `problems` takes the parameters that
-    are missing.
+    The first that applies: no price for want of data (UNFIT and the reason), bed days (however long the stay), stays
+    too short or too long (by item), groups beyond their yearly number, TCM-advantage groups. The yearly number counts
+    the cases that would else be paid by their group, in the order of discharge, case id and hospital. `problems` takes
+    the parameters that are missing.
     """
 
     def on_day(day: date | None) -> pl.Expr:
         route = pl.lit(ORDINARY)
-        for made in (_tcm(policy, day, problems), _bed_day(policy, day), _by_days(policy, day)):
+        for made in (_tcm(policy, day, problems), _by_days(policy, day), _bed_day(policy, day)):
             if made is not None:
                 condition, name = made
                 route = pl.when(condition.fill_null(value=False)).then(name).otherwise(route)
@@ -75,6 +76,26 @@ def by_month(
     return found
 
 
+def days_that_decide(policy: Policy) -> tuple[int, int] | None:
+    """The shortest and the longest stay that is ordinary at any time and needs no second look; None when no price
+    depends on the days."""
+    short, long = (
+        [int(setting.value) for setting in policy.all(key)] for key in ("by_item_days_up_to", "by_item_days_from")
+    )
+    if not short and not long and not policy.has("bed_day_groups"):
+        return None
+    return max([-1, *short]) + 1, min([_LONGEST, *long]) - 1
+
+
+def capped_groups(policy: Policy) -> frozenset[str] | None:
+    """Groups with a yearly number; None when every group has one."""
+    scopes = [dict(setting.scope) for setting in policy.all("volume_cap")]
+    if not all(scopes):
+        return None
+    lists = [policy.lists[scope["list"]] if "list" in scope else (scope["group"],) for scope in scopes]
+    return frozenset(group for codes in lists for group in codes)
+
+
 Route = tuple[pl.Expr, pl.Expr]
 
 
@@ -97,10 +118,9 @@ def _beyond_caps(cases: pl.DataFrame, route: pl.Series, policy: Policy) -> pl.Se
         return route
     names = ["group", "month", "discharge", "case_id", "hospital_id", "status"]
     counted = cases.select(*names, route.alias("route")).with_row_index("at")
-    scopes = [dict(setting.scope) for setting in policy.all("volume_cap")]
-    if all(scopes):
-        lists = [policy.lists[scope["list"]] if "list" in scope else (scope["group"],) for scope in scopes]
-        counted = counted.filter(pl.col("group").is_in(sorted({group for codes in lists for group in codes})))
+    capped = capped_groups(policy)
+    if capped is not None:
+        counted = counted.filter(pl.col("group").is_in(sorted(capped)))
     counted = counted.filter(pl.col("route").is_in(_COUNTED) & (pl.col("status") != "INVALID"))
     counted = counted.with_columns(pl.col("month").str.head(4).alias("year"))
     caps = [

@@ -17,7 +17,17 @@ from budget.affine import Affine
 from budget.case_fit import UNFIT
 from budget.formulas import FORMULAS, Terms
 from budget.money import FEN
-from budget.price_terms import BED_DAY, BY_ITEM_DAYS, OVER_CAP, TCM, Limits, PriceKey, PriceTerms
+from budget.price_terms import (
+    BED_DAY,
+    BY_ITEM_DAYS,
+    ORDINARY,
+    OVER_CAP,
+    TCM,
+    TCM_FALLBACK,
+    Limits,
+    PriceKey,
+    PriceTerms,
+)
 from reference_tables.policy_bands import FormulaBand
 
 BY_COST = Affine(Fraction(1), Fraction(0))
@@ -76,10 +86,17 @@ class PricePlanner:
         """The plan of one key. A case that has no price is unpaid, with the reason."""
         if key.status != "INVALID" and key.route.startswith(UNFIT):
             return _unpaid(key.route.removeprefix(UNFIT))
+        if key.route == TCM_FALLBACK:
+            group = self.terms.want("tcm_fallback_group", key)
+            if group is None:
+                return _unpaid("MISSING_PARAMETER")
+            key = replace(key, group=group, route=ORDINARY)  # priced as that group is, in every respect
         special = self._without_weight(key)
         if special is not None:
             return special
         weight = self.terms.weight(key)
+        if not weight and self._cost_points(key):
+            return self._points_of_cost(key)
         if weight is None:
             return self._blank(key) or _unpaid("NO_WEIGHT")
         if weight == 0 and self.policy.method == "dip":
@@ -120,6 +137,17 @@ class PricePlanner:
                 return _by_item(reason) if rule == "by_item" else _unpaid(reason)
         return None
 
+    def _points_of_cost(self, key: PriceKey) -> PlanRow:
+        """A group that is always paid by its cost in points, and has no weight that a reference could come from."""
+        value, wanted = self.terms.point_value(key), self._want_terms(key, ["L_POINT_COST"])
+        average, scale = wanted["average"], wanted["scale"]
+        if value is None or not average or not scale:
+            return _unpaid("MISSING_PARAMETER")
+        nothing = Fraction(0)
+        terms = Terms(weight=nothing, coefficient=nothing, reference=nothing, average=average, scale=scale)
+        band = _Bands(terms, value, self._age_factor(key), None).band(None, "negotiated", "L_POINT_COST")
+        return PlanRow((band,), point_value=value, reason="COST_POINTS")
+
     def _unstable(self, key: PriceKey) -> bool:
         return key.group in (self.terms.look("unstable_groups", key) or ())
 
@@ -150,6 +178,8 @@ class PricePlanner:
             return _unpaid("NO_REFERENCE")
         maker = _Bands(terms, value, self._age_factor(key), self.terms.look("score_unit", key))
         shown = PlanRow((), weight, terms.coefficient, terms.reference, None, value)
+        if self.terms.at_minimum_weight(key):
+            return self._without_outliers(key, shown, maker)
         if self._cost_points(key):
             if not self._has_terms(key, terms, ["L_POINT_COST"]):
                 return _unpaid("MISSING_PARAMETER")
@@ -164,6 +194,14 @@ class PricePlanner:
         if formula_bands is not None:
             return replace(shown, bands=tuple(maker.of_bands(formula_bands)))
         return self._outliers(key, shown, maker)
+
+    def _without_outliers(self, key: PriceKey, shown: PlanRow, maker: _Bands) -> PlanRow:
+        """Cases that are paid at the lowest weight whatever they cost: beside it, nearly every cost would be high."""
+        normal = self.terms.want("normal_formula", key)
+        if normal is None or not self._has_terms(key, maker.terms, [normal]):
+            return _unpaid("MISSING_PARAMETER")
+        reason = "OVER_CAP" if key.route == OVER_CAP else ""
+        return replace(shown, bands=(maker.band(None, _ordinary_kind(key), normal),), reason=reason)
 
     def _cost_points(self, key: PriceKey) -> bool:
         if key.group in (self.terms.look("always_cost_points", key) or ()):
@@ -198,8 +236,7 @@ class PricePlanner:
             return _unpaid("MISSING_PARAMETER")
         maker.start(normal, limits.high, floor_at_normal=bool(self.terms.look("high_floor", key)))
         top = maker.below(limits.high, inclusive=not limits.high_inclusive)
-        kinds = {"UNGROUPED": "ungrouped", "AMBIGUOUS": "ambiguous"}
-        kind = "tcm" if key.route == TCM else kinds.get(key.status, "normal")
+        kind = _ordinary_kind(key)
         bands = [maker.band(maker.below(limits.low, inclusive=limits.low_inclusive), "low", low)]
         bands.append(maker.band(top, kind, normal))
         if limits.extreme is None:
@@ -286,6 +323,12 @@ class _Bands:
                 "SCORE_TIMES": Affine(Fraction(0), (band.value or 0) * score),
             }[band.formula]
             yield self._made(upper, band.kind, band.formula, line, points=True)
+
+
+def _ordinary_kind(key: PriceKey) -> str:
+    """The kind of a case that is no outlier."""
+    kinds = {"UNGROUPED": "ungrouped", "AMBIGUOUS": "ambiguous"}
+    return "tcm" if key.route == TCM else kinds.get(key.status, "normal")
 
 
 def _by_item(reason: str) -> PlanRow:

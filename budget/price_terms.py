@@ -15,6 +15,7 @@ from budget.formulas import Terms, reference_cost
 from budget.group_values import GroupValue, GroupValues
 from reference_tables.policy import Policy
 from reference_tables.policy_bands import BasicRule, LimitBand
+from reference_tables.policy_settings import scope_text
 from reference_tables.problems import Problem
 
 COMMAND = "pay"
@@ -82,11 +83,6 @@ class PriceTerms:
         """RW or score that the case is paid by, before auxiliary and age factors; None when the group has none."""
         substitute = self.look("substitute", of)
         group = of.group if substitute is None else str(substitute)
-        if of.route == TCM_FALLBACK:
-            fallback = self.want("tcm_fallback_group", of)
-            if fallback is None:
-                return None
-            group = str(fallback)
         weight: Fraction | None = self.look("weight", of, group=group)
         if weight is None:
             weight = self.value_of(of, group).weight
@@ -94,7 +90,7 @@ class PriceTerms:
             own = self.look("tcm_weight", of)
             weight = weight if own is None else own
         least = self.look("minimum_weight", of)
-        if of.route == OVER_CAP or self._listed_at_minimum(of):
+        if self.at_minimum_weight(of):
             lowest: Fraction | None = least if least is not None else self.want("minimum_weight", of)
             return lowest
         if weight is None:
@@ -104,8 +100,10 @@ class PriceTerms:
             weight *= share
         return weight if least is None else max(weight, least)
 
-    def _listed_at_minimum(self, of: PriceKey) -> bool:
-        """Is the group in a list whose cases are all paid at the minimum weight?"""
+    def at_minimum_weight(self, of: PriceKey) -> bool:
+        """Is the case paid at the minimum weight: beyond its group's yearly number, or of a group in a list?"""
+        if of.route == OVER_CAP:
+            return True
         setting = self.policy.get("minimum_weight", _day(of), **_scope(of))
         return setting is not None and bool(setting.scope)
 
@@ -120,8 +118,7 @@ class PriceTerms:
             if rule.kind in {"coefficient", "score"}:
                 return Fraction(1) if rule.value is None else rule.value
             if rule.kind == "tier_coefficient":
-                found: Fraction | None = self.want("coefficient", of, tier=rule.tier, hospital="")
-                return found
+                return self._own_coefficient(replace(of, tier=rule.tier or "", hospital=""))
             if rule.kind == "own_coefficient":
                 own = self.value_of(of, of.group).coefficient
                 return own if own is not None else self.want("coefficient", of)
@@ -225,9 +222,21 @@ class PriceTerms:
             unit = self.look("score_unit", of)
             peer = None if unit is None else unit * weight
         if peer is None:
-            return self.want("peer_average", of)  # type: ignore[no-any-return]
+            self._lacks_peer(of)
+            return None
         factor = self.look("reference_factor", of)
         return peer if factor is None else Fraction(peer * factor)
+
+
+    def _lacks_peer(self, of: PriceKey) -> None:
+        """Note that the reference is missing: of this group and tier, where others have one, else altogether."""
+        if not self.values.has_averages:
+            self.want("peer_average", of)
+            return
+        where = scope_text([("group", of.group), ("tier", of.tier)] if of.tier else [("group", of.group)])
+        problem = self.policy.missing_problem("peer_average", COMMAND, where)
+        if problem not in self.problems:
+            self.problems.append(problem)
 
 
 def band_limit(bands: tuple[LimitBand, ...], weight: Fraction) -> Fraction:

@@ -67,11 +67,11 @@ class MoneyOracle(PlainPolicy):
     def way(self, case: Case) -> str:
         if case["status"] == "INVALID" or self.unfit(case):
             return "unpaid"
+        if case["group"] in self.groups("bed_day_groups", case):
+            return "bed_day"
         up_to, since = self.number("by_item_days_up_to", case), self.number("by_item_days_from", case)
         if (up_to is not None and case["days"] <= up_to) or (since is not None and case["days"] >= since):
             return "by_item"
-        if case["group"] in self.groups("bed_day_groups", case):
-            return "bed_day"
         if case["group"] in self.groups("tcm_groups", case):
             part, base = case["tcm"], case["tcm_base"]
             enough = part is not None and base and Fraction(part, base) >= self.want("tcm_min_ratio", case)
@@ -126,6 +126,11 @@ class MoneyOracle(PlainPolicy):
         """What a case earns by the way it is priced."""
         if way == "unpaid":
             return NOTHING
+        if way == "fallback":
+            other = self.find("tcm_fallback_group", case)
+            if other is None:
+                raise Lacking("tcm_fallback_group")
+            case, way = {**case, "group": other}, ""
         cost = Fraction(case["total"] - case["separate"])
         by_item = ("by_item", "COST", cost, None, None)
         group = case["group"]
@@ -169,26 +174,26 @@ class MoneyOracle(PlainPolicy):
 
     def weight(self, case: Case, way: str) -> Fraction | None:
         group = self.find("substitute", case) or case["group"]
-        if way == "fallback":
-            group = self.find("tcm_fallback_group", case)
-            if group is None:
-                raise Lacking("tcm_fallback_group")
         weight = self.number("weight", case, group=group)
         if weight is None:
             weight = self.value(case, group, "weight")
         if way == "tcm" and self.number("tcm_weight", case) is not None:
             weight = self.number("tcm_weight", case)
-        if way == "over":
+        if way == "over" or self.listed_least(case) is not None:
             return self.want("minimum_weight", case)
-        for item in self.by_key.get("minimum_weight", ()):
-            name = item.get("for", {}).get("list")
-            if name is not None and case["group"] in self.policy["lists"][name]["codes"]:
-                return Fraction(str(item["value"]))
         if weight is None:
             return None
         share = self.number("weight_share", case)
         weight = weight if share is None else weight * share
         return max(weight, self.number("minimum_weight", case) or Fraction(0))
+
+    def listed_least(self, case: Case) -> Fraction | None:
+        """The minimum weight at which all cases of a list that the group is in are paid."""
+        for item in self.by_key.get("minimum_weight", ()):
+            name = item.get("for", {}).get("list")
+            if name is not None and case["group"] in self.policy["lists"][name]["codes"]:
+                return Fraction(str(item["value"]))
+        return None
 
     def basic(self, case: Case) -> Mapping[str, Any]:
         """The rule of basic groups when it holds for the case."""
@@ -207,7 +212,7 @@ class MoneyOracle(PlainPolicy):
         if kind in {"coefficient", "score"}:
             return Fraction(str(rule.get("value", "1")))
         if kind == "tier_coefficient":
-            return self.want("coefficient", case, tier=rule["tier"], hospital="")
+            return self.coefficient({**case, "tier": rule["tier"], "hospital": ""}, {})
         published = self.value(case, case["group"], "coefficient")
         if kind == "own_coefficient":
             return self.want("coefficient", case) if published is None else published
@@ -226,6 +231,13 @@ class MoneyOracle(PlainPolicy):
         factor = (self.number("age_factor", case) or Fraction(1)) if young else Fraction(1)
         rate_method = self.method == "drg-rate"
         blank = case["status"] == "UNGROUPED" and self.find("ungrouped_rule", case) == "blank_share"
+        cost_points = case["group"] in self.groups("always_cost_points", case) or (
+            unstable and self.find("unstable_rule", case) == "cost_points"
+        )
+        if not weight and cost_points:
+            value, scale, average = (self.want(key, case) for key in ("point_value", "point_scale", "average_cost"))
+            points = cost / 100 / average * scale * factor
+            return "negotiated", "L_POINT_COST", points * value * 100, points, None
         if weight is None:
             if not blank:
                 return NOTHING
@@ -282,9 +294,15 @@ class MoneyOracle(PlainPolicy):
         def by_points(kind: str, formula: str, points: Fraction) -> Earned:
             return kind, formula, points * value * 100, points, m
 
-        if case["group"] in self.groups("always_cost_points", case) or (
-            unstable and self.find("unstable_rule", case) == "cost_points"
-        ):
+        plain = {"UNGROUPED": "ungrouped", "AMBIGUOUS": "ambiguous"}.get(case["status"], "normal")
+        if way == "over" or self.listed_least(case) is not None:  # at the minimum weight, whatever the stay cost
+            if normal is None:
+                raise Lacking("normal_formula")
+            if normal == "N_RATE":
+                return plain, normal, standard * factor * 100, None, m
+            points = weight * k * factor * (self.want("point_scale", case) if normal == "N_POINT" else 1)
+            return by_points(plain, normal, points)
+        if cost_points:
             if scale is None:
                 raise Lacking("point_scale")
             return by_points("negotiated", "L_POINT_COST", yuan / self.want("average_cost", case) * scale * factor)
@@ -355,7 +373,6 @@ class MoneyOracle(PlainPolicy):
         if m < low or (m == low and inside_low):
             return answer("low", self.find("low_formula", case))
         if m < high or (m == high and not inside_high):
-            plain = {"UNGROUPED": "ungrouped", "AMBIGUOUS": "ambiguous"}.get(case["status"], "normal")
             return answer("tcm" if way == "tcm" else plain, normal)
         if top is None or m < top or (m == top and not inside_top):
             return answer("high", high_name)
