@@ -36,6 +36,7 @@ class GroupValues:
         self.values = dict(values)
         self.by_tier = any(tier for _, tier, _ in self.values)
         self.by_insurance = any(insurance for _, _, insurance in self.values)
+        self.has_averages = any(value.peer_average is not None for value in self.values.values())
         self.has_coefficients = any(value.coefficient is not None for value in self.values.values())
 
     @staticmethod

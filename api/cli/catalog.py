@@ -28,14 +28,19 @@ from api.cli.group import (
 )
 from api.cli.history_options import (
     STDIN,
-    TRIM_HELP,
-    YEARS_HELP,
+    YEAR_WEIGHTS,
+    BenchmarkOption,
+    QuotaOption,
+    TrimOption,
+    YearsOption,
+    YearWeightsOption,
     benchmark_of,
     quota_of,
     trimming_of,
     year_weights_of,
     years_of,
 )
+from api.cli.pay_options import ProblemsOption, ThreadsOption
 from api.cli.progress import progress_bar
 from api.core.catalog import build_catalog
 from api.core.catalog_auxiliary import DEFAULT, NONE, auxiliary_tables
@@ -86,10 +91,8 @@ def _root() -> None:
 def build(
     history: Files,
     output: Annotated[str, typer.Option("--output", "-o", help="目录写到的文件夹，须不存在或为空", metavar="PACK")],
-    years: Annotated[str | None, typer.Option("--years", help=YEARS_HELP)] = None,
-    year_weights: Annotated[
-        str, typer.Option("--year-weights", help="年度权重，由早到晚，如 1:2:7；个数即年数")
-    ] = ":".join(map(str, _RULES.year_weights)),
+    years: YearsOption = None,
+    year_weights: YearWeightsOption = YEAR_WEIGHTS,
     min_cases: Annotated[int, typer.Option("--min-cases", min=1, help="核心病种最少病例数")] = _RULES.min_cases,
     combination: Annotated[
         CombinationName, typer.Option("--combination", help="all 全部手术操作的组合，principal 只看主要手术操作")
@@ -97,13 +100,9 @@ def build(
     method: Annotated[
         Method, typer.Option("--method", help="分值方法：平均费用法、基准病种法、固定额度法")
     ] = Method.MEAN_COST,
-    benchmark: Annotated[
-        str, typer.Option("--benchmark", help="基准病种编码（--method benchmark）", metavar="CODE")
-    ] = "",
-    quota: Annotated[
-        str | None, typer.Option("--quota", help="固定额度，元（--method standard-quota）", metavar="YUAN")
-    ] = None,
-    trim: Annotated[str, typer.Option("--trim", help=TRIM_HELP)] = _RULES.trimming,
+    benchmark: BenchmarkOption = "",
+    quota: QuotaOption = None,
+    trim: TrimOption = _RULES.trimming,
     scheme: Annotated[
         str | None,
         typer.Option("--scheme", help="沿用这个 DIP 方案的病种，只测算分值", metavar="NAME|DIR|XLSX"),
@@ -131,10 +130,10 @@ def build(
     report: Annotated[
         str | None, typer.Option("--report", help="报告文件 .xlsx；默认为文件夹名加 -report.xlsx")
     ] = None,
-    problems: Annotated[str | None, typer.Option("--problems", help="问题清单文件 .csv .parquet .xlsx")] = None,
+    problems: ProblemsOption = None,
     format_: FormatOption = Format.AUTO,
     edition: EditionOption = Edition.INSURANCE,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")] = all_threads(),
+    threads: ThreadsOption = all_threads(),
     json: JsonOption = False,
 ) -> None:
     """由历年病例生成 DIP 病种目录：核心病种、综合病种、分值与变异系数，并与 DRG 对照。"""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from typing import Annotated
+
+import typer
 
 from api.cli.console import Exit, fail
 from budget.money import FEN, exact
@@ -12,11 +15,18 @@ from grouper.catalog.history import share_text
 from reference_tables.catalog_rules import catalog_rules
 
 STDIN = "-"
-YEARS_HELP = (
+_YEARS = (
     "统计年度，如 2023,2024,2025 或 2023-2025；默认为最近连续的几年（年数同 --year-weights），"
     f"每年病例数不少于最多一年的 {share_text()}"
 )
-TRIM_HELP = "费用裁剪：percentile:2.5:97.5、iqr:1.5、lognormal:3 或 none"
+YearsOption = Annotated[str | None, typer.Option("--years", help=_YEARS)]
+YearWeightsOption = Annotated[str, typer.Option("--year-weights", help="年度权重，由早到晚，如 1:2:7；个数即年数")]
+YEAR_WEIGHTS = ":".join(map(str, catalog_rules().year_weights))
+TrimOption = Annotated[str, typer.Option("--trim", help="费用裁剪：percentile:2.5:97.5、iqr:1.5、lognormal:3 或 none")]
+BenchmarkOption = Annotated[str, typer.Option("--benchmark", help="基准病种编码（--method benchmark）", metavar="CODE")]
+QuotaOption = Annotated[
+    str | None, typer.Option("--quota", help="固定额度，元（--method standard-quota）", metavar="YUAN")
+]
 
 
 def years_of(text: str | None) -> tuple[int, ...] | None:

@@ -24,6 +24,14 @@ from api.cli.group import (
     check_paths,
     result_writer,
 )
+from api.cli.pay_options import (
+    HospitalsOption,
+    PolicySchemeOption,
+    ProblemsOption,
+    ThreadsOption,
+    WeightsOption,
+    check_files,
+)
 from api.cli.progress import progress_bar
 from api.core.book import BookRefused, open_book
 from api.core.indicator_report import label_of, targets, write_indicator_report
@@ -58,21 +66,13 @@ def indicators(
         str | None,
         typer.Option("--policy", help="支付政策；给出后另有倍率病例和支付方式占比等指标", metavar="NAME|FILE.toml"),
     ] = None,
-    scheme: Annotated[
-        str | None, typer.Option("--scheme", help="DRG 或 DIP 分组方案；默认为政策所指的", metavar="NAME|DIR|XLSX")
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option("--weights", help="权重（分值）表；默认为政策所指的或方案自带的", metavar="NAME|FILE.csv"),
-    ] = None,
-    hospitals: Annotated[
-        Path | None,
-        typer.Option("--hospitals", help="医疗机构名册，与 --policy 一起用", metavar="FILE.csv"),
-    ] = None,
-    problems: Annotated[str | None, typer.Option("--problems", help="问题清单文件 .csv .parquet .xlsx")] = None,
+    scheme: PolicySchemeOption = None,
+    weights: WeightsOption = None,
+    hospitals: HospitalsOption = None,
+    problems: ProblemsOption = None,
     format_: FormatOption = Format.AUTO,
     edition: EditionOption = Edition.INSURANCE,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")] = all_threads(),
+    threads: ThreadsOption = all_threads(),
     json: JsonOption = False,
 ) -> None:
     """按全区、医疗机构、科室和病组给出 CMI、费用与时间消耗指数、各类占比和按病组付费的比例。"""
@@ -110,8 +110,7 @@ def indicators(
             fail(f"政策 {policy} 没有指明分组方案，请用 --scheme 给出", Exit.USAGE)
         if hospitals is not None and rules is None:
             fail("--hospitals 须与 --policy 一起用", Exit.USAGE)
-        if hospitals is not None and not hospitals.is_file():
-            fail(f"找不到文件：{hospitals}", Exit.USAGE)
+        check_files(hospitals)
         compiled = load_scheme(name)
         values, table = group_values(rules, compiled, weights) if rules else _values_of(compiled, weights)
         with result_writer(problems) as listed, progress_bar(files) as progress:

@@ -6,19 +6,12 @@ import sys
 from typing import Annotated
 
 import typer
-from typer import rich_utils
 
 from api.cli import budget, catalog, clear, explain, group, indicators, pack, pay, policy, report, settle, weights
+from api.cli.help_text import chinese_help
 from grouper.proof import program_version
 
-rich_utils.ARGUMENTS_PANEL_TITLE = "参数"
-rich_utils.OPTIONS_PANEL_TITLE = "选项"
-rich_utils.COMMANDS_PANEL_TITLE = "命令"
-rich_utils.ERRORS_PANEL_TITLE = "用法错误"
-rich_utils.REQUIRED_LONG_STRING = "[必填]"
-rich_utils.DEFAULT_STRING = "[默认：{}]"
-rich_utils.RICH_HELP = "用法见 [blue]'{command_path} {help_option}'[/]"
-rich_utils.ABORTED_TEXT = "已中止"
+chinese_help()
 app = typer.Typer(
     name="drgdip",
     help="DRG/DIP 分组与医保预算：准确、可解释、可复算。",

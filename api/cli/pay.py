@@ -25,6 +25,15 @@ from api.cli.group import (
     check_paths,
     result_writer,
 )
+from api.cli.pay_options import (
+    HospitalsOption,
+    PolicyOption,
+    PolicySchemeOption,
+    ProblemsOption,
+    ThreadsOption,
+    WeightsOption,
+    check_files,
+)
 from api.cli.progress import progress_bar
 from api.core.pay import PaySummary, Totals, pay_files, pay_proof, summary_dict
 from api.core.pay_inputs import group_values, read_decisions, read_hospitals, read_separate
@@ -42,25 +51,25 @@ _REFUSED = {Level.ERROR.value, Level.REJECT.value}
 
 def pay(
     cases: Files,
-    policy: Annotated[str, typer.Option("--policy", help="支付政策：内置编号或文件", metavar="NAME|FILE.toml")],
-    scheme: Annotated[
-        str | None, typer.Option("--scheme", help="DRG 或 DIP 分组方案；默认为政策所指的", metavar="NAME|DIR|XLSX")
-    ] = None,
-    hospitals: Annotated[
-        str | None,
-        typer.Option("--hospitals", help="医疗机构名册：hospital_id,name,tier,county_group", metavar="FILE.csv"),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option("--weights", help="权重（分值）表：group,weight；默认为政策所指的", metavar="NAME|FILE.csv"),
-    ] = None,
+    policy: PolicyOption,
+    scheme: PolicySchemeOption = None,
+    hospitals: HospitalsOption = None,
+    weights: WeightsOption = None,
     decisions: Annotated[
-        str | None,
-        typer.Option("--decisions", help="特例单议评议结果：case_id,decision,amount（元）", metavar="FILE.csv"),
+        Path | None,
+        typer.Option(
+            "--decisions",
+            help="特例单议评议结果：首行列名 case_id,decision,amount（元），可有 hospital_id",
+            metavar="FILE.csv",
+        ),
     ] = None,
     separate: Annotated[
-        str | None,
-        typer.Option("--separate", help="单独支付的药品、耗材：case_id,amount（元）", metavar="FILE.csv"),
+        Path | None,
+        typer.Option(
+            "--separate",
+            help="单独支付的药品、耗材：首行列名 case_id,amount（元），可有 hospital_id",
+            metavar="FILE.csv",
+        ),
     ] = None,
     month: Annotated[str, typer.Option("--month", help="只定价这个结算月份的病例", metavar="YYYY-MM")] = "",
     format_: FormatOption = Format.AUTO,
@@ -68,17 +77,15 @@ def pay(
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="结果文件 .csv .parquet .xlsx；- 为标准输出（CSV）")
     ] = None,
-    problems: Annotated[str | None, typer.Option("--problems", help="问题清单文件 .csv .parquet .xlsx")] = None,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")] = all_threads(),
+    problems: ProblemsOption = None,
+    threads: ThreadsOption = all_threads(),
     json: JsonOption = False,
 ) -> None:
     """按支付政策为病例定价：先分组，再逐例给出支付标准、倍率、病例类型和统筹基金应付金额。"""
     check_paths(cases, output, problems)
     beside = {"hospitals": hospitals, "decisions": decisions, "separate": separate}
-    given = {name: Path(path) for name, path in beside.items() if path is not None}
-    absent = [str(path) for path in given.values() if not path.is_file()]
-    if absent:
-        fail("找不到文件：" + "、".join(absent), Exit.USAGE)
+    given = {name: path for name, path in beside.items() if path is not None}
+    check_files(*given.values())
     if month and not _MONTH.fullmatch(month):
         fail(f"--month 应为 YYYY-MM，如 2026-03：{month}", Exit.USAGE)
     if json and "-" in {output, problems}:

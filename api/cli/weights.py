@@ -30,26 +30,34 @@ from api.cli.group import (
 )
 from api.cli.history_options import (
     STDIN,
-    TRIM_HELP,
-    YEARS_HELP,
+    YEAR_WEIGHTS,
+    BenchmarkOption,
+    QuotaOption,
+    TrimOption,
+    YearsOption,
+    YearWeightsOption,
     benchmark_of,
     quota_of,
     trimming_of,
     year_weights_of,
     years_of,
 )
+from api.cli.pay_options import HospitalsOption, ProblemsOption, ThreadsOption, check_files
 from api.cli.progress import progress_bar
 from api.core.catalog_plan import ratio_text
 from api.core.catalog_scores import QuotaUnfit
+from api.core.pay_inputs import read_hospitals
+from api.core.peer_averages import PeerTiers
 from api.core.weight_comparison import Comparison, compare
 from api.core.weight_report import write_weight_report
 from api.core.weights import MEAN_COST, RELATIVE, STABILITY_ZH, WeightPlan, Weights, about, weigh, weight_table
 from budget.money import decimal_text, exact, yuan_text
 from grouper.catalog.history import HistoryRefused
 from grouper.dip.compile import CompiledDip
-from grouper.proof import proof_of
+from grouper.proof import file_sha256, proof_of
 from grouper.result import STATUS_ZH
 from reference_tables.catalog_rules import catalog_rules
+from reference_tables.policy import load_policy
 from reference_tables.problems import LEVEL_ZH, PROBLEM_SCHEMA, Level, TablesRefused, catalogue, problem_frame
 
 _RULES = catalog_rules()
@@ -72,11 +80,9 @@ def weights(
         typer.Option("--output", "-o", help="权重表 .csv（可用于 pay --weights），或只写报告 .xlsx", metavar="OUT"),
     ],
     scheme: SchemeOption = SCHEME,
-    years: Annotated[str | None, typer.Option("--years", help=YEARS_HELP)] = None,
-    year_weights: Annotated[
-        str, typer.Option("--year-weights", help="年度权重，由早到晚，如 1:2:7；个数即年数")
-    ] = ":".join(map(str, _RULES.year_weights)),
-    trim: Annotated[str, typer.Option("--trim", help=TRIM_HELP)] = _RULES.trimming,
+    years: YearsOption = None,
+    year_weights: YearWeightsOption = YEAR_WEIGHTS,
+    trim: TrimOption = _RULES.trimming,
     min_cases: Annotated[int, typer.Option("--min-cases", min=1, help="稳定病组最少病例数")] = _RULES.min_cases,
     cv_limit: Annotated[str, typer.Option("--cv", help="稳定病组变异系数上限")] = str(_RULES.cv_high),
     method: Annotated[
@@ -85,27 +91,34 @@ def weights(
             "--method", help="相对权重、平均费用法、基准病种法、固定额度法；DRG 默认相对权重，DIP 默认平均费用法"
         ),
     ] = None,
-    benchmark: Annotated[
-        str, typer.Option("--benchmark", help="基准病种编码（--method benchmark）", metavar="CODE")
-    ] = "",
-    quota: Annotated[
-        str | None, typer.Option("--quota", help="固定额度，元（--method standard-quota）", metavar="YUAN")
-    ] = None,
+    benchmark: BenchmarkOption = "",
+    quota: QuotaOption = None,
     compared_with: Annotated[
         str | None,
         typer.Option("--compare", help="对照的权重表：内置编号、地区-年份或文件", metavar="苏州-2023|NAME|FILE.csv"),
     ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            "--policy",
+            help="按此政策的机构级别另给最后一年的同级别次均费用（倍率分母 PEER 用）",
+            metavar="NAME|FILE.toml",
+        ),
+    ] = None,
+    hospitals: HospitalsOption = None,
     report: Annotated[
         str | None, typer.Option("--report", help="报告 .xlsx；默认在权重表旁边", metavar="FILE.xlsx")
     ] = None,
-    problems: Annotated[str | None, typer.Option("--problems", help="问题清单文件 .csv .parquet .xlsx")] = None,
+    problems: ProblemsOption = None,
     format_: FormatOption = Format.AUTO,
     edition: EditionOption = Edition.INSURANCE,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")] = all_threads(),
+    threads: ThreadsOption = all_threads(),
     json: JsonOption = False,
 ) -> None:
     """由历年病例测算病组权重（RW）或病种分值，并给出变异系数、RIV、稳定性和与公布表的对照。"""
     place, book = _places(history, output, report, problems)
+    check_files(hospitals)
+    tiers = _tiers(policy, hospitals)
     chosen = years_of(years)
     compiled = load_scheme(scheme)
     usual = MEAN_COST if isinstance(compiled, CompiledDip) else RELATIVE
@@ -120,7 +133,9 @@ def weights(
         try:
             if compared_with is not None:
                 compare({}, {}, compared_with)  # a table that is not there is said before the long work
-            found = weigh(history, compiled, plan, threads=threads, problems=listed, progress=progress)
+            found = weigh(
+                history, compiled, plan, threads=threads, problems=listed, progress=progress, tiers=tiers
+            )  # fmt: skip
             numbers = {code: Fraction(score) for code, score in found.scores.scores.items()}
             cases = {code: costs.cases for code, costs in found.scores.costs.items()}
             beside = compare(numbers, cases, compared_with) if compared_with is not None else None
@@ -146,7 +161,12 @@ def weights(
         with result_writer(str(place)) as results:
             assert results is not None
             results.write(weight_table(found))
-    _prove(found, scheme, compared_with, beside, place or book)
+    beside_it = {"compare": compared_with, "policy": policy, "hospitals": hospitals}
+    tables = {"compare": beside.sha256} if beside is not None else {}
+    tables |= {"policy": tiers.policy.sha256} if tiers is not None else {}
+    tables |= {"hospitals": file_sha256(hospitals)} if hospitals is not None else {}
+    named = {option: Path(value).name for option, value in beside_it.items() if value}
+    _prove(found, scheme, named, tables, place or book)
     if json:
         print_json(_values(found, beside, place or book, book))
     else:
@@ -172,6 +192,20 @@ def _places(history: list[str], output: str, report: str | None, problems: str |
     return (None if ending == XLSX else place), book
 
 
+def _tiers(policy: str | None, hospitals: Path | None) -> PeerTiers | None:
+    """How the tiers of the history are known; None when no policy is given. Leaves with code 3 when it cannot be."""
+    if policy is None:
+        if hospitals is not None:
+            fail("--hospitals 须与 --policy 一起用", Exit.USAGE)
+        return None
+    try:
+        rules = load_policy(policy)
+        return PeerTiers(rules, None if hospitals is None else read_hospitals(hospitals, rules))
+    except TablesRefused as error:
+        print_problems(error.problems)
+        fail(f"不可用：{error.what}，共 {len(error.problems)} 个问题", Exit.TABLES)
+
+
 def _cv(text: str) -> Fraction:
     """The most that the coefficient of variation of a stable group may be."""
     try:
@@ -183,7 +217,8 @@ def _cv(text: str) -> Fraction:
     return limit
 
 
-def _prove(found: Weights, scheme: str, compared_with: str | None, beside: Comparison | None, output: Path) -> None:
+def _prove(found: Weights, scheme: str, named: Mapping[str, str], tables: Mapping[str, str], output: Path) -> None:
+    """Write the proof; `named`: options that name a table, `tables`: what these hold, by checksum."""
     plan = found.plan
     options: dict[str, str | bool] = {
         "scheme": Path(scheme).name,
@@ -196,13 +231,10 @@ def _prove(found: Weights, scheme: str, compared_with: str | None, beside: Compa
         "edition": plan.edition,
     }
     given = {"benchmark": plan.benchmark, "quota": yuan_text(plan.quota_fen) if plan.quota_fen else "",
-             "compare": Path(compared_with).name if compared_with else "",
-             "format": plan.fmt if plan.fmt != "auto" else ""}  # fmt: skip
+             **named, "format": plan.fmt if plan.fmt != "auto" else ""}  # fmt: skip
     options |= {name: value for name, value in given.items() if value}
     ordered = sorted(found.sources, key=lambda source: source.path)
-    proof = proof_of(
-        ordered, found.scheme, options, output, "weights", {} if beside is None else {"compare": beside.sha256}
-    )
+    proof = proof_of(ordered, found.scheme, options, output, "weights", tables)
     output.with_name(output.name + ".proof.json").write_bytes(orjson.dumps(proof, option=orjson.OPT_INDENT_2) + b"\n")
 
 

@@ -209,16 +209,13 @@ def _stay(cases: pl.DataFrame, policy: Policy) -> dict[str, pl.Expr]:
     admission = _has(cases, "admission_time", time).cast(pl.Date)
     settled = pl.coalesce(_has(cases, "settlement_end", day), discharge)
     insurances = {**rules.insurance, **{name: name for name in policy.insurances}}
-    tiers = {**rules.tier, **{name: name for name in policy.tiers}}
     insurance = _trimmed(_has(cases, "insurance_type", text))
     meant = insurance.replace_strict(insurances, default=OTHER, return_dtype=pl.String)
     return {
         "case_id": pl.col("case_id"),
         "hospital_id": _trimmed(_has(cases, "hospital_id", text)),
         "hospital_name": _has(cases, "hospital_name", text),
-        "tier": _trimmed(_has(cases, "hospital_level", text)).replace_strict(
-            tiers, default=_has(cases, "hospital_level", text), return_dtype=pl.String
-        ),
+        "tier": _tier(cases, policy),
         "county_group": pl.lit(None, dtype=pl.String),
         "department": _has(cases, "department", text),
         "month": settled.dt.strftime("%Y-%m"),
@@ -234,6 +231,25 @@ def _stay(cases: pl.DataFrame, policy: Policy) -> dict[str, pl.Expr]:
 def _word(cases: pl.DataFrame) -> pl.Series:
     """The insurance as the record calls it."""
     return cases.select(_trimmed(_has(cases, "insurance_type", pl.String())).alias(WORD))[WORD]
+
+
+def _tier(cases: pl.DataFrame, policy: Policy) -> pl.Expr:
+    """The level that the record gives, in the policy's words where they are known."""
+    given = _has(cases, "hospital_level", pl.String())
+    words = {**payable_rules().tier, **{name: name for name in policy.tiers}}
+    return _trimmed(given).replace_strict(words, default=given, return_dtype=pl.String)
+
+
+def tiers_of(cases: pl.DataFrame, policy: Policy, hospitals: pl.DataFrame | None) -> pl.Series:
+    """String [cases]: each hospital's tier by the register, else as the record gives it; null for neither."""
+    given = cases.select(
+        _trimmed(_has(cases, "hospital_id", pl.String())).alias("hospital_id"), tier=_tier(cases, policy)
+    )
+    if hospitals is not None:
+        listed = hospitals.select("hospital_id", pl.col("tier").alias("of_tier"))
+        given = given.join(listed, on="hospital_id", how="left", maintain_order="left")
+        given = given.with_columns(pl.coalesce("of_tier", "tier").alias("tier"))
+    return given["tier"]
 
 
 def _trimmed(column: pl.Expr) -> pl.Expr:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from api.core.catalog_report import write_aside
+from api.core.peer_averages import PeerAverages
 from api.core.sheets import Cell, Sheets, open_sheets
 from api.core.weight_comparison import Comparison
 from api.core.weights import STABILITY_ZH, STABLE, Weights, about
@@ -18,6 +19,9 @@ from grouper.result import STATUS_ZH
 HEADER = ("编码", "名称", "权重（分值）", "统计病例数", "裁剪后病例数", "占比", "次均费用（元）", "变异系数", "稳定性")
 _WIDTHS = (14, 50, 12, 12, 12, 12, 16, 12, 22)
 _PLACES = (4, 4, 4, 4, 4, 6, 2, 4, 4)
+PEER_HEADER = ("编码", "名称", "机构级别", "病例数", "裁剪后病例数", "次均费用（元）")
+_PEER_WIDTHS = (14, 50, 12, 12, 12, 16)
+_PEER_PLACES = (4, 4, 4, 4, 4, 2)
 COMPARED_HEADER = ("编码", "名称", "统计病例数", "本次测算", "对照表", "差", "比值")
 _COMPARED_WIDTHS = (14, 50, 12, 12, 12, 12, 12)
 _TOP = 20
@@ -36,6 +40,9 @@ def write_weight_report(weights: Weights, comparison: Comparison | None, path: P
         stable = STABILITY_ZH[STABLE]
         at = HEADER.index("稳定性")
         sheets.table("不稳定病组", header, widths, [row for row in rows if row[at] != stable], places)
+        if weights.peers is not None:
+            peers = list(peer_rows(weights, weights.peers))
+            sheets.table(f"{weights.peers.year} 年同级别费用", PEER_HEADER, _PEER_WIDTHS, peers, _PEER_PLACES)
         if comparison is not None:
             compared = [_compared_row(weights, comparison, place) for place in range(len(comparison.groups))]
             sheets.table(_COMPARED, COMPARED_HEADER, _COMPARED_WIDTHS, compared, [4] * len(COMPARED_HEADER))
@@ -56,6 +63,14 @@ def group_rows(weights: Weights) -> Iterator[tuple[Cell, ...]]:
             Fraction(scores.share(code)), Fraction(round_half_up(costs.mean_fen), 100), costs.cv,
             STABILITY_ZH[weights.stability[code]], *(by_year.get(year, 0) for year in weights.years),
         )  # fmt: skip
+
+
+def peer_rows(weights: Weights, peers: PeerAverages) -> Iterator[tuple[Cell, ...]]:
+    """One row per group and tier in PEER_HEADER."""
+    for code, by_tier in peers.of.items():
+        for tier, found in by_tier.items():
+            mean = Fraction(round_half_up(found.mean_fen), 100)
+            yield code, weights.names[code], tier, found.cases, found.kept, mean
 
 
 def _compared_row(weights: Weights, comparison: Comparison, at: int) -> tuple[Cell, ...]:

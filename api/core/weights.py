@@ -26,6 +26,7 @@ from api.core.catalog_cases import (
 )
 from api.core.catalog_plan import PLAIN_MEAN, REFERENCE_MEAN, ratio_text
 from api.core.catalog_scores import Scores, score_groups, trimmed_as_one
+from api.core.peer_averages import PeerAverages, PeerTiers, peer_averages
 from budget.cost_statistics import GroupCosts
 from budget.explained_variance import ExplainedVariance, explained_variance
 from budget.money import round_half_up, yuan_text
@@ -76,7 +77,8 @@ class WeightPlan:
 @dataclass(frozen=True)
 class Weights:
     """Weights of a history. `scores` by group code in the order of codes; `names`; `explained` over all cases of the
-    statistics and `explained_trimmed` over those kept of them as a whole, cases in no group as one class more."""
+    statistics and `explained_trimmed` over those kept of them as a whole, cases in no group as one class more; `peers`:
+    last year's means by tier, where a policy was given."""
 
     plan: WeightPlan
     scheme: Scheme
@@ -89,6 +91,7 @@ class Weights:
     explained: ExplainedVariance
     explained_trimmed: ExplainedVariance
     stability: dict[str, str] = field(default_factory=dict)
+    peers: PeerAverages | None = None
 
     @property
     def column(self) -> str:
@@ -113,8 +116,9 @@ def weigh(
     block_rows: int = BLOCK_ROWS,
     problems: Sink | None = None,
     progress: Progress | None = None,
+    tiers: PeerTiers | None = None,
 ) -> Weights:
-    """Group a history and weigh its groups.
+    """Group a history and weigh its groups; with `tiers` also their means by tier in the last year.
 
     Raises HistoryRefused: a file that cannot be used, a year that is missing, a benchmark disease without cases, or
     no case in any group.
@@ -125,7 +129,7 @@ def weigh(
     look = first_look(files, None)
     with told_when_refused(files, look, problems):
         years = catalog_years(look.found, look.usable, plan.years, len(plan.year_weights), len(paths))
-    history, names = _group(files, scheme, years, look.repeats, problems)
+    history, names = _group(files, scheme, years, look.repeats, problems, tiers)
     history.remark(year_remarks(look.found, years), problems)
     scores = score_groups(history, plan, years)
     cases = history.cases.filter("counts").select("group", "cost_fen")
@@ -133,7 +137,13 @@ def weigh(
         plan, scheme, years, look, files.sources, history, names, scores,
         explained_variance(cases), explained_variance(trimmed_as_one(cases, plan.trim)),
         {code: stability(costs, plan) for code, costs in scores.costs.items()},
+        None if tiers is None else _peers(history, tiers, years, plan),
     )  # fmt: skip
+
+
+def _peers(history: GroupedHistory, tiers: PeerTiers, years: Sequence[int], plan: WeightPlan) -> PeerAverages:
+    cases = history.cases.filter(pl.col("counts") & (pl.col("group") != NO_GROUP))
+    return peer_averages(cases, history.groups, tiers, max(years), plan.trim)
 
 
 def stability(costs: GroupCosts, plan: WeightPlan) -> str:
@@ -144,9 +154,15 @@ def stability(costs: GroupCosts, plan: WeightPlan) -> str:
 
 
 def _group(
-    files: HistoryFiles, scheme: Scheme, years: Sequence[int], repeats: Repeats, problems: Sink | None
+    files: HistoryFiles,
+    scheme: Scheme,
+    years: Sequence[int],
+    repeats: Repeats,
+    problems: Sink | None,
+    tiers: PeerTiers | None,
 ) -> tuple[GroupedHistory, dict[str, str]]:
-    """Every case in its group, groups numbered in the order of their codes, and their names."""
+    """Every case in its group, groups numbered in the order of their codes, and their names; with `tiers` the cases
+    have `tier` as well, a place in its names."""
     column = "dip" if isinstance(scheme, CompiledDip) else "drg"
 
     def work(block: HistoryBlock, first: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
@@ -154,6 +170,8 @@ def _group(
         counts, aside = set_aside(block, years, repeats.of(first, block.cases.height))
         code = pl.when(pl.col("status").is_in(WEIGHED)).then(pl.col(column)).otherwise(pl.lit("")).alias("code")
         texts = found.select("status", "reason", "name", code)
+        if tiers is not None:
+            texts = texts.with_columns(tiers.words(block.cases).alias("tier"))
         numbers = pl.DataFrame(statistics_columns(block, counts))
         return numbers, texts, row_problems(block, aside)
 
@@ -172,7 +190,8 @@ def _group(
             if code:
                 names[code] = name
         place = texts["code"].replace_strict(list(places), list(places.values()), return_dtype=pl.Int32)
-        parts.append(numbers.with_columns(place.alias("group")))
+        numbers = numbers.with_columns(place.alias("group"))
+        parts.append(numbers if tiers is None else numbers.with_columns(tiers.numbers(texts["tier"]).alias("tier")))
         history.note(found)
         if problems is not None and found.height:
             problems.write(found)
@@ -187,12 +206,19 @@ def _group(
 TABLE_COLUMNS = ("group", "name", "cases", "kept", "share", "mean_cost", "cv", "stability")
 """Columns of the table beside its weight: cases in the statistics and kept after trimming, share of all cases of the
 statistics, mean cost over the weighted years in yuan."""
+PEER_COLUMNS = ("tier", "peer_average")
+"""Further columns, with a policy: a row for each group and tier has its cases of the last year and their mean, yuan."""
 
 
 def weight_table(weights: Weights) -> pl.DataFrame:
     """One row per group, in the order of codes, all text: group, name, rw or weight, then the rest of TABLE_COLUMNS and
-    the cases of each year. Other commands read it as a weight file (group_weights)."""
+    the cases of each year; with averages by tier also PEER_COLUMNS and, below each group, a row for each tier. Other
+    commands read it as a weight file (group_weights)."""
     rows = []
+    peers = {} if weights.peers is None else weights.peers.of
+    columns = ["group", "name", weights.column, *TABLE_COLUMNS[2:], *(f"cases_{year}" for year in weights.years)]
+    if weights.peers is not None:
+        columns[1:1] = PEER_COLUMNS
     for code, costs in weights.scores.costs.items():
         by_year = {year.year: year.cases for year in costs.years}
         rows.append(
@@ -209,7 +235,10 @@ def weight_table(weights: Weights) -> pl.DataFrame:
                 **{f"cases_{year}": str(by_year.get(year, 0)) for year in weights.years},
             }
         )
-    return pl.DataFrame(rows)
+        for tier, found in peers.get(code, {}).items():
+            row = {"group": code, "tier": tier, "name": weights.names[code], "cases": str(found.cases)}
+            rows.append(row | {"kept": str(found.kept), "peer_average": yuan_text(round_half_up(found.mean_fen))})
+    return pl.DataFrame([{name: row.get(name, "") for name in columns} for row in rows])
 
 
 def about(weights: Weights) -> Iterator[tuple[str, str]]:
@@ -227,3 +256,9 @@ def about(weights: Weights) -> Iterator[tuple[str, str]]:
     yield f"{REFERENCE_MEAN}（元）", yuan_text(round_half_up(weights.scores.whole.mean_fen))
     yield f"{PLAIN_MEAN}（元）", yuan_text(round_half_up(weights.scores.plain_fen))
     yield "基准费用（元）", yuan_text(round_half_up(weights.scores.reference_fen))
+    if weights.peers is not None:
+        pairs = sum(map(len, weights.peers.of.values()))
+        yield (
+            "同级别次均费用",
+            f"{weights.peers.year} 年，{pairs} 个（病组×级别），级别不详的病例 {weights.peers.unknown} 例不计",
+        )

@@ -1,0 +1,36 @@
+"""What commands over priced cases ask for in the same words: policy, register, weights, threads, problems."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli.console import Exit, fail
+
+PolicyOption = Annotated[str, typer.Option("--policy", help="支付政策：内置编号或文件", metavar="NAME|FILE.toml")]
+PolicySchemeOption = Annotated[
+    str | None, typer.Option("--scheme", help="DRG 或 DIP 分组方案；默认为政策所指的", metavar="NAME|DIR|XLSX")
+]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option("--weights", help="权重（分值）表；默认为政策所指的或方案自带的", metavar="NAME|FILE.csv"),
+]
+HospitalsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--hospitals",
+        help="医疗机构名册，先于病例所填：首行列名 hospital_id,name,tier,county_group，后三列可缺",
+        metavar="FILE.csv",
+    ),
+]
+ProblemsOption = Annotated[str | None, typer.Option("--problems", help="问题清单文件 .csv .parquet .xlsx")]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")]
+
+
+def check_files(*paths: Path | None) -> None:
+    """Leave with code 2 when a list given beside the cases is not there."""
+    absent = [str(path) for path in paths if path is not None and not path.is_file()]
+    if absent:
+        fail("找不到文件：" + "、".join(absent), Exit.USAGE)
