@@ -235,9 +235,8 @@ class MoneyOracle(PlainPolicy):
             unstable and self.find("unstable_rule", case) == "cost_points"
         )
         if not weight and cost_points:
-            value, scale, average = (self.want(key, case) for key in ("point_value", "point_scale", "average_cost"))
-            points = cost / 100 / average * scale * factor
-            return "negotiated", "L_POINT_COST", points * value * 100, points, None
+            points = cost / 100 / self.want("average_cost", case) * self.want("point_scale", case) * factor
+            return "negotiated", "L_POINT_COST", points * self.want("point_value", case) * 100, points, None
         if weight is None:
             if not blank:
                 return NOTHING

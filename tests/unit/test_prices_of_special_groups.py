@@ -31,7 +31,7 @@ Scoped = tuple[str, Any, dict[str, str]]
 
 def policy(values: dict[str, Any], *scoped: Scoped, method: str = "drg-rate") -> Policy:
     tiers = [("coefficient", "1.1", {"tier": "三级"}), ("coefficient", "0.9", {"tier": "二级"})]
-    settings = [(key, value, {}) for key, value in values.items()] + [*tiers, *scoped]
+    settings: list[Scoped] = [*((key, value, {}) for key, value in values.items()), *tiers, *scoped]
     return policy_of(
         {
             "id": "p", "name": "试验", "region": "某市", "method": method, "insurances": ["职工"],
