@@ -1,0 +1,235 @@
+"""Rows x scenarios: upper ends of bands in whole fen and amounts of bands as lines, exact, from the rows' shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budget.scenario_lines import Column, Exact, Ints, Poly, Reals, evaluate, wrapped
+from budget.scenario_moves import LARGEST, Scenarios
+from budget.scenario_rows import BANDS, OrdinaryRow, Part, Shape
+
+NO_END = 1 << 35
+"""Above the cost of every case that is looked at row by row."""
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Amounts of the bands in fen, [scenarios, BANDS x rows], band by band: estimate of slope and intercept, and both
+    as whole numbers over `below` [BANDS x rows], all modulo 2^64. A constant amount is its rounded intercept, slope 0.
+    `doubt`: how far an amount made of the estimates may be off."""
+
+    slope: Reals
+    intercept: Reals
+    slope_number: Ints
+    intercept_number: Ints
+    below: Ints
+    doubt: float
+
+    def rounded(self, scenario: int, line: Ints, cost: Reals) -> Reals:
+        """Amounts of cases in whole fen: `line` of each case and its cost, both exact."""
+        near: Reals = self.slope[scenario].take(line)
+        near *= cost
+        near += self.intercept[scenario].take(line)
+        near += 0.5 + self.doubt
+        found: Reals = np.floor(near)
+        near -= found
+        doubtful = np.flatnonzero(near < 2 * self.doubt)
+        if doubtful.size:
+            lines = line[doubtful]
+            number = self.slope_number[scenario].take(lines) * cost[doubtful].astype(np.int64)
+            number += self.intercept_number[scenario].take(lines)
+            below, whole = self.below.take(lines), found[doubtful].astype(np.int64)
+            found[doubtful] -= (2 * number + below) - 2 * below * whole < 0
+        return found
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All rows in some scenarios. `upper` int64 [scenarios, 3, rows]; `lines` of the package, `fund` of the fund's part
+    where that is a share of the unrounded package (None: for no row). `usable` bool [rows]: False where a row has to
+    be made by the planner."""
+
+    upper: Ints
+    lines: Lines
+    fund: Lines | None
+    usable: NDArray[np.bool_]
+
+    def normal(self, lines: Lines) -> Reals:
+        """The amount of a normal case, [scenarios, rows], whole fen."""
+        rows = self.upper.shape[2]
+        return lines.intercept[:, rows : 2 * rows]
+
+
+@dataclass(frozen=True)
+class Variables:
+    """Weight, coefficient, price and high limit of all rows in all scenarios, and how far costs go."""
+
+    columns: dict[str, Column]
+    largest: Ints
+    usable: NDArray[np.bool_]
+
+
+def variables(rows: Sequence[OrdinaryRow], scenarios: Scenarios, price_key: str, largest: Ints) -> Variables:
+    """The variables of rows; `largest` int64 [rows]: the highest cost of a row's cases, fen. Raises OverflowError when
+    the numbers are too fine."""
+    columns = {
+        "w": _column("weight", [row.weight for row in rows], scenarios),
+        "k": _column("coefficient", [row.coefficient for row in rows], scenarios),
+        "p": _column(price_key, [row.price for row in rows], scenarios),
+    }
+    columns["t"] = _limits(rows, columns["w"])
+    usable = np.logical_and.reduce([(column.number > 0).all(axis=0) for column in columns.values()])
+    return Variables(columns, largest, usable & (largest < NO_END - 1))
+
+
+def _column(key: str, parts: Sequence[Part], scenarios: Scenarios) -> Column:
+    number, below = scenarios.columns(key, [part.address for part in parts], [part.value for part in parts])
+    factors = lcm(1, *(part.factor.denominator for part in parts))
+    floors = lcm(1, *(part.least.denominator for part in parts))
+    factor = _integers([part.factor * factors for part in parts])
+    _check(number, float(np.abs(factor).max(initial=1)))
+    number, below = number * factor, below * factors
+    least = _integers([part.least * floors for part in parts])
+    if least.any():
+        common = lcm(below, floors)
+        _check(number, common // below)
+        _check(least, common // floors)
+        number, below = np.maximum(number * (common // below), least * (common // floors)), common
+    return Column(number, below)
+
+
+def _integers(values: Sequence[Fraction]) -> Ints:
+    whole = [int(value) for value in values]
+    if any(abs(value) >= LARGEST for value in whole):
+        raise OverflowError("a value is too fine for 64 bits")
+    return np.array(whole, np.int64)
+
+
+def _check(values: Ints, factor: float) -> None:
+    if float(np.abs(values).max(initial=0)) * factor >= LARGEST:
+        raise OverflowError("a value is too fine for 64 bits")
+
+
+def _limits(rows: Sequence[OrdinaryRow], weight: Column) -> Column:
+    """The high limit of each row and scenario, by its weight there."""
+    below = lcm(1, *(band.limit.denominator for row in rows for band in row.limits))
+    found = np.zeros(weight.number.shape, np.int64)
+    for limits in {row.limits for row in rows}:
+        here = np.flatnonzero([row.limits == limits for row in rows])
+        own = weight.number[:, here]
+        chosen = np.full(own.shape, int(limits[-1].limit * below), np.int64)
+        for band in reversed(limits[:-1]):
+            assert band.up_to is not None, "only the last band has no end"
+            edge = band.up_to * weight.below
+            chosen = np.where(own <= edge.numerator // edge.denominator, int(band.limit * below), chosen)
+        found[:, here] = chosen
+    return Column(found, below)
+
+
+def make_grid(
+    shapes: Sequence[tuple[Shape, slice]], given: Variables, ratios: Sequence[Fraction | None], places: slice
+) -> Grid:
+    """The grid of scenarios `places`; `shapes`: runs of rows of one shape, which follow each other. `ratios` [rows]:
+    the fund's share of the unrounded package, None where the fund's part is worked out otherwise."""
+    rows, count = len(given.largest), places.stop - places.start
+    upper = np.full((count, BANDS - 1, rows), NO_END, np.int64)
+    shared = any(ratio is not None for ratio in ratios)
+    lines = _Maker(count, rows)
+    fund = _Maker(count, rows) if shared else None
+    usable = given.usable.copy()
+    for shape, run in shapes:
+        columns = {name: Column(column.number[:, run], column.below) for name, column in given.columns.items()}
+        try:
+            _ends(shape, columns, places, upper[:, :, run])
+            usable[run] &= _stands(shape, columns, places, upper[:, :, run])
+            cost = float(given.largest[run].max(initial=0))
+            lines.put(shape, columns, places, run, cost, Fraction(1))
+            ratio = ratios[run.start]
+            if fund is not None and ratio is not None:
+                fund.put(shape, columns, places, run, cost, ratio)
+        except OverflowError:
+            usable[run] = False
+    return Grid(upper, lines.made(), None if fund is None else fund.made(), usable)
+
+
+def _ends(shape: Shape, columns: dict[str, Column], places: slice, upper: Ints) -> None:
+    """The last whole fen of each band."""
+    for at, end in enumerate(shape.ends):
+        if end is None:
+            continue
+        edge, inclusive = end
+        value = evaluate(edge, columns, places)
+        fen = value.floor() if inclusive else value.ceiling() - 1
+        upper[:, at] = np.minimum(fen, NO_END)
+    # A case is in the band of as many ends as it lies above; only the extreme limit is kept above the high one.
+    np.maximum(upper[:, 2], upper[:, 1], out=upper[:, 2])
+
+
+def _stands(shape: Shape, columns: dict[str, Column], places: slice, upper: Ints) -> NDArray[np.bool_]:
+    """bool [rows]: above the high limit no formula pays less than nothing, or less than a normal case where the policy
+    forbids that; other rows need a further band."""
+    found = np.ones(upper.shape[2], np.bool_)
+    for band in (2, 3):
+        slope, intercept = shape.slope[band], shape.intercept[band]
+        if not slope.parts or shape.ends[band - 1] is None:
+            continue
+        least = shape.intercept[1] if shape.floored else Poly({})
+        rises = evaluate(slope, columns, places)
+        gap = _at(rises, evaluate(intercept - least, columns, places), upper[:, band - 1] + 1)
+        found &= ~(gap.negative() | (rises.near <= 0)).any(axis=0)
+    return found
+
+
+def _at(slope: Exact, intercept: Exact, cost: Ints) -> Exact:
+    """slope x cost + intercept."""
+    common = lcm(slope.below, intercept.below)
+    number = slope.number * wrapped(common // slope.below) * cost + intercept.number * wrapped(
+        common // intercept.below
+    )
+    return Exact(slope.near * cost + intercept.near, slope.size * cost + intercept.size, number, common)
+
+
+class _Maker:
+    """Puts the lines of one shape after the other into their places."""
+
+    def __init__(self, count: int, rows: int) -> None:
+        self.rows = rows
+        self.slope, self.intercept = np.zeros((count, BANDS, rows)), np.zeros((count, BANDS, rows))
+        self.slope_number = np.zeros((count, BANDS, rows), np.int64)
+        self.intercept_number = np.zeros((count, BANDS, rows), np.int64)
+        self.below = np.ones((BANDS, rows), np.int64)
+        self.doubt = 0.0
+
+    def put(
+        self, shape: Shape, columns: dict[str, Column], places: slice, run: slice, cost: float, share: Fraction
+    ) -> None:
+        for band in range(BANDS):
+            if shape.ends[-1] is None and band == BANDS - 1:
+                continue
+            intercept = evaluate(shape.intercept[band] * share, columns, places)
+            if not shape.slope[band].parts:
+                self.intercept[:, band, run] = intercept.half_up()
+                continue
+            slope = evaluate(shape.slope[band] * share, columns, places)
+            common = lcm(slope.below, intercept.below)
+            width = Exact(slope.near, slope.size * cost + intercept.size, slope.number, common).doubt(cost)
+            self.doubt = max(self.doubt, width)
+            self.slope[:, band, run] = slope.near
+            self.intercept[:, band, run] = intercept.near
+            self.slope_number[:, band, run] = slope.number * wrapped(common // slope.below)
+            self.intercept_number[:, band, run] = intercept.number * wrapped(common // intercept.below)
+            self.below[band, run] = wrapped(common)
+
+    def made(self) -> Lines:
+        count = len(self.slope)
+        wide = (count, BANDS * self.rows)
+        return Lines(
+            self.slope.reshape(wide), self.intercept.reshape(wide), self.slope_number.reshape(wide),
+            self.intercept_number.reshape(wide), self.below.ravel(), self.doubt,
+        )  # fmt: skip

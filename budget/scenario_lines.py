@@ -1,0 +1,195 @@
+"""The bands of a plan row as polynomials of what scenarios move, and their exact values for many rows at once.
+
+Weight w, coefficient k, price p (yuan per weight, or per point) and high limit t are whole numbers over one
+denominator each. A polynomial of them is then a whole number N over a fixed D; its value is estimated in floating point
+and, wherever the estimate is too near a whole number (or a half) to decide, N - m x D is worked out modulo 2^64, which
+is exact because it is small. So the answer never rests on a rounding of the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+Powers = tuple[int, int, int, int]
+VARIABLES = ("w", "k", "p", "t")
+_PLAIN: Powers = (0, 0, 0, 0)
+_RELATIVE = 2.0**-46
+"""More than the relative error of any sum of the products below: at most 2^5 roundings of 2^-53 each."""
+WIDEST = 1e-3
+"""A doubtful band wider than this is no filter any more."""
+_LIMIT = 2.0**61
+
+
+class NotLinear(Exception):
+    """A polynomial that is not of the first degree in each variable, or that divides by a sum."""
+
+
+@dataclass(frozen=True)
+class Poly:
+    """A sum of products of VARIABLES to whole powers, by powers; stands in for a fraction in the formulas."""
+
+    parts: Mapping[Powers, Fraction]
+
+    def __add__(self, other: Poly | Fraction | int) -> Poly:
+        found = dict(self.parts)
+        for powers, value in poly(other).parts.items():
+            found[powers] = found.get(powers, Fraction(0)) + value
+        return Poly({powers: value for powers, value in found.items() if value})
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Poly:
+        return Poly({powers: -value for powers, value in self.parts.items()})
+
+    def __sub__(self, other: Poly | Fraction | int) -> Poly:
+        return self + -poly(other)
+
+    def __rsub__(self, other: Poly | Fraction | int) -> Poly:
+        return poly(other) + -self
+
+    def __mul__(self, other: Poly | Fraction | int) -> Poly:
+        found: dict[Powers, Fraction] = {}
+        for one, left in self.parts.items():
+            for two, right in poly(other).parts.items():
+                powers = (one[0] + two[0], one[1] + two[1], one[2] + two[2], one[3] + two[3])
+                found[powers] = found.get(powers, Fraction(0)) + left * right
+        return Poly({powers: value for powers, value in found.items() if value})
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Poly | Fraction | int) -> Poly:
+        below = poly(other).parts
+        if len(below) != 1:
+            raise NotLinear("division by a sum, or by nothing")
+        ((powers, value),) = below.items()
+        return self * Poly({(-powers[0], -powers[1], -powers[2], -powers[3]): 1 / value})
+
+    def __rtruediv__(self, other: Poly | Fraction | int) -> Poly:
+        return poly(other) / self
+
+    @property
+    def linear(self) -> bool:
+        """Is every variable of degree 0 or 1 in every product?"""
+        return all(power in {0, 1} for powers in self.parts for power in powers)
+
+
+def poly(value: Poly | Fraction | int) -> Poly:
+    """A number as a polynomial."""
+    if isinstance(value, Poly):
+        return value
+    return Poly({_PLAIN: Fraction(value)} if value else {})
+
+
+def variable(name: str) -> Poly:
+    """One of VARIABLES."""
+    at = VARIABLES.index(name)
+    powers: Powers = (int(at == 0), int(at == 1), int(at == 2), int(at == 3))
+    return Poly({powers: Fraction(1)})
+
+
+@dataclass(frozen=True)
+class Column:
+    """A variable in every scenario and row: `number` int64 [scenarios or 1, rows] over `below`."""
+
+    number: Ints
+    below: int
+
+    def real(self) -> Reals:
+        return np.asarray(self.number / self.below)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Numbers estimated and exact. `near` the estimate, `size` the sum of its parts' sizes (what its error goes by);
+    `number` N modulo 2^64 and `below` D: the number is N / D."""
+
+    near: Reals
+    size: Reals
+    number: Ints
+    below: int
+
+    def doubt(self, more: float = 0.0) -> float:
+        """How far the estimate, or one made of it and numbers up to `more`, may be off. Raises OverflowError when
+        that, or D, is too large for the remainder to be exact."""
+        width = (float(self.size.max(initial=0.0)) + more + 1) * _RELATIVE
+        if width > WIDEST or 4 * width * float(self.below) >= _LIMIT:
+            raise OverflowError("numbers too large or too fine for the exact remainder")
+        return width
+
+    def floor(self) -> Ints:
+        """The greatest whole number not above each."""
+        return floor_of(self.near, self.number, wrapped(self.below), self.doubt())
+
+    def half_up(self) -> Ints:
+        """Each rounded to the nearest whole number, halves up; for numbers that are not negative."""
+        twice, below = self.number + self.number, wrapped(2 * self.below)
+        return floor_of(self.near + 0.5, twice + wrapped(self.below), below, 2 * self.doubt())
+
+    def ceiling(self) -> Ints:
+        """The least whole number not below each."""
+        return -Exact(-self.near, self.size, -self.number, self.below).floor()
+
+    def negative(self) -> NDArray[np.bool_]:
+        """Is the number below 0?"""
+        width = self.doubt()
+        return np.where(np.abs(self.near) < width, self.number < 0, self.near < 0)
+
+
+def floor_of(near: Reals, number: Ints, below: Ints | np.int64, width: float) -> Ints:
+    """floor(N / D) from an estimate that is off by less than `width`, N and D modulo 2^64."""
+    whole = np.floor(near + width)
+    found = whole.astype(np.int64)
+    doubtful = np.flatnonzero((near - whole) < width)
+    if doubtful.size:
+        least = below if below.ndim == 0 else below.ravel()[doubtful]
+        places = np.unravel_index(doubtful, found.shape) if found.ndim > 1 else (doubtful,)
+        found[places] -= number[places] - found[places] * least < 0
+    return found
+
+
+def wrapped(number: int) -> np.int64:
+    """A whole number modulo 2^64."""
+    return np.uint64(number % (1 << 64)).astype(np.int64)
+
+
+def evaluate(value: Poly, columns: Mapping[str, Column], places: slice) -> Exact:
+    """A polynomial in scenarios `places`, [scenarios or 1, rows]. Raises NotLinear for one of a higher degree."""
+    if not value.linear:
+        raise NotLinear("a variable of a higher degree")
+    used = [name for at, name in enumerate(VARIABLES) if any(powers[at] for powers in value.parts)]
+    whole = lcm(1, *(part.denominator for part in value.parts.values()))
+    below = whole
+    for name in used:
+        below *= columns[name].below
+    own = {name: _cut(columns[name].number, places) for name in used}
+    rows = next(iter(columns.values())).number.shape[1]
+    near, size, number = np.zeros((1, rows)), np.zeros((1, rows)), np.zeros((1, rows), np.int64)
+    for powers, part in value.parts.items():
+        given = dict(zip(VARIABLES, powers, strict=True))
+        outside = part
+        exact = int(part * whole)
+        real: Reals = np.ones((1, 1))
+        product: Ints = np.ones((1, 1), np.int64)
+        for name in used:
+            if given[name]:
+                product = product * own[name]
+                real = real * own[name]
+                outside /= columns[name].below
+            else:
+                exact *= columns[name].below
+        real = real * (outside.numerator / outside.denominator)
+        near, size = near + real, size + np.abs(real)
+        number = number + product * wrapped(exact)
+    return Exact(near, size, number, below)
+
+
+def _cut(values: Ints, places: slice) -> Ints:
+    return values if len(values) == 1 else values[places]

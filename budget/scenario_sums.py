@@ -1,0 +1,299 @@
+"""Exact totals of many weight, rate or coefficient scenarios without pricing every case in each of them.
+
+Most cases are paid a constant in every scenario, or their cost: they are counted once, by row and owner. Only a case
+whose band moves, whose amount depends on its cost, or whose patient may have paid more than the package is looked at in
+each scenario, by whole columns and to the fen. The totals equal those of pricing each scenario anew: rows that do not
+fit the usual bands are made by the planner in each scenario.
+
+What moves are weights, coefficients, base rates and point values (`scenario_moves`); a reform that changes anything
+else is priced anew. Source: the payment formulas as `price_plan` has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from fractions import Fraction
+
+import numpy as np
+import polars as pl
+
+from budget.pools import MERGED
+from budget.price_terms import PriceKey
+from budget.pricing import PricedCases, Pricer
+from budget.scenario_cases import KINDS, MINUS, MODES, POINTS, FundMode, Ints, owners_of, sort_cases
+from budget.scenario_edges import Bools, Static, Totals, add_edges, edge_parts, split_cases
+from budget.scenario_grid import Grid, make_grid, variables
+from budget.scenario_lines import Reals
+from budget.scenario_moves import SCOPES, Scenarios
+from budget.scenario_planned import PlannedRows, whole_ratios
+from budget.scenario_rows import BANDS, OrdinaryRow, RowReader, Shape
+
+HOSPITAL, GROUP = ("hospital_id", "pool"), ("group",)
+_CELLS = 1 << 21
+"""Rows x scenarios that are held at a time."""
+
+
+class NotMovable(ValueError):
+    """These scenarios cannot be told apart here; price each of them anew. The text says why."""
+
+
+@dataclass(frozen=True)
+class ScenarioTotals:
+    """Totals of every scenario. `owners`: one row an owner, sorted; `package_fen`, `fund_fen` int64 [scenarios, owners]
+    (a fund's part that is not known counts 0); `cases` int64 [scenarios, owners, kinds] or None; `kinds` their names.
+    `planned`: cases whose rows the planner had to make in each scenario, `looked_at`: cases looked at in each."""
+
+    owners: pl.DataFrame
+    package_fen: Ints
+    fund_fen: Ints
+    cases: Ints | None
+    kinds: tuple[str, ...]
+    planned: int
+    looked_at: int
+
+
+class ScenarioSums:
+    """Cases, ready to be added up in many scenarios.
+
+    `priced`: what `pricer` made of `cases` (PAYABLE), decisions included. `scopes`: the scopes beside group and
+    insurance that scenarios will move values by (tier, hospital, month), so that rows tell them apart.
+    """
+
+    def __init__(
+        self, cases: pl.DataFrame, priced: PricedCases, pricer: Pricer, scopes: Sequence[str] = ("tier",)
+    ) -> None:
+        assert set(scopes) <= set(SCOPES), "known scopes"
+        self.policy, self.values = pricer.policy, pricer.values
+        self.scopes = frozenset({"group", "insurance", *scopes})
+        merged = self.policy.get("pools")
+        pool = pl.lit(MERGED) if merged is not None and merged.value == "merged" else pl.col("insurance")
+        self._of_cases = cases.with_columns(pool.alias("pool"))
+        reader = RowReader(self.policy, self.values)
+        movable = np.array([reader.moves(row) for row in priced.table.rows], np.bool_)[priced.row]
+        movable &= (priced.frame["case_kind"] != "special").to_numpy()
+        self._fixed = np.flatnonzero(~movable)
+        self._fixed_frame = priced.frame[pl.Series(self._fixed)]
+        at = np.flatnonzero(movable)
+        split = _split_rows(cases[pl.Series(at)], priced.row[at], priced.keys, scopes)
+        rows = [reader.ordinary(key, priced.table.rows[place]) for key, place in zip(split.keys, split.of, strict=True)]
+        modes = [_fund_mode(pricer, key) for key in split.keys]
+        order = _order(rows, modes)
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        self._keys = [split.keys[at] for at in order]
+        self._modes = [modes[at] for at in order]
+        self._rows = [row for at in order if (row := rows[at]) is not None]
+        self._cases = sort_cases(cases, at, place[split.row], priced.cost[at], self._modes)
+        self._static = self._make_static()
+        self._runs = list(_runs(self._rows, self._modes))
+        self._owners: dict[tuple[str, ...], _Owned] = {}
+
+    def totals(self, scenarios: Scenarios, by: tuple[str, ...] = HOSPITAL, *, kinds: bool = True) -> ScenarioTotals:
+        """Totals of each scenario by the columns `by` of PAYABLE or `pool`; `kinds`: count the cases by kind, too.
+
+        Raises NotMovable when scenarios move by a scope that the rows do not tell apart.
+        """
+        self._check(scenarios)
+        owned = self._owned(by)
+        count, owners = scenarios.count, owned.frame.height
+        shape = (count, owners, len(KINDS))
+        found = Totals(
+            np.tile(owned.package, (count, 1)), np.tile(owned.fund, (count, 1)),
+            np.tile(owned.cases, (count, 1)).reshape(shape) if kinds else None,
+        )  # fmt: skip
+        usable = np.zeros(len(self._keys), np.bool_)
+        looked_at = 0
+        ordinary = len(self._rows)
+        if ordinary:
+            try:
+                usable[:ordinary], looked_at = self._ordinary(scenarios, owned, found)
+            except OverflowError:
+                usable[:] = False
+        planned = PlannedRows(self._cases, self._keys, np.flatnonzero(~usable))
+        planned.add(self.policy, self.values, scenarios, owned.sorted, found)
+        return ScenarioTotals(
+            owned.frame, found.package, found.fund, found.cases, KINDS, len(planned.at), looked_at + len(planned.at)
+        )
+
+    def _check(self, scenarios: Scenarios) -> None:
+        missing = scenarios.scopes - self.scopes
+        if missing:
+            raise NotMovable(f"the sums were built without the scopes {', '.join(sorted(missing))}")
+        by = {name for move in scenarios.of("coefficient") for name in move.by}
+        if self.values.has_coefficients and by & {"hospital", "month"}:
+            raise NotMovable("groups have coefficients of their own, which are the same at all hospitals")
+
+    def _ordinary(self, scenarios: Scenarios, owned: _Owned, found: Totals) -> tuple[Bools, int]:
+        """Add the cases of rows in the usual bands; which rows that were, and how many cases had to be looked at."""
+        cases, rows = self._cases, len(self._rows)
+        largest = np.zeros(rows, np.int64)
+        ends = np.cumsum(cases.counts)[:rows]
+        filled = cases.counts[:rows] > 0
+        largest[filled] = cases.cost[ends[filled] - 1]
+        key = "base_rate" if self.policy.method == "drg-rate" else "point_value"
+        given = variables(self._rows, scenarios, key, largest)
+        ratios = [mode.ratio if mode.mode == POINTS else None for mode in self._modes[:rows]]
+        step = max(1, _CELLS // max(1, rows))
+        grids = [
+            make_grid(self._runs, given, ratios, slice(first, min(first + step, scenarios.count)))
+            for first in range(0, scenarios.count, step)
+        ]
+        usable = np.logical_and.reduce([grid.usable for grid in grids])
+        first = looked_at = 0
+        for grid in grids:
+            last = first + len(grid.upper)
+            part = Totals(
+                found.package[first:last], found.fund[first:last],
+                None if found.cases is None else found.cases[first:last],
+            )  # fmt: skip
+            looked_at = max(looked_at, self._add(grid, usable, owned, part))
+            first = last
+        return usable, looked_at
+
+    def _add(self, grid: Grid, usable: Bools, owned: _Owned, found: Totals) -> int:
+        cases, static, rows = self._cases, self._static, len(self._rows)
+        ordinary = cases.head(rows)
+        split = split_cases(ordinary, grid, static, usable)
+        owner = owned.sorted[: len(ordinary.row)]
+        owners = owned.frame.height
+        # Cases at a constant, by row and owner; most of them the same as all, less those that are not.
+        cell, cells = owned.cells(ordinary.row, rows)
+        out = np.flatnonzero(~split.core)
+        number = owned.whole - np.bincount(cell[out], minlength=len(cells))
+        unknown = np.flatnonzero(~ordinary.known & split.core)
+        counted = number - np.bincount(cell[unknown], minlength=len(cells))
+        known_paid = np.where(ordinary.known & (static.mode == MINUS)[ordinary.row], ordinary.paid, 0)
+        paid = np.bincount(owner, known_paid, owners) - np.bincount(owner[out], known_paid[out], owners)
+        normal = grid.normal(grid.lines)
+        whose, row = cells // rows, cells % rows
+        package = _by_owner(whose, row, number, (owners, rows), normal)
+        found.package[:] += package
+        if grid.fund is None and not len(unknown):
+            found.fund[:] += package
+        else:
+            shared = normal if grid.fund is None else np.where(static.mode == POINTS, grid.normal(grid.fund), normal)
+            found.fund[:] += _by_owner(whose, row, counted, (owners, rows), shared)
+        found.fund[:] -= paid.astype(np.int64)
+        at_cost = owner[split.at_cost]
+        found.package[:] += _exact_sums(at_cost, ordinary.cost[split.at_cost], owners)
+        found.fund[:] += _exact_sums(at_cost, ordinary.fund_at_cost[split.at_cost], owners)
+        if found.cases is not None:
+            kind = static.kind[rows : 2 * rows][row]
+            steady = np.bincount(whose * len(KINDS) + kind, number, owners * len(KINDS))
+            code = at_cost * len(KINDS) + static.kind[split.line]
+            steady += np.bincount(code, minlength=owners * len(KINDS))
+            found.cases[:] += steady.astype(np.int64).reshape(owners, len(KINDS))
+        add_edges(edge_parts(ordinary, split, owner, static), grid, static, found)
+        return len(split.edges)
+
+    def _make_static(self) -> Static:
+        rows = len(self._rows)
+        by_cost = np.array([row.shape.by_cost for row in self._rows], np.bool_).reshape(rows, BANDS).T.ravel()
+        kind = np.array([[KINDS.index(name) for name in row.shape.kinds] for row in self._rows], np.int64)
+        modes = self._modes[:rows]
+        mode = np.array([item.mode for item in modes], np.int64)
+        return Static(by_cost, kind.reshape(rows, BANDS).T.ravel(), mode, whole_ratios([item.ratio for item in modes]))
+
+    def _owned(self, by: tuple[str, ...]) -> _Owned:
+        if by not in self._owners:
+            owners = owners_of(self._of_cases.select(by))
+            code, fixed = owners.code[self._fixed], self._fixed_frame
+            size = owners.frame.height
+            kind = fixed["case_kind"].replace_strict(list(KINDS), list(range(len(KINDS))), return_dtype=pl.Int64)
+            self._owners[by] = _Owned(
+                owners.frame, owners.code[self._cases.at],
+                _exact_sums(code, fixed["package_fen"].fill_null(0).to_numpy(), size),
+                _exact_sums(code, fixed["fund_fen"].fill_null(0).to_numpy(), size),
+                np.bincount(code * len(KINDS) + kind.to_numpy(), minlength=size * len(KINDS)),
+            )  # fmt: skip
+        return self._owners[by]
+
+
+class _Owned:
+    """Owners of the sorted cases, what fixed cases add to them, and the cells of row and owner."""
+
+    def __init__(self, frame: pl.DataFrame, code: Ints, package: Ints, fund: Ints, cases: Ints) -> None:
+        self.frame, self.sorted, self.package, self.fund, self.cases = frame, code, package, fund, cases
+        self.whole = np.zeros(0, np.int64)
+        self._cell: Ints | None = None
+        self._cells = np.zeros(0, np.int64)
+
+    def cells(self, row: Ints, rows: int) -> tuple[Ints, Ints]:
+        """int64 [cases]: the cell of each ordinary case; and the cells, owner x rows + row."""
+        if self._cell is None:
+            code = self.sorted[: len(row)] * rows + row
+            self._cells, cell = np.unique(code, return_inverse=True)
+            self._cell = cell.ravel()
+            self.whole = np.bincount(self._cell, minlength=len(self._cells))
+        return self._cell, self._cells
+
+
+def _by_owner(whose: Ints, row: Ints, number: Ints, shape: tuple[int, int], amount: Reals) -> Ints:
+    """int64 [scenarios, owners]: number of cases x amount of a row, by owner."""
+    from scipy.sparse import csr_array
+
+    matrix = csr_array((number, (whose, row)), shape=shape)
+    return np.asarray(matrix @ np.ascontiguousarray(amount.T.astype(np.int64))).T
+
+
+def _exact_sums(code: Ints, amount: Ints, size: int) -> Ints:
+    found = np.zeros(size, np.int64)
+    np.add.at(found, code, amount)
+    return found
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of the cases: their `keys`, the plan row `of` each, and `row` int64 [cases]."""
+
+    keys: list[PriceKey]
+    of: list[int]
+    row: Ints
+
+
+def _split_rows(cases: pl.DataFrame, row: Ints, keys: Sequence[PriceKey], scopes: Sequence[str]) -> _Rows:
+    """Rows of the plan, told apart by scopes that the plan itself did not ask for."""
+    columns = {"tier": "tier", "hospital": "hospital_id", "month": "month"}
+    asked = [name for name in columns if name in scopes and not any(getattr(key, name) for key in keys)]
+    parts = owners_of(pl.DataFrame([*(cases[columns[name]] for name in asked), pl.Series("plan", row)]))
+    made = []
+    for *values, plan in parts.frame.iter_rows():
+        given = {name: value for name, value in zip(asked, values, strict=True) if value}
+        made.append((replace(keys[plan], **given), plan))
+    return _Rows([key for key, _ in made], [plan for _, plan in made], parts.code)
+
+
+def _fund_mode(pricer: Pricer, key: PriceKey) -> FundMode:
+    """How the fund's part is worked out; pricing has already asked that all of it is there."""
+    scope = {name: value for name, value in (("insurance", key.insurance), ("tier", key.tier)) if value}
+    day = date.fromisoformat(f"{key.month}-01") if key.month else None
+    mode = pricer.policy.get("fund_share_mode", day, **scope)
+    if mode is None or MODES.index(mode.value) == MINUS:
+        return FundMode(MINUS, Fraction(0))
+    ratio = pricer.policy.get("payment_ratio", day, **scope)
+    return FundMode(MODES.index(mode.value), Fraction(0) if ratio is None else Fraction(ratio.value))
+
+
+def _order(rows: Sequence[OrdinaryRow | None], modes: Sequence[FundMode]) -> list[int]:
+    """The rows in the usual bands first, those of one shape and reading together; then the others."""
+    number: dict[int, int] = {}
+    for row in rows:
+        if row is not None:
+            number.setdefault(id(row.shape), len(number))
+
+    def rank(at: int) -> tuple[int, int, Fraction]:
+        row = rows[at]
+        return (len(number) if row is None else number[id(row.shape)], modes[at].mode, modes[at].ratio)
+
+    return sorted(range(len(rows)), key=rank)
+
+
+def _runs(rows: Sequence[OrdinaryRow], modes: Sequence[FundMode]) -> Iterator[tuple[Shape, slice]]:
+    """The runs of rows of one shape and one reading of the fund's part."""
+    first = 0
+    for at in range(1, len(rows) + 1):
+        if at == len(rows) or rows[at].shape is not rows[first].shape or modes[at] != modes[first]:
+            yield rows[first].shape, slice(first, at)
+            first = at

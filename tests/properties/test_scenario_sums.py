@@ -1,0 +1,132 @@
+"""Totals of scenarios equal those of pricing every case anew under a policy written with the moved values."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from budget.group_values import GroupValues
+from budget.pools import pool_name
+from budget.pricing import Pricer
+from budget.scenario_moves import Scenarios, move_of
+from budget.scenario_sums import GROUP, HOSPITAL, NotMovable, ScenarioSums, ScenarioTotals
+from reference_tables.policy import Policy, policy_of
+from reference_tables.problems import TablesRefused
+from tests.oracle.money_oracle import MISSING, MoneyOracle
+from tests.oracle.random_money import GROUPS, HOSPITALS, TIERS, Values, payable, random_cases, random_policy
+
+CASES, SCENARIOS = 120, 3
+seeds = st.integers(min_value=0, max_value=10**6)
+Factors = dict[str, str]
+
+
+def values_of(values: Values) -> GroupValues:
+    return GroupValues.of_rows(
+        {"group": group, "tier": tier, "insurance": insurance, **parts}
+        for (group, tier, insurance), parts in values.items()
+    )
+
+
+def drawn(rng: random.Random) -> tuple[dict[str, Any], Values, list[dict[str, Any]]]:
+    """A sound random policy, as its file has it, and cases that it can price."""
+    while True:
+        data, values = random_policy(rng)
+        try:
+            policy_of(data)
+        except TablesRefused:
+            continue
+        oracle = MoneyOracle(data, values)
+        cases = random_cases(rng, oracle, CASES)
+        while MISSING in (prices := oracle.price_all(cases)):
+            cases = [case for case, price in zip(cases, prices, strict=True) if price != MISSING]
+        if cases:
+            return data, values, cases
+
+
+def factor(rng: random.Random) -> str:
+    return rng.choice(["1", "1.05", "0.9", "1.2", "0.805", "1.003", "0.5", "2", "0.97"])
+
+
+def times(text: str, by: str) -> str:
+    return str(Decimal(text) * Decimal(by))
+
+
+def scaled(data: Mapping[str, Any], values: Values, plain: Factors, groups: Factors) -> tuple[Policy, GroupValues]:
+    """The policy as a file with every value of the keys of `plain` multiplied, and the weights of `groups`."""
+    data, values = copy.deepcopy(dict(data)), copy.deepcopy(values)
+    for item in data["set"]:
+        if item["key"] in plain:
+            item["value"] = times(item["value"], plain[item["key"]])
+        if item["key"] == "weight" and "group" in item["for"]:
+            item["value"] = times(item["value"], groups.get(item["for"]["group"], "1"))
+    for (group, _, _), parts in values.items():
+        for key in ("weight", "coefficient"):
+            if key in parts:
+                more = groups.get(group, "1") if key == "weight" else "1"
+                parts[key] = times(times(parts[key], plain.get(key, "1")), more)
+    return policy_of(data), values_of(values)
+
+
+def check(found: ScenarioTotals, scenario: int, by: tuple[str, ...], cases: pl.DataFrame, frame: pl.DataFrame) -> None:
+    """Every total of one scenario against the cases priced."""
+    amounts = frame.select("case_kind", "package_fen", pl.col("fund_fen").fill_null(0))
+    whole = cases.select(pl.col(name) for name in by).hstack(amounts)
+    for at, owner in enumerate(found.owners.iter_rows()):
+        same = [pl.col(name).eq_missing(pl.lit(value, pl.String)) for name, value in zip(by, owner, strict=True)]
+        own = whole.filter(pl.all_horizontal(same))
+        assert found.package_fen[scenario, at] == own["package_fen"].sum()
+        assert found.fund_fen[scenario, at] == own["fund_fen"].sum()
+        assert found.cases is not None
+        counts = dict(own["case_kind"].value_counts().iter_rows())
+        shown = dict(zip(found.kinds, found.cases[scenario, at].tolist(), strict=True))
+        assert {kind: count for kind, count in shown.items() if count} == counts
+    assert found.owners.height == whole.select(by).n_unique()
+
+
+@settings(max_examples=60)
+@given(seed=seeds)
+def test_factors_of_all_parameters_equal_pricing_anew(seed: int) -> None:
+    rng = random.Random(seed)
+    data, values, cases = drawn(rng)
+    data["set"] = [item for item in data["set"] if item["key"] != "weight"]
+    frame = payable(cases)
+    policy, given_values = policy_of(data), values_of(values)
+    try:
+        pricer = Pricer(policy, given_values)
+        priced = pricer.price(frame)
+    except TablesRefused:  # a group whose weight stood in the policy alone
+        return
+    plain = [{key: factor(rng) for key in ("coefficient", "base_rate", "point_value")} for _ in range(SCENARIOS)]
+    groups = [{group: factor(rng) for group in rng.sample(GROUPS, 8)} for _ in range(SCENARIOS)]
+    moves = [
+        move_of(key, [{(): Fraction(item[key])} for item in plain])
+        for key in ("coefficient", "base_rate", "point_value")
+    ]
+    moves.append(
+        move_of("weight", [{(name,): Fraction(by) for name, by in item.items()} for item in groups], ("group",))
+    )
+    sums = ScenarioSums(frame, priced, pricer)
+    scenarios = Scenarios(tuple(moves), SCENARIOS)
+    pools = policy.get("pools")
+    pooled = frame.with_columns(
+        pl.Series(
+            "pool",
+            [pool_name("insurance" if pools is None else pools.value, name) for name in frame["insurance"]],
+            pl.String,
+        )
+    )
+    for by in (HOSPITAL, GROUP):
+        found = sums.totals(scenarios, by)
+        for at in range(SCENARIOS):
+            again = Pricer(*scaled(data, values, plain[at], groups[at])).price(frame)
+            check(found, at, by, pooled, again.frame)
