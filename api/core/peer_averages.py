@@ -1,8 +1,8 @@
 """Last year's mean cost of each group at hospitals of the same tier (同级别上年次均费用): what a policy whose reference
 is PEER compares a case with.
 
-The cases are those that the trimming of the run keeps of their group, by its limits over all years, so that the means
-of the tiers, weighted by their cases, are the group's own mean of that year.
+The cases are those that the trimming of the run keeps of their group, by its limits over all years. As a group of which
+trimming would leave nothing is left whole, so is a tier of it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class PeerTiers:
 
 @dataclass(frozen=True, slots=True)
 class PeerAverage:
-    """A group at a tier last year: cases in the statistics, those kept by the trimming, and their mean in fen."""
+    """A group at a tier last year: cases in the statistics, those that count after trimming, and their mean in fen."""
 
     cases: int
     kept: int
@@ -57,7 +57,7 @@ class PeerAverage:
 @dataclass(frozen=True)
 class PeerAverages:
     """`year`: the last one; `of`: group code -> tier -> its average, tiers in the policy's order (by name when it names
-    none); what has no kept case is not there. `unknown`: cases of the year whose hospital has no tier of the policy."""
+    none); what has no case is not there. `unknown`: cases of the year whose hospital has no tier of the policy."""
 
     year: int
     of: Mapping[str, Mapping[str, PeerAverage]]
@@ -70,11 +70,12 @@ def peer_averages(
     """Averages of `year`. `cases`: group (place in `groups`), year, tier (place in `tiers.names`, NO_TIER = none) and
     cost_fen of every case in the statistics of all years."""
     own = cases.with_columns(kept_costs(cases["group"], cases["cost_fen"], rule)).filter(pl.col("year") == year)
+    counts = pl.col("kept") | ~pl.col("kept").any().over("group", "tier")
     summed = (
         own.filter(pl.col("tier") != NO_TIER)
+        .with_columns(counts.alias("kept"))
         .group_by("group", "tier")
         .agg(pl.len(), pl.col("kept").sum().alias("count"), pl.col("cost_fen").filter("kept").sum())
-        .filter(pl.col("count") > 0)
     )
     ranks = {name: place for place, name in enumerate(tiers.policy.tiers or sorted(tiers.names))}
     found: dict[str, dict[str, PeerAverage]] = {}

@@ -94,6 +94,16 @@ def test_the_mean_of_the_last_year_at_each_tier(folder: Path) -> None:
     assert [row[2:] for row in sheet.rows()[2:]] == [("三级", "3", "2", "32000"), ("二级", "1", "1", "20000")]
 
 
+def test_a_tier_of_which_trimming_leaves_nothing_is_left_whole(folder: Path) -> None:
+    # Both ends of three costs are cut: of the upper tier's one case nothing would be left.
+    chosen = [(APPENDIX, 2025, cost, level) for cost, level in (("5000", "2"), ("6000", "2"), ("9000", "3"))]
+    (folder / "h.csv").write_text(history(chosen), encoding="utf-8")
+    assert run(*WEIGHTS, "--years", "2025", "--year-weights", "1", "--trim", "percentile:2.5:97.5").exit_code == 0
+    assert by_tier(folder / "w.csv") == {
+        ("GD15", "三级"): ("1", "1", "9000.00"), ("GD15", "二级"): ("2", "1", "6000.00"),
+    }  # fmt: skip
+
+
 def test_neither_order_nor_threads_matter(folder: Path) -> None:
     assert run(*TRIMMED).exit_code == 0
     first = (folder / "w.csv").read_bytes()
