@@ -16,8 +16,8 @@ _CONFIG = (
     '"modeBarButtonsToRemove":["select2d","lasso2d","autoScale2d","zoomIn2d","zoomOut2d"]}'
 )
 """Nothing of a figure may be sent anywhere, nor a button offer it."""
-_PRINT_WIDTH = 1040
-"""Pixels that A4 across has between its margins: charts are drawn anew at this width for print."""
+_SHEET_WIDTH, _SHEET_CHART, _SHEET_SCALE = 1485, 850, 0.7
+"""In print the page is laid out so wide and no chart is higher (pixels); scaled down it fits A4 across."""
 _STYLE = f"""
 :root {{ color-scheme: light; }}
 body {{ margin: 0; background: #f4f6f8; color: #243447; font: 15px/1.6 {FONT}; }}
@@ -42,21 +42,27 @@ th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) {{ text-align: 
 .mark {{ position: fixed; inset: 0; pointer-events: none; z-index: 9; overflow: hidden; }}
 .mark span {{ position: absolute; transform: rotate(-28deg); font-size: 64px; white-space: nowrap; }}
 .mark span {{ color: #b3402a; opacity: .07; }}
-@media (max-width: 900px) {{ .pair {{ grid-template-columns: minmax(0, 1fr); }} }}
+@media screen and (max-width: 900px) {{ .pair {{ grid-template-columns: minmax(0, 1fr); }} }}
 @page {{ size: A4 landscape; margin: 10mm; }}
-@media print {{ .modebar {{ display: none; }}
-  body {{ background: #fff; }} main {{ padding: 0; }} .card {{ break-inside: avoid; border: none; }}
-  .pair {{ display: block; }} .pair .card {{ margin-bottom: 16px; }} }}
+@media print {{ .modebar {{ display: none; }} body {{ background: #fff; }} h2, h3 {{ break-after: avoid; }}
+  main {{ padding: 0; width: {_SHEET_WIDTH}px; zoom: {_SHEET_SCALE}; }}
+  .card {{ break-inside: avoid; padding: 8px 0; border: none; }} }}
 """
 _SHEET = f"""
 let opened = [];
-const sheet = width => {{ for (const chart of document.querySelectorAll(".js-plotly-plot"))
-  Plotly.relayout(chart, width ? {{autosize: false, width: width}} : {{autosize: true, width: null}}); }};
-addEventListener("beforeprint", () => {{ sheet({_PRINT_WIDTH});
+const sheet = on => {{ for (const chart of document.querySelectorAll(".js-plotly-plot")) {{
+  chart.full ??= chart.layout.height;
+  const width = chart.closest(".pair") ? {_SHEET_WIDTH // 2 - 8} : {_SHEET_WIDTH};
+  const size = on ? {{autosize: false, width: width, height: Math.min(chart.full, {_SHEET_CHART})}}
+    : {{autosize: true, width: null, height: chart.full}};
+  if (chart.querySelector(".sankey")) Plotly.newPlot(chart, chart.data, {{...chart.layout, ...size}}, {_CONFIG});
+  else Plotly.relayout(chart, size); }} }};
+addEventListener("beforeprint", () => {{ sheet(true);
   opened = [...document.querySelectorAll("details:not([open])")]; for (const part of opened) part.open = true; }});
-addEventListener("afterprint", () => {{ sheet(0); for (const part of opened) part.open = false; }});
+addEventListener("afterprint", () => {{ sheet(false); for (const part of opened) part.open = false; }});
 """
-"""For print the charts are as wide as the paper and folded tables open."""
+"""For print the charts are as wide as the paper and folded tables open; a flow chart is drawn anew, as it would move to
+its new size too slowly."""
 
 
 def chart_page(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
@@ -88,6 +89,22 @@ def short(text: str, most: int = _LABEL_WIDTH) -> str:
         if width > most:
             return text[:at] + "…"
     return text
+
+
+def wrapped(text: str, most: int = 12, lines: int = 3) -> str:
+    """A label in lines of so much width, the rest of a very long one left out; lines end in Plotly's <br>."""
+    made, width = [""], 0
+    for letter in text:
+        wide = 1 if ord(letter) < 0x2E80 else 2
+        if width + wide > most:
+            if len(made) == lines:
+                made[-1] += "…"
+                break
+            made.append("")
+            width = 0
+        made[-1] += letter
+        width += wide
+    return "<br>".join(escape(line, quote=False) for line in made)
 
 
 def step_text(fen: int) -> str:

@@ -24,6 +24,7 @@ from api.web.figures import (
     signed,
     step_text,
     wan,
+    wrapped,
 )
 from api.web.simulation_tables import STATES, at_stage, numbers, plain, stages
 from budget.compare_frames import ALL_POOLS
@@ -31,6 +32,7 @@ from budget.compare_frames import ALL_POOLS
 LINKS = 30
 """So many of the largest flows between groups are drawn one by one."""
 OTHER = "其他"
+_NARROW_STEPS = 4
 _BEFORE, _AFTER = "#9aa9b8", "#1f77b4"
 _MORE, _LESS, _TOTAL = "#e08e36", "#5aa9d6", "#6b7a89"
 _MOVED = {1: "rgba(58,143,92,.42)", -1: "rgba(200,85,61,.42)", 0: "rgba(150,160,170,.35)"}
@@ -133,14 +135,17 @@ def _waterfall(
         customdata=[plain(f"改革前{what}"), *(plain(label) for label, _ in steps), plain(f"改革后{what}")],
         hovertemplate="%{customdata}<br>%{y:,.4f} " + name + "<extra></extra>",
     )  # fmt: skip
-    words = [f"改革前<br>{what}", *(plain(short(label)) for label, _ in steps), f"改革后<br>{what}"]
+    wide = len(steps) > _NARROW_STEPS
+    fits = max(8, (130 if wide else 60) // (len(steps) + 2))
+    # Labels do not lean; they are broken into lines.
+    words = [f"改革前<br>{what}", *(wrapped(label, fits) for label, _ in steps), f"改革后<br>{what}"]
     figure.update_xaxes(tickmode="array", tickvals=list(range(len(words))), ticktext=words, tickfont={"size": 12})
-    figure.update_xaxes(zeroline=False, showgrid=False)
+    figure.update_xaxes(zeroline=False, showgrid=False, tickangle=0)
     figure.update_yaxes(title_text=name, range=[(low - pad) / unit if low < 0 or near else 0, (high + pad) / unit])
     colours = "绿色为结余增加，红色为减少" if balance else "橙色为支出增加，浅蓝为减少"
     small = "，小额注明万、元" if unit == YI else ""
     note = f"{what}，{name}{small}；{colours}。" + ("纵轴不从 0 起。" if near else "")
-    return Chart(key, title, note, figure, narrow=True)
+    return Chart(key, title, note, figure, narrow=not wide)
 
 
 def _text(fen: int, unit: int) -> str:

@@ -60,9 +60,15 @@ def gain_charts(tables: Mapping[str, pl.DataFrame]) -> list[Chart]:
     return [chart for chart in made if chart is not None]
 
 
-def rate_text(rate: float | None) -> str:
-    """A rate in per cent; a dash where there was nothing before."""
-    return "—" if rate is None else f"{signed(rate)}%"
+def change_texts(rows: pl.DataFrame) -> list[tuple[str, str]]:
+    """Amount in 万元 and rate in per cent of each change, both with the sign of the exact one, which may be less than
+    what is shown; 0 where nothing changes, a dash where there was nothing before."""
+    texts = []
+    for fen, rate in rows.select("change_fen", "rate").iter_rows():
+        sign = "-" if fen < 0 else "+" if fen else ""
+        amount = f"{sign}{abs(fen) / WAN:,.2f}" if fen else "0"
+        texts.append((amount, "—" if rate is None else f"{sign}{abs(rate):,.2f}%" if fen else "0"))
+    return texts
 
 
 def row_axis(labels: Sequence[str], most: int = 34) -> dict[str, Any]:
@@ -77,8 +83,10 @@ def row_axis(labels: Sequence[str], most: int = 34) -> dict[str, Any]:
 def room_beside(values: Sequence[float], share: float) -> list[float]:
     """A range that leaves `share` of the spread free for the text beside the longest bar of each direction."""
     low, high = min([0.0, *values]), max([0.0, *values])
-    spread = (high - low) or 1.0
-    return [low - share * spread * (low < 0), high + share * spread * (high > 0 or low == 0)]
+    if low == high:
+        return [-1.0, 1.0]
+    spread = high - low
+    return [low - spread * (share if low < 0 else 0.03), high + spread * (share if high > 0 else 0.03)]
 
 
 def ends_of(rows: pl.DataFrame, most: int, ends: int) -> pl.DataFrame:
@@ -91,7 +99,10 @@ def _add_bars(
 ) -> list[float]:
     """Bars of the change in 万元, amount and rate as text beyond each and beyond the mark `beside` it; their values."""
     change = wan(rows["change_fen"])
-    rates = [rate_text(rate) for rate in rows["rate"].to_list()]
+    texts = change_texts(rows)
+    rates = [rate for _, rate in texts]
+    beyond = [f"{amount}（{rate}）" if amount != "0" else amount for amount, rate in texts]
+    gap = _GAP * 2 if beside else _GAP
     before, after = wan(rows["before_fen"]), wan(rows["after_fen"])
     told = [plain(text) for text in labels]
     places = list(range(len(change)))
@@ -109,8 +120,7 @@ def _add_bars(
     figure.add_scatter(
         x=ends, y=places, mode="text", showlegend=False, hoverinfo="skip", cliponaxis=False, row=1, col=column,
         text=[
-            f"{_GAP}{signed(value)}（{rate}）" if value >= 0 else f"{signed(value)}（{rate}）{_GAP}"
-            for value, rate in zip(change, rates, strict=True)
+            f"{gap}{text}" if value >= 0 else f"{text}{gap}" for value, text in zip(change, beyond, strict=True)
         ],
         textposition=["middle right" if value >= 0 else "middle left" for value in change],
         textfont={"size": 11, "color": INK},
@@ -165,7 +175,7 @@ def _scatter(gain: pl.DataFrame) -> Chart | None:
             part = rows.filter(pl.col("change_fen").sign() == sign)
             if part.is_empty():
                 continue
-            told = [[plain(label), rate_text(rate)] for label, rate in zip(apart(part), part["rate"], strict=True)]
+            told = [[plain(label), rate] for label, (_, rate) in zip(apart(part), change_texts(part), strict=True)]
             figure.add_scatter(
                 x=wan(part["before_fen"]), y=wan(part["after_fen"]), mode="markers", name=name, legendgroup=name,
                 showlegend=at == 1 or name not in {trace.name for trace in figure.data}, customdata=told, row=1, col=at,

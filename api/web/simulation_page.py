@@ -45,8 +45,8 @@ td.left, th.left { text-align: left; }
 td.wrap { white-space: normal; min-width: 9em; max-width: 28em; }
 table.plain th:nth-child(2), table.plain td:nth-child(2) { text-align: right; }
 tr.warn td { background: #fdf0d5; }
-@media print { nav { display: none; } .wide { overflow: visible; } table { font-size: 9px; }
-  th, td { padding: 2px 4px; } .card:has(table) { break-inside: auto; } tr { break-inside: avoid; } }
+@media print { nav { display: none; } .wide { overflow: visible; } table { font-size: 12px; }
+  .card:has(table) { break-inside: auto; } tr { break-inside: avoid; } }
 """
 
 

@@ -172,7 +172,13 @@ def _fund_change(item: str, before: object, after: object) -> Cell:
     if isinstance(before, int) and isinstance(after, int):
         if item in {"balance_fen", "accumulated_fen"}:
             return change_cell(after - before)
-        return yuan(after - before, sign=True) if item.endswith("_fen") else f"{after - before:+,}"
+        return (
+            yuan(after - before, sign=True)
+            if item.endswith("_fen")
+            else f"{after - before:+,}"
+            if after != before
+            else "0"
+        )
     return ""
 
 
