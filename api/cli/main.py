@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from api.cli import budget, catalog, clear, explain, group, indicators, pack, pay, policy, report, settle, weights
+from api.cli import (
+    budget,
+    catalog,
+    clear,
+    explain,
+    group,
+    indicators,
+    pack,
+    pay,
+    policy,
+    report,
+    serve,
+    settle,
+    weights,
+)
 from api.cli.help_text import chinese_help
 from grouper.proof import program_version
 
@@ -32,10 +46,14 @@ app.command("settle")(settle.settle)
 app.command("advance")(settle.advance)
 app.command("clear")(clear.clear)
 app.command("report")(report.report)
+app.command("serve")(serve.serve)
+app.command("worker")(serve.worker)
 app.add_typer(pack.app, name="pack")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(policy.app, name="policy")
 app.add_typer(settle.app, name="book")
+app.add_typer(serve.tokens, name="token")
+app.add_typer(serve.audits, name="audit")
 
 
 def _version(wanted: bool) -> None:

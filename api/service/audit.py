@@ -27,6 +27,8 @@ class Actor:
 
 
 SYSTEM = Actor("system", "system")
+COMMAND = Actor("command", "admin")
+"""Who acts at the command line of the service's own machine."""
 
 
 @dataclass(frozen=True, slots=True)

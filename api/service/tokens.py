@@ -7,26 +7,17 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from enum import StrEnum
 from hmac import compare_digest
 
 import sqlalchemy as sa
 
 from api.service.audit import Actor, record
+from api.service.roles import Role
 from api.service.values import checksum, later, now
 from api.store.tables import token
 
 DAY = 86_400
 _PREFIX = "drgdip"
-
-
-class Role(StrEnum):
-    """Who may what: a hospital its own, the office all of the region, policy staff no single case, admin tokens."""
-
-    HOSPITAL = "hospital"
-    OFFICE = "office"
-    POLICY = "policy"
-    ADMIN = "admin"
 
 
 class NoSuchToken(Exception):

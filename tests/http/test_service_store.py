@@ -12,7 +12,8 @@ from databases import fresh_database, fresh_url
 
 from api.service.audit import Actor, record, verify
 from api.service.jobs import DONE, FAILED, Cancelled, LeaseLost, Queue, cancel, enqueue, find_job
-from api.service.tokens import NoSuchToken, Role, actor_of, create_token, has_tokens, list_tokens, revoke_token
+from api.service.roles import Role
+from api.service.tokens import NoSuchToken, actor_of, create_token, has_tokens, list_tokens, revoke_token
 from api.store.database import Database
 from api.store.files import FileStore, TooLarge
 from api.store.migrate import NewerDatabase, migrate

@@ -1,0 +1,164 @@
+"""`drgdip serve`, `worker`, `token` and `audit`: the service, its workers, who may use it, and what was done."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from api.cli.console import Exit, err, fail, out, print_json, print_problems
+from api.cli.group import JsonOption
+from api.service.roles import Role
+from reference_tables.problems import TablesRefused
+
+if TYPE_CHECKING:
+    from api.service.context import Service
+
+# What a service is made of is imported where it is used: the other commands need not wait for it.
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="数据文件夹；默认 DRGDIP_DATA 或 drgdip-data", metavar="DIR")
+]
+tokens = typer.Typer(no_args_is_help=True, help="访问令牌：生成、列出、撤销。")
+audits = typer.Typer(no_args_is_help=True, help="审计链：校验。")
+_LOG = "%(asctime)s %(levelname)s %(name)s %(message)s"
+_BROKEN_ZH = {"content": "内容被改动", "gap": "缺少一条", "chain": "与上一条不相接", "end": "末尾被截去"}
+
+
+def opened(data: Path | None, **given: Any) -> Service:
+    """The service of a data folder, or a message and exit code 3 or 4."""
+    from api.service.context import open_service
+    from api.service.settings import Settings
+    from api.store.database import Unavailable
+
+    values = {name: value for name, value in {"data": data, **given}.items() if value is not None}
+    try:
+        return open_service(Settings(**values))
+    except TablesRefused as error:
+        print_problems(error.problems)
+        fail("数据库不可用", Exit.TABLES)
+    except (OSError, Unavailable) as error:
+        fail(f"不能打开数据文件夹或数据库（{error}）", Exit.ENVIRONMENT)
+
+
+def serve(
+    data: DataOption = None,
+    host: Annotated[str | None, typer.Option("--host", help="监听地址；默认 127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="端口；默认 8471", min=0, max=65535)] = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="处理任务的线程数", min=0)] = None,
+    policy: Annotated[str | None, typer.Option("--policy", help="支付政策", metavar="NAME|FILE.toml")] = None,
+    open_access: Annotated[
+        bool | None, typer.Option("--open-access", help="本机试用：不要令牌，只在 127.0.0.1 上")
+    ] = None,
+) -> None:
+    """启动服务：医疗机构上传，经办机构结算和清算；内置 SQLite，或用 DRGDIP_DATABASE_URL 指向 PostgreSQL。"""
+    import uvicorn
+
+    from api.http.app import create_app
+    from api.service.context import check_address
+    from api.service.handlers import handlers_of
+
+    logging.basicConfig(level=logging.INFO, format=_LOG)
+    service = opened(data, host=host, port=port, workers=workers, policy=policy, open_access=open_access)
+    settings = service.settings
+    try:
+        check_address(service)
+    except TablesRefused as error:
+        print_problems(error.problems)
+        fail("没有令牌，不对外提供服务", Exit.USAGE)
+    err().print(f"drgdip 服务  http://{settings.host}:{settings.port}  数据 {escape(str(settings.data))}  说明见 /docs")
+    app = create_app(service, handlers_of(service))
+    uvicorn.run(app, host=settings.host, port=settings.port, log_config=None, access_log=False)
+    service.close()
+
+
+def worker(data: DataOption = None) -> None:
+    """另起一个处理任务的进程；可在多台机器上各起几个（用 PostgreSQL 和共享的数据文件夹）。"""
+    from api.service.handlers import handlers_of
+    from api.service.worker import Worker
+
+    logging.basicConfig(level=logging.INFO, format=_LOG)
+    service = opened(data)
+    working = Worker(service.queue, handlers_of(service))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: working.stopping.set())
+    thread = threading.Thread(target=working.run)
+    thread.start()
+    thread.join()
+    service.close()
+
+
+@tokens.command("create")
+def create(
+    role: Annotated[Role, typer.Option("--role", help="hospital 医疗机构、office 经办、policy 政策、admin 管理")],
+    hospital: Annotated[str, typer.Option("--hospital", help="医疗机构编号，只用于 hospital")] = "",
+    label: Annotated[str, typer.Option("--label", help="备注，如使用人或系统")] = "",
+    days: Annotated[int, typer.Option("--days", help="有效天数", min=1, max=3650)] = 365,
+    data: DataOption = None,
+) -> None:
+    """生成令牌。令牌只显示这一次，库中只存其散列。"""
+    from api.service.audit import COMMAND
+    from api.service.tokens import create_token
+
+    service = opened(data)
+    try:
+        with service.database.write() as connection:
+            text = create_token(connection, COMMAND, role, hospital_id=hospital, label=label, days=days)
+    except ValueError:
+        fail("hospital 令牌须用 --hospital 指明医疗机构，其他令牌不能指明", Exit.USAGE)
+    typer.echo(text)
+
+
+@tokens.command("list")
+def show(data: DataOption = None, json: JsonOption = False) -> None:
+    """列出令牌（不含令牌本身）。"""
+    from api.service.tokens import list_tokens
+
+    service = opened(data)
+    with service.database.read() as connection:
+        found = list_tokens(connection)
+    names = ("id", "role", "hospital_id", "label", "created_at", "expires_at", "revoked_at")
+    if json:
+        print_json([{name: getattr(item, name) for name in names} for item in found])
+        return
+    table = Table("编号", "角色", "医疗机构", "备注", "生成", "到期", "撤销", box=None)
+    for item in found:
+        table.add_row(*(escape(str(getattr(item, name) or "")) for name in names))
+    out().print(table)
+
+
+@tokens.command("revoke")
+def revoke(name: Annotated[str, typer.Argument(metavar="ID")], data: DataOption = None) -> None:
+    """撤销令牌，立即生效。"""
+    from api.service.audit import COMMAND
+    from api.service.tokens import NoSuchToken, revoke_token
+
+    service = opened(data)
+    try:
+        with service.database.write() as connection:
+            revoke_token(connection, COMMAND, name)
+    except NoSuchToken:
+        fail(f"没有编号为 {name} 的令牌", Exit.USAGE)
+
+
+@audits.command("verify")
+def check(data: DataOption = None, json: JsonOption = False) -> None:
+    """从头校验审计链；有一处不符即退出码 1。"""
+    from api.service.audit import verify
+
+    service = opened(data)
+    with service.database.read() as connection:
+        found = verify(connection)
+    if json:
+        print_json({"entries": found.entries, "broken": found.broken, "why": found.why})
+    elif found.broken is None:
+        out().print(f"审计链完整，共 {found.entries:,} 条")
+    else:
+        out().print(f"[red]审计链在第 {found.broken} 条不符：{_BROKEN_ZH[found.why]}[/]")
+    if found.broken is not None:
+        raise typer.Exit(Exit.PROBLEMS)

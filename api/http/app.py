@@ -1,0 +1,43 @@
+"""The application: routes, one envelope around them, one shape for errors, and workers beside them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from api.http import routes_jobs, routes_submissions, routes_system
+from api.http.errors import add_handlers
+from api.http.middleware import Envelope, Metrics
+from api.service.context import Service
+from api.service.worker import Handler, Worker
+from grouper.proof import program_version
+
+_TITLE = "drgdip"
+_ABOUT = "DRG/DIP 分组与医保预算服务。金额单位为分（fen）或注明的元，日期为 ISO 8601，编码为国家医保版。"
+
+
+def create_app(service: Service, handlers: Mapping[str, Handler]) -> FastAPI:
+    """The application of an open service; `handlers` do its jobs in as many threads as the settings say."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        workers = [Worker(service.queue, handlers) for _ in range(service.settings.workers)]
+        threads = [threading.Thread(target=worker.run, name=f"worker-{at}") for at, worker in enumerate(workers)]
+        for thread in threads:
+            thread.start()
+        yield
+        for worker in workers:
+            worker.stopping.set()
+        for thread in threads:
+            thread.join()
+
+    app = FastAPI(title=_TITLE, description=_ABOUT, version=program_version(), lifespan=lifespan)
+    app.state.service, app.state.metrics = service, Metrics()
+    add_handlers(app)
+    for module in (routes_submissions, routes_jobs, routes_system):
+        app.include_router(module.router)
+    app.add_middleware(Envelope, service=service, metrics=app.state.metrics)
+    return app

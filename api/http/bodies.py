@@ -1,0 +1,116 @@
+"""Bodies of uploads into the store: raw or multipart, piece by piece, and answers kept under an Idempotency-Key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from fastapi import Request
+from python_multipart.exceptions import FormParserError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect
+
+from api.http.errors import Refused
+from api.service.audit import Actor
+from api.service.context import Service
+from api.service.values import canonical, checksum, now
+from api.store.files import Stored
+from api.store.tables import idempotency
+from reference_tables.problems import Problem
+
+_PIECE = 1 << 20
+_SUFFIXES = {
+    "application/json": ".json", "application/x-ndjson": ".ndjson", "text/csv": ".csv",
+    "application/vnd.apache.parquet": ".parquet",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A body in the store, with the name it was sent under."""
+
+    stored: Stored
+    file_name: str
+    media_type: str
+
+
+async def take_upload(request: Request, service: Service) -> Upload:
+    """The request's body: the only file of a multipart form, or the raw body with its name from the query (`name`) or
+    its media type. Refused: SV05 too large, SV09 not readable or empty."""
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media == "multipart/form-data":
+        return await _of_form(request, service)
+    writer = service.files.writer(service.settings.max_body_bytes)
+    try:
+        async for chunk in request.stream():
+            await run_in_threadpool(writer.write, chunk)
+    except ClientDisconnect:
+        writer.drop()
+        raise Refused(Problem("SV09", {"reason": "上传中断"})) from None
+    except BaseException:
+        writer.drop()
+        raise
+    if not writer.size:
+        writer.drop()
+        raise Refused(Problem("SV09", {"reason": "没有内容"}))
+    stored = await run_in_threadpool(writer.keep)
+    name = request.query_params.get("name") or f"cases{_SUFFIXES.get(media, '.csv')}"
+    return Upload(stored, name, media or "application/octet-stream")
+
+
+async def _of_form(request: Request, service: Service) -> Upload:
+    try:
+        async with request.form(max_files=1, max_fields=20) as form:
+            files = [value for value in form.values() if isinstance(value, UploadFile)]
+            if len(files) != 1:
+                raise Refused(Problem("SV09", {"reason": "表单里应恰有一个文件"}))
+            writer = service.files.writer(service.settings.max_body_bytes)
+            while chunk := await files[0].read(_PIECE):
+                await run_in_threadpool(writer.write, chunk)
+            if not writer.size:
+                writer.drop()
+                raise Refused(Problem("SV09", {"reason": "没有内容"}))
+            stored = await run_in_threadpool(writer.keep)
+            return Upload(stored, files[0].filename or "cases.csv", files[0].content_type or "application/octet-stream")
+    except (MultiPartException, FormParserError):
+        raise Refused(Problem("SV09", {"reason": "multipart 表单不完整或格式不对"})) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """An answer that was given before."""
+
+    status: int
+    body: Any
+
+
+def replayed(connection: sa.Connection, who: Actor, key: str | None, request: Mapping[str, object]) -> Replay | None:
+    """What was answered under the key; None for a new one. Refused (SV08) when it was another request's."""
+    if not key:
+        return None
+    query = sa.select(idempotency).where(idempotency.c.token_id == who.id, idempotency.c.key == key)
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    if row.request_sha256 != checksum(canonical(dict(request))):
+        raise Refused(Problem("SV08", {"value": key}, value=key))
+    return Replay(row.status, orjson.loads(row.answer))
+
+
+def remember(
+    connection: sa.Connection, who: Actor, key: str | None, request: Mapping[str, object], status: int, body: object
+) -> None:
+    """Keep an answer under its key, in the transaction of what it tells of."""
+    if not key:
+        return
+    row = {
+        "token_id": who.id, "key": key, "request_sha256": checksum(canonical(dict(request))), "status": status,
+        "answer": canonical(body), "created_at": now(),
+    }  # fmt: skip
+    connection.execute(idempotency.insert().values(row))

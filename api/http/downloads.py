@@ -1,0 +1,74 @@
+"""Kept tables as files: JSON, CSV, XLSX or Parquet. Texts that a spreadsheet would take for a formula stay texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import orjson
+import polars as pl
+from fastapi import Response
+
+from api.service.context import Service
+from grouper.output import ResultWriter
+
+_TYPES = {
+    "json": "application/json", "csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}  # fmt: skip
+_FORMULA = r"^[=+\-@\t\r]"
+
+
+class FileKind(StrEnum):
+    """What a table may be fetched as."""
+
+    JSON = "json"
+    CSV = "csv"
+    XLSX = "xlsx"
+    PARQUET = "parquet"
+
+
+def frame_response(service: Service, sha256: str, kind: FileKind, name: str) -> Response:
+    """A kept Parquet table as a file."""
+    if kind is FileKind.PARQUET:
+        return _file(service.files.path(sha256).read_bytes(), kind, name)
+    frame = pl.read_parquet(service.files.path(sha256))
+    made: Callable[[pl.DataFrame], bytes] = _json if kind is FileKind.JSON else _written(kind)
+    return _file(made(frame), kind, name)
+
+
+def _file(data: bytes, kind: FileKind, name: str) -> Response:
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}.{kind.value}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(data, media_type=_TYPES[kind.value], headers=headers)
+
+
+def _json(frame: pl.DataFrame) -> bytes:
+    """Rows as objects; decimals as texts, so that nothing is rounded on the way."""
+    decimals = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Decimal)]
+    return orjson.dumps(frame.with_columns(pl.col(decimals).cast(pl.String)).to_dicts())
+
+
+def _written(kind: FileKind) -> Callable[[pl.DataFrame], bytes]:
+    def made(frame: pl.DataFrame) -> bytes:
+        safe = frame
+        if kind is FileKind.CSV:
+            # A cell such as =cmd|... is taken for a formula when the file is opened; a quote before it prevents that.
+            texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
+            formula = {name: pl.col(name).str.contains(_FORMULA) for name in texts}
+            safe = frame.with_columns(
+                pl.when(met).then(pl.concat_str(pl.lit("'"), name)).otherwise(name).alias(name)
+                for name, met in formula.items()
+            )
+        with TemporaryDirectory() as folder:
+            place = Path(folder) / f"table.{kind.value}"
+            writer = ResultWriter.open(str(place))
+            writer.write(safe)
+            writer.close()
+            return place.read_bytes()
+
+    return made

@@ -1,0 +1,131 @@
+"""One shape for everything that goes wrong: problem+json, from the catalogue of problems.
+
+Machines read `code`, `args` and `problems`, people the Chinese texts. Nothing of the program's inside is ever told.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from api.core.book import BookRefused
+from api.store.database import Unavailable
+from api.store.files import TooLarge
+from reference_tables.problems import Problem, TablesRefused
+
+log = logging.getLogger("drgdip.http")
+MEDIA_TYPE = "application/problem+json"
+_STATUS = {
+    "SV01": 401, "SV02": 403, "SV03": 404, "SV04": 422, "SV05": 413, "SV06": 429, "SV07": 413, "SV08": 409,
+    "SV09": 422, "SV10": 409, "SV11": 409, "SV12": 405, "SV21": 503, "SV22": 500,
+}  # fmt: skip
+REFUSED = 422
+_SHOWN = 1_000
+
+
+class Refused(Exception):
+    """A request that cannot be answered, with the problems that say why; the first decides the status."""
+
+    def __init__(self, *problems: Problem, headers: Mapping[str, str] | None = None) -> None:
+        self.problems = problems
+        self.headers = dict(headers or {})
+        super().__init__(problems[0].code)
+
+
+def not_found(what: str, value: str) -> Refused:
+    """404: there is no such thing, or it is another's."""
+    return Refused(Problem("SV03", {"what": what, "value": value}, value=value))
+
+
+def told(problem: Problem) -> dict[str, Any]:
+    """A problem as JSON."""
+    return {
+        "code": problem.code, "level": problem.level.value, "message": problem.message, "fix": problem.fix,
+        "args": dict(problem.args), "file": problem.file, "row": problem.row, "case_id": problem.case_id,
+        "field": problem.field, "value": problem.value,
+    }  # fmt: skip
+
+
+def problem_response(
+    problems: Sequence[Problem], request: Request | None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The answer to a request that is refused for these problems."""
+    first = problems[0]
+    status = _STATUS.get(first.code, REFUSED)
+    body = {
+        "type": f"urn:drgdip:problem:{first.code}",
+        "title": first.kind.title,
+        "status": status,
+        "detail": first.message,
+        "code": first.code,
+        "args": dict(first.args),
+        "request_id": "" if request is None else getattr(request.state, "request_id", ""),
+        "problems": [told(problem) for problem in problems[:_SHOWN]],
+        "problem_count": len(problems),
+    }
+    return Response(orjson.dumps(body), status, dict(headers or {}), MEDIA_TYPE)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Answer every exception in the one shape."""
+
+    @app.exception_handler(Refused)
+    def refused(request: Request, error: Refused) -> Response:
+        return problem_response(error.problems, request, error.headers)
+
+    @app.exception_handler(TablesRefused)
+    def tables(request: Request, error: TablesRefused) -> Response:
+        return problem_response(error.problems, request)
+
+    @app.exception_handler(BookRefused)
+    def book(request: Request, error: BookRefused) -> Response:
+        return problem_response(error.problems, request)
+
+    @app.exception_handler(TooLarge)
+    def large(request: Request, error: TooLarge) -> Response:
+        return problem_response([Problem("SV05", {"limit": error.limit})], request)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> Response:
+        found = [
+            Problem("SV04", {"field": place, "reason": str(item["msg"])}, field=place)
+            for item in error.errors()
+            for place in [".".join(str(part) for part in item["loc"])]
+        ]
+        return problem_response(found, request)
+
+    @app.exception_handler(HTTPException)
+    def plain(request: Request, error: HTTPException) -> Response:
+        return problem_response([_of_status(error.status_code, request, str(error.detail))], request, error.headers)
+
+    @app.exception_handler(Unavailable)
+    def unavailable(request: Request, error: Unavailable) -> Response:
+        log.warning("store not available: %s", error)
+        return problem_response([Problem("SV21")], request, {"Retry-After": "5"})
+
+    @app.exception_handler(OSError)
+    def disk(request: Request, error: OSError) -> Response:
+        log.warning("cannot write: %s", error.strerror)
+        return problem_response([Problem("SV21")], request, {"Retry-After": "5"})
+
+
+def unexpected(request: Request) -> Response:
+    """The answer when something broke that no rule knows; the log has the rest."""
+    return problem_response([Problem("SV22", {"request": getattr(request.state, "request_id", "")})], request)
+
+
+def _of_status(status: int, request: Request, detail: str) -> Problem:
+    if status == 405:
+        return Problem("SV12", {"path": request.url.path, "method": request.method})
+    if status == 404:
+        return Problem("SV03", {"what": "地址", "value": request.url.path})
+    if status == 401:
+        return Problem("SV01")
+    return Problem("SV09", {"reason": detail})

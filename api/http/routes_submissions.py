@@ -1,0 +1,147 @@
+"""Submissions: hand a month in, watch it, fetch what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from api.http.answers import IdPath, KeyHeader, Limit, MonthQuery, Page, Submission
+from api.http.bodies import remember, replayed, take_upload
+from api.http.deps import ActorHere, Allowed, ServiceHere, own
+from api.http.downloads import FileKind, frame_response
+from api.http.errors import Refused, not_found
+from api.service.audit import Actor
+from api.service.roles import Role
+from api.service.submissions import Given, NotTaken, SubmissionInfo, find, listed, receive
+from reference_tables.problems import Problem
+
+router = APIRouter(prefix="/v1/submissions", tags=["submissions"])
+_HandsIn = Annotated[Actor, Depends(Allowed("提交病例", Role.HOSPITAL, Role.OFFICE, Role.ADMIN))]
+_Sees = Annotated[Actor, Depends(Allowed("查看提交", Role.HOSPITAL, Role.OFFICE, Role.ADMIN))]
+_HIDDEN = {"cases_sha256", "results_sha256", "problems_sha256", "created_by"}
+
+
+class Kind(StrEnum):
+    """What is handed in."""
+
+    NEW = "new"
+    CORRECTION = "correction"
+    WITHDRAWAL = "withdrawal"
+
+
+class Part(StrEnum):
+    """What became of a submission: accepted cases with their payment, or the problems of rows."""
+
+    RESULTS = "results"
+    PROBLEMS = "problems"
+
+
+def shown(found: SubmissionInfo) -> Submission:
+    """A submission as answered."""
+    return Submission(**{name: value for name, value in asdict(found).items() if name not in _HIDDEN})
+
+
+@router.post(
+    "", status_code=202, summary="提交一个月的病例文件", response_model=Submission,
+    openapi_extra={"requestBody": {"required": True, "content": {
+        "text/csv": {"schema": {"type": "string", "format": "binary"}},
+        "application/json": {"schema": {}},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        "multipart/form-data": {"schema": {
+            "type": "object", "properties": {"file": {"type": "string", "format": "binary"}}, "required": ["file"],
+        }},
+    }}},
+)  # fmt: skip
+async def hand_in(
+    request: Request,
+    response: Response,
+    service: ServiceHere,
+    who: _HandsIn,
+    month: MonthQuery,
+    kind: Annotated[Kind, Query(description="新提交、更正、撤回")] = Kind.NEW,
+    hospital: Annotated[str, Query(max_length=64, description="医疗机构编号；经办机构代为提交时给出")] = "",
+    format: Annotated[str, Query(max_length=20, pattern=r"^[a-z0-9_-]*$", description="病例格式")] = "auto",
+    reason: Annotated[str, Query(max_length=500, description="更正、撤回的理由")] = "",
+    supersedes: Annotated[str, Query(max_length=40, description="被取代或撤回的提交；更正已关账月份的病例时不写")] = "",
+    name: Annotated[str, Query(max_length=200, description="文件名，用于原样上传")] = "",  # noqa: ARG001 (see take_upload)
+    key: KeyHeader = None,
+) -> Submission:
+    """CSV、HQMS、4101 JSON 或 NDJSON、XLSX、Parquet，可用 gzip；原样上传或 multipart。立即得到编号，结果稍后可查。"""
+    owner = who.hospital_id or hospital
+    if not owner:
+        raise Refused(Problem("SV04", {"field": "hospital", "reason": "须写明医疗机构编号"}, field="hospital"))
+    if hospital and hospital != owner:
+        raise Refused(Problem("SV02", {"role": "医疗机构", "what": f"为 {hospital} 提交"}))
+    upload = await take_upload(request, service)
+    given = Given(owner, month, kind.value, upload.file_name, format, reason, supersedes)
+    asked: dict[str, object] = {"route": "submissions", **asdict(given), "sha256": upload.stored.sha256}
+
+    def work() -> tuple[int, Submission]:
+        with service.database.write() as connection:
+            before = replayed(connection, who, key, asked)
+            if before is not None:
+                return before.status, Submission(**before.body)
+            try:
+                found, new = receive(service, connection, who, given, upload.stored)
+            except NotTaken as error:
+                raise Refused(error.problem) from None
+            status = 202 if new else 200
+            answer = shown(found)
+            remember(connection, who, key, asked, status, answer.model_dump())
+            return status, answer
+
+    response.status_code, answer = await run_in_threadpool(work)
+    response.headers["Location"] = f"/v1/submissions/{answer.id}"
+    return answer
+
+
+@router.get("", summary="列出提交")
+def list_submissions(
+    service: ServiceHere,
+    who: _Sees,
+    month: Annotated[str | None, Query(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$")] = None,
+    hospital: Annotated[str | None, Query(max_length=64)] = None,
+    state: Annotated[str | None, Query(max_length=20)] = None,
+    after: Annotated[str, Query(max_length=40)] = "",
+    limit: Limit = 100,
+) -> Page[Submission]:
+    """医疗机构只看到自己的。"""
+    owner = who.hospital_id or hospital
+    with service.database.read() as connection:
+        found = listed(connection, hospital_id=owner or None, month=month, state=state, after=after, limit=limit)
+    return Page(items=[shown(item) for item in found], next=found[-1].id if len(found) == limit else None)
+
+
+@router.get("/{name}", summary="一次提交")
+def one(service: ServiceHere, who: _Sees, name: IdPath) -> Submission:
+    """状态、行数、受理和拒收、分类汇总。"""
+    return shown(_found(service, who, name))
+
+
+@router.get("/{name}/{part}", summary="下载受理结果或问题清单", response_class=Response)
+def download(
+    service: ServiceHere,
+    who: _Sees,
+    name: IdPath,
+    part: Part,
+    format: Annotated[FileKind, Query(description="json、csv、xlsx 或 parquet")] = FileKind.JSON,
+) -> Response:
+    """results：受理病例的分组、支付和依据（金额为元）；problems：每一行的全部问题和处理办法。"""
+    found = _found(service, who, name)
+    sha256 = found.results_sha256 if part is Part.RESULTS else found.problems_sha256
+    if sha256 is None:
+        raise Refused(Problem("SV11", {"what": f"提交 {name}", "state": found.state, "action": "下载结果"}))
+    return frame_response(service, sha256, format, f"{name}-{part.value}")
+
+
+def _found(service: ServiceHere, who: ActorHere, name: str) -> SubmissionInfo:
+    with service.database.read() as connection:
+        found = find(connection, name)
+    if found is None:
+        raise not_found("提交", name)
+    own(who, found.hospital_id, "提交", name)
+    return found

@@ -1,0 +1,40 @@
+"""Is it alive, is it ready, what does it count."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from api.http.deps import Allowed, ServiceHere
+from api.service.roles import Role
+from api.store.tables import audit_head
+from grouper.proof import program_version
+
+router = APIRouter(tags=["system"])
+
+
+@router.get("/healthz", summary="进程是否在运行")
+def healthz() -> dict[str, str]:
+    """The process answers; it says nothing of the database."""
+    return {"status": "ok", "version": program_version()}
+
+
+@router.get("/readyz", summary="数据库和数据文件夹是否可用")
+def readyz(service: ServiceHere) -> dict[str, str]:
+    """Database and files answer (503 otherwise)."""
+    with service.database.read() as connection:
+        connection.execute(sa.select(audit_head.c.seq)).one()
+    probe = service.files.writer()
+    probe.write(b"ready")
+    probe.drop()
+    return {"status": "ready"}
+
+
+_MAY_COUNT = Depends(Allowed("查看指标", Role.ADMIN, Role.OFFICE))
+
+
+@router.get("/metrics", summary="Prometheus 指标", response_class=Response, dependencies=[_MAY_COUNT])
+def metrics(request: Request) -> Response:
+    """Counts of requests and jobs, in Prometheus' text format."""
+    return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)

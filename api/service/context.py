@@ -1,0 +1,76 @@
+"""The service as one thing: settings, database, files, jobs; what routes and workers are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from api.service.audit import Actor
+from api.service.jobs import Queue
+from api.service.roles import Role
+from api.service.settings import Settings
+from api.service.tokens import has_tokens
+from api.store.database import Database
+from api.store.files import FileStore
+from api.store.migrate import NewerDatabase, migrate
+from reference_tables.problems import Problem, TablesRefused
+
+ANYONE = Actor("local", Role.ADMIN.value)
+"""Who acts where no tokens are asked for: on loopback, when the settings say so."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """An open service."""
+
+    settings: Settings
+    database: Database
+    files: FileStore
+    queue: Queue
+
+    @property
+    def books(self) -> Path:
+        """Folder of the year books, one folder a year."""
+        return self.settings.data / "books"
+
+    @property
+    def work(self) -> Path:
+        """Folder for jobs to work in; what is left in it counts for nothing."""
+        return self.settings.data / "work"
+
+    def close(self) -> None:
+        """Let the database go."""
+        self.database.close()
+
+
+def open_service(settings: Settings) -> Service:
+    """Open the data folder and bring the database up to this program's version.
+
+    Raises TablesRefused (SV23) for a database of a later program, OSError when the folder cannot be written,
+    Unavailable when the database does not answer.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.url)
+    try:
+        migrate(database)
+    except NewerDatabase as error:
+        raise TablesRefused("database", [Problem("SV23", {"found": error.found, "known": error.known})]) from None
+    service = Service(
+        settings,
+        database,
+        FileStore(settings.data),
+        Queue(database, settings.lease_seconds, settings.most_attempts),
+    )
+    for place in (service.books, service.work):
+        place.mkdir(exist_ok=True)
+    return service
+
+
+def check_address(service: Service) -> None:
+    """Refuse to be reached from other machines without tokens. Raises TablesRefused (SV24)."""
+    settings = service.settings
+    if settings.is_loopback:
+        return
+    with service.database.read() as connection:
+        if settings.open_access or not has_tokens(connection):
+            raise TablesRefused(settings.host, [Problem("SV24", {"host": settings.host})])

@@ -1,0 +1,186 @@
+"""Submissions: a hospital's file of one month, taken once, with an id at once and its result when it is worked out.
+
+The bytes are kept as they came, then the catalogue row and the job that works on it, together. The same bytes for the
+same month are one submission. Within an open month a correction or withdrawal ends an earlier submission; cases of a
+closed month are corrected in the settlement of the next open one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from api.core.book import INDEX, open_book
+from api.service.audit import Actor, record
+from api.service.context import Service
+from api.service.jobs import enqueue
+from api.service.values import new_id, now
+from api.store.files import Stored
+from api.store.tables import submission
+from reference_tables.problems import Problem
+
+NEW, CORRECTION, WITHDRAWAL = "new", "correction", "withdrawal"
+KINDS_ZH = {NEW: "新提交", CORRECTION: "更正", WITHDRAWAL: "撤回"}
+RECEIVED, ACCEPTED, REFUSED, SUPERSEDED, WITHDRAWN, DONE = (
+    "received", "accepted", "refused", "superseded", "withdrawn", "done",
+)  # fmt: skip
+STATES_ZH = {
+    RECEIVED: "已接收", ACCEPTED: "已受理", REFUSED: "不能受理", SUPERSEDED: "已被更正取代", WITHDRAWN: "已撤回",
+    DONE: "已办理",
+}  # fmt: skip
+JOB = "submission"
+MONTH = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])")
+_UNSAFE = re.compile(r"[^\w.\-()（）]+")
+_LONGEST_NAME = 120
+
+
+class NotTaken(Exception):
+    """A submission cannot be taken: `problem` says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(problem.code)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What is handed in. `fmt` a case format or auto; `reason` of a correction or withdrawal; `supersedes` the earlier
+    submission that it ends, "" when it is for the cases of a closed month."""
+
+    hospital_id: str
+    month: str
+    kind: str
+    file_name: str
+    fmt: str = "auto"
+    reason: str = ""
+    supersedes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionInfo:
+    """A submission as told to people."""
+
+    id: str
+    hospital_id: str
+    month: str
+    kind: str
+    state: str
+    file_name: str
+    format: str
+    sha256: str
+    bytes: int
+    reason: str
+    supersedes: str | None
+    rows: int | None
+    accepted: int | None
+    rejected: int | None
+    cases_sha256: str | None
+    results_sha256: str | None
+    problems_sha256: str | None
+    summary: Any
+    job_id: str
+    created_at: str
+    created_by: str
+    finished_at: str | None
+
+
+def safe_name(text: str) -> str:
+    """A file name without folders and without anything a system might take for more than a name."""
+    last = text.replace("\\", "/").rsplit("/", 1)[-1]
+    return _UNSAFE.sub("_", last).lstrip(".")[-_LONGEST_NAME:] or "cases"
+
+
+def closed_until(service: Service, year: str) -> str:
+    """The last closed month of a year's book; "" when none is."""
+    folder = service.books / year
+    return open_book(folder).closed_until if (folder / INDEX).exists() else ""
+
+
+def receive(
+    service: Service, connection: sa.Connection, actor: Actor, given: Given, stored: Stored
+) -> tuple[SubmissionInfo, bool]:
+    """Take a file that is in the store; the submission, and whether it is a new one. Raises NotTaken."""
+    query = sa.select(submission).where(
+        submission.c.hospital_id == given.hospital_id, submission.c.month == given.month,
+        submission.c.kind == given.kind, submission.c.sha256 == stored.sha256,
+    )  # fmt: skip
+    before = connection.execute(query).first()
+    if before is not None:
+        return _info(before), False
+    _check(service, connection, given)
+    name = new_id("sub")
+    job = enqueue(connection, actor, JOB, f"{JOB} {name}", {"submission": name}, given.hospital_id)
+    row = {
+        "id": name, "hospital_id": given.hospital_id, "month": given.month, "kind": given.kind,
+        "sha256": stored.sha256, "file_name": safe_name(given.file_name), "format": given.fmt, "bytes": stored.size,
+        "state": RECEIVED, "reason": given.reason, "supersedes": given.supersedes or None, "job_id": job,
+        "created_at": now(), "created_by": actor.id,
+    }  # fmt: skip
+    connection.execute(submission.insert().values(row))
+    details = {
+        "hospital": given.hospital_id, "month": given.month, "kind": given.kind, "sha256": stored.sha256,
+        "bytes": stored.size, "reason": given.reason, "supersedes": given.supersedes,
+    }  # fmt: skip
+    record(connection, actor, "submission.receive", name, details)
+    found = find(connection, name)
+    assert found is not None
+    return found, True
+
+
+def _check(service: Service, connection: sa.Connection, given: Given) -> None:
+    """Does what is handed in fit the month and the submission it ends? Raises NotTaken."""
+    if MONTH.fullmatch(given.month) is None:
+        raise NotTaken(Problem("SV04", {"field": "month", "reason": "应为 YYYY-MM"}, field="month"))
+    if given.kind != NEW and not given.reason.strip():
+        raise NotTaken(Problem("SV04", {"field": "reason", "reason": "更正和撤回须写明理由"}, field="reason"))
+    closed = given.month <= closed_until(service, given.month[:4])
+    if closed and given.kind == NEW:
+        raise NotTaken(Problem("SV10", {"month": given.month}))
+    if not given.supersedes:
+        return
+    old = find(connection, given.supersedes)
+    if old is None or (old.hospital_id, old.month) != (given.hospital_id, given.month):
+        raise NotTaken(Problem("SV03", {"what": "提交", "value": given.supersedes}, value=given.supersedes))
+    if old.state != ACCEPTED or closed:
+        args: dict[str, str | int] = {
+            "what": f"提交 {old.id}", "state": "已关账" if closed else STATES_ZH[old.state],
+            "action": KINDS_ZH[given.kind],
+        }  # fmt: skip
+        raise NotTaken(Problem("SV11", args))
+
+
+def find(connection: sa.Connection, name: str) -> SubmissionInfo | None:
+    """A submission by its id."""
+    row = connection.execute(sa.select(submission).where(submission.c.id == name)).first()
+    return None if row is None else _info(row)
+
+
+def listed(
+    connection: sa.Connection, *, hospital_id: str | None = None, month: str | None = None, state: str | None = None,
+    after: str = "", limit: int = 100,
+) -> list[SubmissionInfo]:  # fmt: skip
+    """Submissions in the order of their coming, those after an id."""
+    query = sa.select(submission).order_by(submission.c.created_at, submission.c.id).limit(limit)
+    for column, value in (
+        (submission.c.hospital_id, hospital_id),
+        (submission.c.month, month),
+        (submission.c.state, state),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if after:
+        place = sa.select(submission.c.created_at, submission.c.id).where(submission.c.id == after)
+        row = connection.execute(place).first()
+        if row is not None:
+            query = query.where(sa.tuple_(submission.c.created_at, submission.c.id) > sa.tuple_(row.created_at, row.id))
+    return [_info(row) for row in connection.execute(query)]
+
+
+def _info(row: Any) -> SubmissionInfo:
+    values = {name: getattr(row, name) for name in SubmissionInfo.__dataclass_fields__}
+    values["summary"] = None if row.summary is None else orjson.loads(row.summary)
+    return SubmissionInfo(**values)

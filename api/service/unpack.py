@@ -1,0 +1,69 @@
+"""From bytes as they were sent to a case file on the disk: gzip undone, nothing larger than allowed, no zip bombs."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+import zlib
+from pathlib import Path
+
+from reference_tables.problems import Problem
+
+_CHUNK = 1 << 20
+_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
+
+
+class Unpackable(Exception):
+    """The bytes cannot be made a case file: `problem` says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(problem.code)
+
+
+def unpack(source: Path, folder: Path, name: str, limit: int) -> Path:
+    """The case file in a folder under its own name (".gz" dropped), at most `limit` bytes. A workbook stays packed;
+    what it unpacks to counts.
+
+    Raises Unpackable (SV09, SV34)."""
+    with source.open("rb") as stream:
+        head = stream.read(4)
+    if not head:
+        raise Unpackable(Problem("SV09", {"reason": "没有内容"}))
+    if head.startswith(_GZIP):
+        place = folder / (name.removesuffix(".gz") or "cases")
+        _gunzip(source, place, limit)
+        with place.open("rb") as stream:
+            head = stream.read(4)
+        if head.startswith(_ZIP):
+            _check_zip(place, limit)
+        return place
+    if head.startswith(_ZIP):
+        _check_zip(source, limit)
+    place = folder / name
+    place.hardlink_to(source)
+    return place
+
+
+def _gunzip(source: Path, place: Path, limit: int) -> None:
+    """Undo gzip piece by piece; no more than a piece is ever in memory."""
+    size = 0
+    try:
+        with gzip.open(source, "rb") as stream, place.open("wb") as out:
+            while chunk := stream.read(_CHUNK):
+                size += len(chunk)
+                if size > limit:
+                    raise Unpackable(Problem("SV34", {"limit": limit}))
+                out.write(chunk)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise Unpackable(Problem("SV09", {"reason": "gzip 内容不完整或已损坏"})) from None
+
+
+def _check_zip(path: Path, limit: int) -> None:
+    try:
+        with zipfile.ZipFile(path) as packed:
+            size = sum(item.file_size for item in packed.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        raise Unpackable(Problem("SV09", {"reason": "工作簿不完整或已损坏"})) from None
+    if size > limit:
+        raise Unpackable(Problem("SV34", {"limit": limit}))

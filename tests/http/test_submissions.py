@@ -1,0 +1,148 @@
+"""Handing in months: what is accepted, what is not, and that nothing is taken twice or lost."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from small_service import MARCH, SmallService, small_service
+
+from tests.unit.pay_examples import HEADER, row
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallService]:
+    with small_service(tmp_path, request.param) as made:
+        yield made
+
+
+def test_accepted_cases_have_group_and_payment(here: SmallService) -> None:
+    found = here.submit(row("A1") + row("A2", principal_dx="I60.000", total_cost="50000"))
+    assert (found["state"], found["rows"], found["accepted"], found["rejected"]) == ("accepted", 2, 2, 0)
+    rows = here.client("H1").get(f"/v1/submissions/{found['id']}/results").json()
+    # A1 as in the examples of pay: 1.5 x 10000 x 1.1 = 16500, the fund pays it less 4000 + 1000.
+    first = rows[0]
+    assert (first["case_id"], first["group"], first["package"]) == ("A1", "BR19", "16500.00")
+
+
+def test_rows_of_others_and_of_other_months_stay_out_with_their_problem(here: SmallService) -> None:
+    cases = row("A1") + row("A2", hospital_id="H2") + row("A3", discharge_date="2025-04-02") + row("A4", sex="")
+    found = here.submit(cases)
+    assert (found["state"], found["rows"], found["accepted"], found["rejected"]) == ("accepted", 4, 1, 3)
+    problems = here.client("H1").get(f"/v1/submissions/{found['id']}/problems").json()
+    told = {(item["case_id"], item["code"]) for item in problems}
+    assert {("A2", "SV30"), ("A3", "SV31")} <= told
+    assert any(case == "A4" for case, _ in told)
+
+
+def test_the_same_bytes_are_one_submission(here: SmallService) -> None:
+    first = here.submit(row("A1"))
+    second = here.submit(row("A1"))
+    assert second["id"] == first["id"]
+    assert len(here.client("office").get("/v1/submissions").json()["items"]) == 1
+
+
+def test_a_case_is_in_one_submission_of_the_month(here: SmallService) -> None:
+    first = here.submit(row("A1"))
+    second = here.submit(row("A1", cost="17000") + row("A2"))
+    assert (second["accepted"], second["rejected"]) == (1, 1)
+    problems = here.client("H1").get(f"/v1/submissions/{second['id']}/problems").json()
+    assert [(item["code"], item["value"]) for item in problems if item["code"] == "SV32"] == [("SV32", first["id"])]
+
+
+def test_a_correction_supersedes(here: SmallService) -> None:
+    first = here.submit(row("A1"))
+    second = here.submit(row("A1", cost="17000"), kind="correction", reason="费用录错", supersedes=first["id"])
+    assert (second["state"], second["accepted"]) == ("accepted", 1)
+    client = here.client("H1")
+    assert client.get(f"/v1/submissions/{first['id']}").json()["state"] == "superseded"
+    refused = client.post(
+        "/v1/submissions", params={"month": MARCH, "kind": "correction", "reason": "再改", "supersedes": first["id"]},
+        content=(HEADER + row("A1", cost="18000")).encode(),
+    )  # fmt: skip
+    assert (refused.status_code, refused.json()["code"]) == (409, "SV11")
+
+
+def test_a_correction_without_a_reason_is_refused(here: SmallService) -> None:
+    answer = here.client("H1").post(
+        "/v1/submissions", params={"month": MARCH, "kind": "correction"}, content=(HEADER + row("A1")).encode()
+    )
+    assert (answer.status_code, answer.json()["code"]) == (422, "SV04")
+
+
+def test_gzip_multipart_and_parquet(here: SmallService) -> None:
+    client = here.client("H1")
+    packed = gzip.compress((HEADER + row("A1")).encode())
+    form = {"file": ("三月.csv.gz", packed, "application/gzip")}
+    answer = client.post("/v1/submissions", params={"month": MARCH}, files=form)
+    assert answer.status_code == 202, answer.text
+    table = io.BytesIO()
+    text = io.BytesIO((HEADER + row("A2")).encode())
+    pl.read_csv(text, infer_schema=False).write_parquet(table)
+    other = client.post(
+        "/v1/submissions", params={"month": MARCH, "name": "x.parquet"}, content=table.getvalue()
+    )  # fmt: skip
+    assert other.status_code == 202
+    here.work()
+    for name in (answer.json()["id"], other.json()["id"]):
+        found = client.get(f"/v1/submissions/{name}").json()
+        assert (found["state"], found["accepted"]) == ("accepted", 1), found
+
+
+def test_a_file_that_is_none_is_refused_and_nothing_is_lost(here: SmallService) -> None:
+    answer = here.client("H1").post("/v1/submissions", params={"month": MARCH}, content=b"\x00\x01 nothing of the kind")
+    assert answer.status_code == 202
+    here.work()
+    found = here.client("H1").get(f"/v1/submissions/{answer.json()['id']}").json()
+    assert (found["state"], found["accepted"]) == ("refused", 0)
+    assert here.client("H1").get(f"/v1/submissions/{found['id']}/problems").json()[0]["level"] == "error"
+
+
+def test_idempotency_key(here: SmallService) -> None:
+    client = here.client("H1")
+    body, headers = (HEADER + row("A1")).encode(), {"Idempotency-Key": "one"}
+    first = client.post("/v1/submissions", params={"month": MARCH}, content=body, headers=headers)
+    again = client.post("/v1/submissions", params={"month": MARCH}, content=body, headers=headers)
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.json() == again.json()
+    other = client.post("/v1/submissions", params={"month": "2025-04"}, content=body, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (409, "SV08")
+
+
+def test_hospitals_see_their_own_alone(here: SmallService) -> None:
+    found = here.submit(row("A1"))
+    other = here.client("H2")
+    for path in (
+        f"/v1/submissions/{found['id']}",
+        f"/v1/submissions/{found['id']}/results",
+        f"/v1/jobs/{found['job_id']}",
+    ):
+        assert other.get(path).status_code == 404
+    assert other.get("/v1/submissions").json()["items"] == []
+    assert other.get("/v1/submissions", params={"hospital": "H1"}).json()["items"] == []
+    for name, status in (("nobody", 401), ("policy", 403)):
+        assert here.client(name).get(f"/v1/submissions/{found['id']}").status_code == status
+    assert here.client("H1").get("/v1/submissions", params={"hospital": "H2"}).json()["items"][0]["id"] == found["id"]
+
+
+def test_downloads(here: SmallService) -> None:
+    found = here.submit(row("=cmd|x"))
+    client = here.client("H1")
+    text = client.get(f"/v1/submissions/{found['id']}/results", params={"format": "csv"})
+    assert b"'=cmd|x" in text.content
+    table = pl.read_parquet(
+        io.BytesIO(client.get(f"/v1/submissions/{found['id']}/results", params={"format": "parquet"}).content)
+    )
+    assert table["case_id"].to_list() == ["=cmd|x"]
+    assert client.get(f"/v1/submissions/{found['id']}/results", params={"format": "xlsx"}).content[:2] == b"PK"
+
+
+def test_progress_can_be_followed(here: SmallService) -> None:
+    found = here.submit(row("A1"))
+    answer = here.client("H1").get(f"/v1/jobs/{found['job_id']}/events")
+    assert answer.headers["content-type"].startswith("application/x-ndjson")
+    assert '"state":"done"' in answer.text.replace(" ", "")
