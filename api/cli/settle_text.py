@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from api.cli.console import SHOWN, err
+from api.cli.console import SHOWN, err, print_problems
 from api.cli.console import out as standard_output
 from api.core.advance import Advanced
 from api.core.book import CLEAR, Book, Run
@@ -128,6 +128,7 @@ def print_advanced(paid: Advanced) -> None:
         out.print(table)
     if paid.run is None:
         out.print("没有可预付的险种，账册没有改动")
+    print_problems(paid.problems)
 
 
 def advanced_row(paid: Advanced) -> dict[str, Any]:
@@ -144,6 +145,7 @@ def advanced_row(paid: Advanced) -> dict[str, Any]:
             for name, found in paid.found.items()
         },
         "hospitals": [_money(row) for row in paid.rows.iter_rows(named=True)],
+        "problems": [problem.as_row() for problem in paid.problems],
     }
 
 

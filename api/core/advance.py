@@ -5,7 +5,7 @@ Who applied stands in the list of spend; the policy says how much and under what
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from api.core.book import Book, BookRefused, Run, locked
-from api.core.settle import check_month, check_open, hash_of
+from api.core.settle import check_month, check_open, check_year, hash_of
 from api.core.settle_cases import SHOWN_RUN
 from api.core.settle_files import book_for
 from budget.advances import MOST_YEARS, AdvanceRule, FundState, InsuranceAdvance, share_advance
@@ -37,7 +37,8 @@ Spend = dict[str, dict[str, dict[str, int]]]
 @dataclass(frozen=True)
 class Advanced:
     """Advances of a year: `rows` ADVANCE_SCHEMA by insurance and hospital, `found` by insurance with eligibility and
-    size. `run` None: nobody may have one and the book is as it was; `repeated`: paid before from the same list."""
+    size. `run` None: nobody may have one and the book is as it was; `repeated`: paid before from the same list.
+    `problems`: years of spend that a hospital lacks (ST55)."""
 
     book: Book
     run: Run | None
@@ -45,6 +46,7 @@ class Advanced:
     found: Mapping[str, InsuranceAdvance]
     rows: pl.DataFrame
     postings: pl.DataFrame
+    problems: tuple[Problem, ...] = ()
 
 
 def pay_advances(
@@ -52,12 +54,15 @@ def pay_advances(
 ) -> Advanced:
     """Pay the advances of the insurances that the list names, in `month`.
 
-    `funds`: state of each insurance's fund. Raises BookRefused (ST05, ST10, ST12, ST17 paid already, ST18 the list or a
-    fund's state does not do), TablesRefused when the policy lacks a parameter.
+    `funds`: state of each insurance's fund. Raises BookRefused (ST05, ST06, ST10, ST12, ST16, ST17 paid already, ST18
+    the list or a fund's state does not do, ST20 a policy the book is not kept by), TablesRefused when the policy lacks
+    a parameter or does not hold in the month.
     """
     with locked(folder):
         book = book_for(folder, month)
+        _check(book, month, policy)
         spend = read_spend(spend_file, policy)
+        told = tuple(_lacking(spend, spend_file.name))
         rules = _rules(policy, month, spend)
         found = {}
         for insurance, hospitals in spend.items():
@@ -94,12 +99,12 @@ def pay_advances(
         before = book.with_input(input_id)
         if before is not None:
             postings = book.frame("postings", POSTING_SCHEMA, before).select(*POSTING_SCHEMA)
-            return Advanced(book, before, True, found, rows, postings)
+            return Advanced(book, before, True, found, rows, postings, told)
         check_month(book, month)
         check_open(book)
         _not_twice(book, rows)
         if not rows["advance_fen"].sum():
-            return Advanced(book, None, False, found, rows, pl.DataFrame(schema=POSTING_SCHEMA))
+            return Advanced(book, None, False, found, rows, pl.DataFrame(schema=POSTING_SCHEMA), told)
         record = {**identity, "program": program_version(), "month": month, "book": {"before": book.last_run}}
         run_id = hash_of(record)
         amounts_posted = rows.with_columns(
@@ -109,7 +114,35 @@ def pay_advances(
         totals = {"advance_fen": int(rows["advance_fen"].sum())}
         run = Run(run_id, input_id, ADVANCE, month, False, "", totals)
         book = book.append(run, {"advances": rows, "postings": postings}, {"proof": {"run_id": run_id, **record}})
-        return Advanced(book, book.runs[-1], False, found, rows, postings)
+        return Advanced(book, book.runs[-1], False, found, rows, postings, told)
+
+
+def _check(book: Book, month: str, policy: Policy) -> None:
+    """A month of the book's year in which the policy holds, and the policy that the book is kept by."""
+    check_year(book, month)
+    last = book.policies[-1] if book.policies else None
+    if last is not None and (last.id, last.sha256) != (policy.id, policy.sha256):
+        args: dict[str, str | int] = {
+            "known": last.id, "known_sha": last.sha256[:SHOWN_RUN],
+            "given": policy.id, "given_sha": policy.sha256[:SHOWN_RUN],
+        }  # fmt: skip
+        raise BookRefused([Problem("ST20", args)])
+    day = first_day(month)
+    if (outside := policy.outside(day, day)) is not None:
+        raise TablesRefused(policy.id, [outside])
+
+
+def _lacking(spend: Spend, file: str) -> Iterator[Problem]:
+    """Hospitals without spend in a year that others of their insurance have: it counts as none."""
+    for insurance, hospitals in spend.items():
+        years = sorted({year for of in hospitals.values() for year in of})
+        for hospital, of in sorted(hospitals.items()):
+            lacking = [year for year in years if year not in of]
+            if lacking:
+                args: dict[str, str | int] = {
+                    "hospital": hospital, "insurance": insurance, "years": "、".join(lacking),
+                }  # fmt: skip
+                yield Problem("ST55", args, file=file, value=hospital)
 
 
 def _not_twice(book: Book, rows: pl.DataFrame) -> None:
@@ -153,22 +186,22 @@ def read_spend(path: Path, policy: Policy) -> Spend:
     problems = []
     for row in table.frame.iter_rows(named=True):
         hospital, insurance, year = row["hospital_id"], row["insurance"], row["year"]
-        reason, fix = "", "改正这一行"
         fen = _fen(row["spend"])
+        faults = []
         if not hospital:
-            reason = "没有医疗机构编码"
-        elif insurance not in policy.insurances:
-            reason, fix = f"政策没有险种“{insurance}”", f"可用：{'、'.join(policy.insurances)}"
-        elif not (len(year) == 4 and year.isdigit()):
-            reason = f"年度“{year}”无法识别"
-        elif fen is None:
-            reason, fix = f"支出“{row['spend']}”无法识别", "金额以元为单位，不为负，至多两位小数"
-        elif year in spend.get(insurance, {}).get(hospital, {}):
-            reason = f"{hospital} {insurance} {year} 年重复"
-        if reason:
+            faults.append(("没有医疗机构编码", "改正这一行"))
+        if insurance not in policy.insurances:
+            faults.append((f"政策没有险种“{insurance}”", f"可用：{'、'.join(policy.insurances)}"))
+        if not (len(year) == 4 and year.isascii() and year.isdigit()):
+            faults.append((f"年度“{year}”无法识别", "写四位数字的年度"))
+        if fen is None:
+            faults.append((f"支出“{row['spend']}”无法识别", "金额以元为单位，不为负，至多两位小数"))
+        if year in spend.get(insurance, {}).get(hospital, {}):
+            faults.append((f"{hospital} {insurance} {year} 年重复", "改正这一行"))
+        for reason, fix in faults:
             args: dict[str, str | int] = {"reason": f"第 {row[LINE]} 行：{reason}", "fix": fix}
             problems.append(Problem("ST18", args, file=path.name, row=row[LINE]))
-        elif fen is not None:
+        if fen is not None and not faults:
             spend.setdefault(insurance, {}).setdefault(hospital, {})[year] = fen
     if problems:
         raise BookRefused(problems)

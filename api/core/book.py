@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -314,17 +315,22 @@ def _run(data: dict[str, Any]) -> Run:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a book for writing; the folder is made when it does not exist.
+    """Hold a book for writing; the folder is made when it does not exist, and taken away when nothing came into it.
 
     Raises BookRefused (ST03) when another command holds it; the lock goes with the process that holds it.
     """
+    new = not path.exists()
     path.mkdir(parents=True, exist_ok=True)
-    with (path / LOCK).open("a+b") as stream:
-        try:
-            _take(stream.fileno())
-        except OSError:
-            raise BookRefused([Problem("ST03", {"path": str(path)}, file=path.name)]) from None
-        yield
+    try:
+        with (path / LOCK).open("a+b") as stream:
+            try:
+                _take(stream.fileno())
+            except OSError:
+                raise BookRefused([Problem("ST03", {"path": str(path)}, file=path.name)]) from None
+            yield
+    finally:
+        if new and {entry.name for entry in path.iterdir()} <= {LOCK}:
+            shutil.rmtree(path)
 
 
 def _take(handle: int) -> None:

@@ -17,7 +17,7 @@ import polars as pl
 from api.core.book import CHANGE_SCHEMA, DECISION_SCHEMA, KEY, Book, BookRefused, Run
 from api.core.book_policies import Basis, KeptPolicies, basis_of, files_of, kept_basis, noted
 from api.core.settle_cases import SHOWN_RUN, CaseFilter, placed
-from api.core.settle_policy import check_policy, clearing_needs
+from api.core.settle_policy import check_policy, clearing_needs, skipped_months
 from api.core.settle_prices import DETAIL_SCHEMA, Movement, movement
 from budget.group_values import GroupValues
 from budget.ledger import AMOUNT_SCHEMA, POSTING_SCHEMA, balance_of, postings_of, taken_back
@@ -50,7 +50,7 @@ _FRAMES: Mapping[str, Mapping[str, pl.DataType]] = {
     "statement": STATEMENT_SCHEMA, "kinds": KIND_SCHEMA, "details": DETAIL_SCHEMA, "postings": POSTING_SCHEMA,
     "problems": PROBLEM_SCHEMA,
 }  # fmt: skip
-_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 _DIFFERENT = {
     "cases": "病例文件", "correct": "更正文件", "withdraw": "撤销清单", "decisions": "特例单议清单",
     "hospitals": "医疗机构名录", "separate": "单列支付清单", "policy": "政策", "pack": "分组方案", "weights": "权重表",
@@ -113,14 +113,22 @@ class Settled:
 
 
 def check_month(book: Book, month: str) -> None:
-    """Refuse a month the book cannot post in: of another year (ST05), closed (ST10), before the last one (ST12)."""
-    if not _MONTH.fullmatch(month) or month[:4] != str(book.year):
-        raise BookRefused([Problem("ST05", {"month": month, "year": book.year}, value=month)])
+    """Refuse a month the book cannot post in: none of its year (ST05, ST06), closed (ST10), before the last one
+    (ST12)."""
+    check_year(book, month)
     if month <= book.closed_until:
         args: dict[str, str | int] = {"month": month, "until": book.closed_until, "next": _next(book.closed_until)}
         raise BookRefused([Problem("ST10", args, value=month)])
     if month < book.last_month:
         raise BookRefused([Problem("ST12", {"month": month, "last": book.last_month}, value=month)])
+
+
+def check_year(book: Book, month: str) -> None:
+    """Refuse what is no month (ST06), or one of another year (ST05)."""
+    if not MONTH.fullmatch(month):
+        raise BookRefused([Problem("ST06", {"month": month}, value=month)])
+    if month[:4] != str(book.year):
+        raise BookRefused([Problem("ST05", {"month": month, "year": book.year}, value=month)])
 
 
 def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthInput) -> Settled:
@@ -149,6 +157,7 @@ def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthIn
     taken, moved = _accepted(book, bases, given)
     told = [_frame(given.problems, PROBLEM_SCHEMA), *taken.problems]
     told += [problem_frame(clearing_needs(book, policy, given.month))] if kept else []
+    told += [problem_frame(skipped_months(book, given.month))] if given.cases is not None else []
     listed = pl.concat(told).sort(*PROBLEM_SCHEMA)
     empty_month = given.cases is not None and given.cases.is_empty()
     if moved.cases.is_empty() and moved.details.is_empty() and not empty_month:
@@ -249,6 +258,8 @@ def _check(
     problems = []
     if not given.moves and not given.close:
         problems.append(Problem("ST15"))
+    if given.close and given.cases is None and book.run_of(given.month, SETTLE) is None:
+        problems.append(Problem("ST21", {"month": given.month}, value=given.month))
     earlier = book.run_of(given.month, SETTLE)
     if given.cases is not None and earlier is not None:
         different = _different(book.document(earlier, "proof"), identity)

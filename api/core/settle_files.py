@@ -13,8 +13,9 @@ import polars as pl
 
 from api.core.book import INDEX, LOCK, PARTS, Book, BookRefused, locked, new_book, open_book
 from api.core.pay_inputs import group_values, read_decisions, read_hospitals, read_separate
-from api.core.payable import PayableFiles, file_problems
+from api.core.payable import PayableFiles
 from api.core.settle import (
+    MONTH,
     PLACED_DECISION_SCHEMA,
     WITHDRAWAL_SCHEMA,
     InputFile,
@@ -25,12 +26,13 @@ from api.core.settle import (
     repeated,
     settle_month,
 )
+from api.core.settle_cases import CASE_SCHEMA
 from grouper.normalize import Edition
 from grouper.pipeline import Progress
 from grouper.proof import file_sha256
 from grouper.schemes import Scheme
 from reference_tables.policy import Policy
-from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused
+from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused, problem_frame
 from reference_tables.table_files import LINE, read_table
 
 
@@ -65,14 +67,14 @@ def book_for(path: Path, month: str) -> Book:
     """The book in a folder, or a new one of the month's year in a folder with nothing else in it. What a first
     run leaves that broke off before the index was written does not count.
 
-    Raises BookRefused: ST04 for a folder with something else in it, ST05 for no month.
+    Raises BookRefused: ST04 for a folder with something else in it, ST06 for no month.
     """
     if (path / INDEX).exists():
         return open_book(path)
     if not {entry.name for entry in path.iterdir()} <= {LOCK, *PARTS}:
         raise BookRefused([Problem("ST04", {"path": str(path)}, file=path.name)])
-    if not (month[:4].isdigit() and len(month) == 7):
-        raise BookRefused([Problem("ST05", {"month": month, "year": "某"}, value=month)])
+    if not MONTH.fullmatch(month):
+        raise BookRefused([Problem("ST06", {"month": month}, value=month)])
     return new_book(path, int(month[:4]))
 
 
@@ -131,7 +133,7 @@ def settle_files(request: SettleRequest, policy: Policy, scheme: Scheme, progres
 
 
 _TOLD_BY_SETTLING = ("PA09", "PA11")
-_UNREGISTERED = "PA13"
+_UNREGISTERED, _ONLY_HEADER = "PA13", "IN03"
 _NO_PROBLEMS = pl.DataFrame(schema=PROBLEM_SCHEMA)
 
 
@@ -144,12 +146,13 @@ def _hashed(request: SettleRequest) -> tuple[InputFile, ...]:
     paths += [("correct", Path(path)) for path in request.corrections]
     if paths or request.withdrawals or request.decisions:
         paths += [(role, path) for role, path in lists.items() if path is not None]
-    return tuple(sorted(InputFile(role, file_sha256(path), path.name) for role, path in paths))
+    files = [InputFile(role, file_sha256(path), path.name) for role, path in paths]
+    return tuple(sorted({file: file for file in files}.values()))  # the same file given twice is one
 
 
 def _read(files: PayableFiles) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The cases of some files with where they came from, and their problems; a file that cannot be read refuses all,
-    since a month is settled once."""
+    since a month is settled once. A file with a header and no case is a month without cases (ST54)."""
     frames, problems = [], [_NO_PROBLEMS]
     for block in files.blocks():
         name = Path(block.source.path).name
@@ -159,9 +162,16 @@ def _read(files: PayableFiles) -> tuple[pl.DataFrame, pl.DataFrame]:
         told = block.problems.filter(~pl.col("code").is_in(_TOLD_BY_SETTLING))
         of = pl.when(pl.col("code") != _UNREGISTERED).then(pl.lit(name)).otherwise(pl.lit(""))
         problems.append(told.with_columns(of.alias("file")).select(*PROBLEM_SCHEMA))
-    if files.unusable:
-        raise BookRefused([problem for _, error in files.unusable for problem in error.problems])
-    return pl.concat(frames), pl.concat([*problems, file_problems(files)])
+    empty, unusable = [], list[Problem]()
+    for path, error in files.unusable:
+        if {problem.code for problem in error.problems} == {_ONLY_HEADER}:
+            empty.append(Problem("ST54", file=Path(path).name))
+        else:
+            unusable += error.problems
+    if unusable:
+        raise BookRefused(unusable)
+    cases = pl.concat([pl.DataFrame(schema=CASE_SCHEMA), *frames])
+    return cases, pl.concat([*problems, problem_frame(empty)])
 
 
 def read_withdrawals(path: Path) -> pl.DataFrame:

@@ -1,4 +1,5 @@
-"""A policy on its way into a year book: may it follow the one before, and what clearing will make of it."""
+"""What a settlement brings into a year book beside money: a policy after another, what clearing will make of it,
+months that are passed over."""
 
 from __future__ import annotations
 
@@ -54,6 +55,14 @@ def clearing_needs(book: Book, policy: Policy, month: str) -> list[Problem]:
         what = "它全年有效，年终清算用它时以前各月也按它重新定价；只从年中执行的，把 effective_from 写成执行之日"
     args: dict[str, str | int] = {"month": month, "policy": policy.id, "what": what}
     return [Problem("ST52", args, file=header.file)]
+
+
+def skipped_months(book: Book, month: str) -> list[Problem]:
+    """Months between the last one that was settled and this one, which are settled no more (ST53)."""
+    last = max((run.month for run in book.runs if run.kind == "settle"), default="")
+    between = [f"{book.year}-{at:02d}" for at in range(1, 13)]
+    skipped = [each for each in between if last and last < each < month]
+    return [Problem("ST53", {"month": month, "skipped": "、".join(skipped)}, value=month)] if skipped else []
 
 
 def other_method(before: Policy, policy: Policy) -> list[Problem]:

@@ -245,7 +245,7 @@ def test_settling_and_closing_in_one_step(book: Book) -> None:
 
 def test_months_run_forwards_and_inside_the_year(book: Book) -> None:
     march = settle(book, "2026-03", cases=payable(case("3", month="2026-03"))).book
-    for month, code in (("2026-02", "ST12"), ("2025-12", "ST05"), ("2027-01", "ST05"), ("2026-13", "ST05")):
+    for month, code in (("2026-02", "ST12"), ("2025-12", "ST05"), ("2027-01", "ST05"), ("2026-13", "ST06")):
         with pytest.raises(BookRefused) as refused:
             settle(march, month, cases=payable(case("4")))
         assert [problem.code for problem in refused.value.problems] == [code]
