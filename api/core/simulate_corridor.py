@@ -11,6 +11,9 @@ from api.core.simulate_stage import Stage
 from api.core.simulate_task import Task
 from api.core.solved import Solved, factor_text, yuan
 from budget.money import decimal_text
+from budget.pricing import Pricer
+from budget.scenario_moves import KEYS, Scenarios, move_of
+from budget.scenario_sums import NotMovable, ScenarioSums
 from budget.solve import Grid
 from budget.solve_corridor import Balanced, Corridor, Member, Slack, keep_corridor
 from reference_tables.policy_schema import policy_schema
@@ -41,11 +44,21 @@ def solve_corridor(task: Task) -> Solved:
             for name, factor in factors if factor != 1
         ]  # fmt: skip
 
-    def evaluate(factors: Sequence[Fraction]) -> list[int]:
+    def anew(factors: Sequence[Fraction]) -> list[int]:
         named = [(member.hospital, factor) for member, factor in zip(members, factors, strict=True)]
         stage = task.stage(changes(named, "hospital"), cleared=on == "cleared")
         money = _by_hospital(stage, on)
         return [money.get(member.hospital, 0) for member in members]
+
+    summed = _sums(task) if on != "cleared" and key in KEYS else None
+
+    def evaluate(factors: Sequence[Fraction]) -> Sequence[int]:
+        if summed is None:
+            return anew(factors)
+        try:
+            return _moved(summed, key, members, factors, on)
+        except NotMovable:
+            return anew(factors)
 
     found = keep_corridor(corridor, evaluate, coupled=on == "cleared")
     label = policy_schema().parameters[key].label
@@ -57,6 +70,28 @@ def solve_corridor(task: Task) -> Solved:
         tuple(_problem(task, grid, slack) for slack in found.slacks),
         tuple(changes(sorted(found.factors.items()), by)),
     )  # fmt: skip
+
+
+def _sums(task: Task) -> ScenarioSums:
+    """The cases under everything that holds before this solve, ready to be added up with other factors."""
+    reformed, base = task.reformed, task.trials.base
+    pricer = Pricer(reformed.policy, reformed.values)
+    priced = pricer.price(base.cases, base.decisions, display=False)
+    return ScenarioSums(base.cases, priced, pricer, ("tier", "hospital"))
+
+
+def _moved(
+    summed: ScenarioSums, key: str, members: Sequence[Member], factors: Sequence[Fraction], on: str
+) -> list[int]:
+    """Money by hospital with a factor for each, fen. Raises NotMovable."""
+    moved: dict[tuple[str, ...], Fraction] = {
+        (member.hospital,): factor for member, factor in zip(members, factors, strict=True)
+    }
+    scenarios = Scenarios((move_of(key, [moved], ("hospital",)),), 1)
+    found = summed.totals(scenarios, kinds=False)
+    amounts = found.package_fen if on == "package" else found.fund_fen
+    money = dict(zip(found.owners["hospital_id"], amounts[0].tolist(), strict=True))
+    return [money.get(member.hospital, 0) for member in members]
 
 
 def _by_hospital(stage: Stage, on: str) -> dict[str, int]:
