@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
@@ -13,6 +14,7 @@ from budget.money import decimal_text
 from reference_tables.reform import Change, Growth, Reform, Sweep
 
 _PLACES = 12
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def reform_toml(reform: Reform, comment: str = "") -> str:
@@ -23,9 +25,9 @@ def reform_toml(reform: Reform, comment: str = "") -> str:
         lines.append(f"policies = {literal(list(reform.policies))}")
     for name, source in sorted(reform.sources.items()):
         about = [(item.name, getattr(source, item.name)) for item in fields(source) if item.name != "name"]
-        lines += ["", f"[sources.{literal(name)}]", *(f"{key} = {literal(value)}" for key, value in about if value)]
+        lines += ["", f"[sources.{_key(name)}]", *(f"{key} = {literal(value)}" for key, value in about if value)]
     for name, codes in sorted(reform.lists.items()):
-        lines += ["", f"[lists.{literal(name)}]", f"codes = {literal(list(codes))}"]
+        lines += ["", f"[lists.{_key(name)}]", f"codes = {literal(list(codes))}"]
     if reform.switch is not None:
         named = ((name, getattr(reform.switch, name)) for name in ("policy", "scheme", "weights"))
         lines += ["", "[switch]", *(f"{name} = {literal(value)}" for name, value in named if value)]
@@ -47,15 +49,19 @@ def literal(value: Any) -> str:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Fraction):
-        return literal(_decimal(value))
+        return literal(decimal(value))
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {literal(item)}" for key, item in value.items()) + " }"
+        return "{ " + ", ".join(f"{_key(key)} = {literal(item)}" for key, item in value.items()) + " }"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + ", ".join(literal(item) for item in value) + "]"
     return json.dumps(str(value), ensure_ascii=False)
 
 
-def _decimal(value: Fraction) -> str:
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else literal(name)
+
+
+def decimal(value: Fraction) -> str:
     """A decimal number as short as it can be written exactly."""
     text = decimal_text(value, _PLACES)
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -24,7 +24,7 @@ from grouper.proof import file_sha256
 from grouper.schemes import Scheme
 from reference_tables.group_weights import GroupWeights
 from reference_tables.policy import Policy
-from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused, problem_frame, problem_rows
+from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused, problem_rows
 from reference_tables.reform import Reform
 from reference_tables.year_file import YearFile
 
@@ -141,7 +141,7 @@ def list_hashes(request: SimulationRequest, year_file: YearFile | None) -> dict[
     return found
 
 
-def with_pools(base: Base, pools: str) -> tuple[Base, pl.DataFrame]:
+def with_pools(base: Base, pools: str) -> tuple[Base, list[Problem]]:
     """The base with what was paid in the year in the pools of a reformed policy (`pools`: insurance or merged): added
     up when they are merged; what cannot be divided is left out and told (SI11)."""
     merged: dict[Owner, PaidInYear] = {}
@@ -158,4 +158,4 @@ def with_pools(base: Base, pools: str) -> tuple[Base, pl.DataFrame]:
             have.advance + item.advance,
         )  # fmt: skip
     problems = [Problem("SI11", {"amount": f"{lost // 100}.{lost % 100:02d}"})] if lost else []
-    return replace(base, paid=merged), problem_frame(problems)
+    return replace(base, paid=merged), problems

@@ -78,6 +78,17 @@ class Stage:
         return self.fund_years[ALL_POOLS].balance if self.fund_years else None
 
 
+def hospital_totals(stage: Stage) -> dict[str, int]:
+    """What the fund pays each hospital, fen: after clearing where there is one, else as priced."""
+    found: dict[str, int] = {}
+    if stage.cleared is not None:
+        for (hospital, _), amount in [*stage.cleared.pools.items(), *stage.cleared.bundles.items()]:
+            found[hospital] = found.get(hospital, 0) + amount
+        return found
+    sums = stage.priced.group_by(pl.col("hospital_id").fill_null("")).agg(pl.col("fund_fen").sum())
+    return dict(sums.iter_rows())
+
+
 def beyond_bundles(clearing: Clearing) -> int:
     """What the fund adds to county groups' bundles beyond their own reserve, fen."""
     return sum(bundle.beyond for bundle in clearing.bundles)

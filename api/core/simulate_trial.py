@@ -36,3 +36,7 @@ class Trial:
         pools = pools_of(made.policy, None if self.year_file is None else self.year_file.year)
         base, _ = with_pools(base, pools)
         return run_stage(label, base, self.year_file, made.policy, made.values)
+
+    def uncleared(self) -> Trial:
+        """The same without a year file, so that nothing is cleared."""
+        return replace(self, year_file=None)
