@@ -48,4 +48,6 @@ def report(
         fail(str(error), Exit.PROBLEMS)
     except OSError as error:
         fail(f"不能写入 {output}（{error.strerror or error}）", Exit.ENVIRONMENT)
-    typer.echo(f"网页写到 {output}：" + "、".join(f"{part.label} {part.totals['cases']:,} 例" for part in parts))
+    counts = [part.totals["cases"] or part.totals["cleared_cases"] for part in parts]
+    told = (f"{part.label} {count:,} 例" for part, count in zip(parts, counts, strict=True))
+    typer.echo(f"网页写到 {output}：{'、'.join(told)}")

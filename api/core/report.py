@@ -85,9 +85,10 @@ class ReportPart:
 
     @property
     def totals(self) -> dict[str, int]:
-        """Cases, cost, payment and the fund's part of all hospitals."""
+        """Cases, cost, payment and the fund's part of all hospitals; cases of the statement."""
         names = ("cases", "cost_fen", "package_fen", "fund_fen", "actual_fen")
-        return {name: int(self.hospitals[name].sum()) for name in names}
+        sums = {name: int(self.hospitals[name].sum()) for name in names}
+        return sums | {"cleared_cases": int(self.statement["cases"].sum())}
 
 
 def hospital_sums(cases: pl.DataFrame, statement: pl.DataFrame) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import orjson
 import polars as pl
 
 from api.core.book import KEY, Book, open_book
+from api.core.book_policies import kept_basis
 from api.core.report import (
     CASE_COLUMNS,
     STATEMENT_AMOUNTS,
@@ -43,8 +44,12 @@ def part_of(book: Path | None, cleared: Path | None) -> ReportPart:
     """
     found = None if book is None else open_book(book)
     proof = {} if cleared is None else _proof(cleared)
-    policy_id = found.policies[-1].id if found is not None and found.policies else _policy_id(proof)
-    policy = _policy(policy_id)
+    if found is not None and found.policies:
+        policy: Policy | None = kept_basis(found, found.policies[-1].key).policy
+        policy_id = found.policies[-1].id
+    else:
+        policy_id = _policy_id(proof)
+        policy = _policy(policy_id)
     cases = _cases(found)
     statement = _no_statement() if cleared is None else read_statement(cleared / STATEMENT)
     before = () if cleared is None else budget_flows(cleared / BUDGET)
@@ -126,7 +131,7 @@ def _policy_id(proof: Mapping[str, object]) -> str:
 
 
 def _policy(policy_id: str) -> Policy | None:
-    """The policy of that id when it comes with the program; a region's own file is not at hand."""
+    """The policy of that id when it comes with the program; without a book a region's own file is not at hand."""
     try:
         return load_policy(policy_id)
     except TablesRefused:

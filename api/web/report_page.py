@@ -52,6 +52,8 @@ def _numbers(part: ReportPart) -> str:
         ("按项目统筹支付（万元）", _wan(sums["actual_fen"])),
         ("定价统筹支付（万元）", _wan(sums["fund_fen"])),
     ]
+    if not part.hospitals.height:  # a clearing without its book tells nothing of the cases but how many there were
+        cells = [("清算病例", f"{sums['cleared_cases']:,}")]
     if part.statement.height:
         cells += [
             ("清算应得（万元）", _wan(int(part.statement["entitlement"].sum()))),

@@ -25,10 +25,11 @@ from api.core.report import (
     statement_flows,
     tier_kinds,
 )
-from api.core.report_files import NotCleared, budget_flows, read_statement
+from api.core.report_files import NotCleared, budget_flows, part_of, read_statement
 from api.web.chart_page import MARK
 from api.web.report_page import report_page
 from budget.ledger import postings_of
+from tests.unit.pay_examples import RATE, policy_text, row, write_examples
 
 KEYS = ["hospitals", "scatter", "waterfall", "outliers", "losses", "volumes", "months"]
 STATEMENT = """hospital,pool,cases,points,entitlement,retained,shared,deposit,assessment,deductions,prepaid,balance
@@ -127,6 +128,19 @@ def test_what_the_pool_keeps_is_a_step_of_its_own(tmp_path: Path) -> None:
     statement = part(tmp_path).statement
     flows = statement_flows(statement, [Flow("可分配", 300_000)])
     assert (flows[1].label, flows[1].amount) == ("未分配给医院", 240_050 - 300_000)
+
+
+def test_a_clearing_without_its_book_shows_no_figures_of_cases(tmp_path: Path) -> None:
+    made = part(tmp_path)
+    alone = replace(
+        made, hospitals=made.hospitals.clear(), tiers=made.tiers.clear(), groups=made.groups.clear(),
+        months=made.months.clear(),
+    )  # fmt: skip
+    page = report_page("清算", [alone])
+    shown = re.findall(r"<div><span>([^<]+)</span><b>([^<]+)</b></div>", page)
+    assert shown == [
+        ("清算病例", "4"), ("清算应得（万元）", "0.24"), ("年内已付（万元）", "0.23"), ("清算差额（万元）", "0.00"),
+    ]  # fmt: skip
 
 
 def test_every_chart_has_its_numbers(tmp_path: Path) -> None:
@@ -254,3 +268,19 @@ def test_report_of_a_clearing(tmp_path: Path) -> None:
     assert "DIP 分值法" in text
     assert "-94.50" in text
     assert "0123456789ab" in text
+
+
+def test_a_region_s_own_policy_is_known_from_its_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write_examples(tmp_path, row("1") + row("2", hospital_id="H2", hospital_level="2")))
+    monthly = {"prepay_share": '"0.9"', "prepay_period": '"month"', "pools": '"insurance"'}
+    (tmp_path / "p.toml").write_text(policy_text(values=RATE | monthly), encoding="utf-8")
+    words = ("--policy", "p.toml", "--scheme", "pack", "--weights", "w.csv", "--month", "2025-03", "--book", "book")
+    done = CliRunner().invoke(app, ["settle", "cases.csv", *words])
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(app, ["report", "--book", "book", "-o", "page.html"])
+    assert done.exit_code == 0, done.output
+    assert "DRG 费率法 2 例" in done.output
+    made = part_of(tmp_path / "book", None)
+    assert made.about["支付政策"] == "试验政策（small）"
+    assert made.tiers["tier"].unique(maintain_order=True).to_list() == ["三级", "二级"]
+    assert made.synthetic
