@@ -31,6 +31,13 @@ def assessed_share(base: Fraction, score: Fraction, bands: Sequence[ScoreBand]) 
     return min(Fraction(1), max(Fraction(0), base * band.factor + band.shift))
 
 
+def assessed_factor(score: Fraction, bands: Sequence[ScoreBand]) -> Fraction:
+    """What a retained surplus is multiplied by after assessment, not below 0; a reward may lie above 1 (重庆). `bands`
+    from the highest score down; below all of them nothing."""
+    band = next((item for item in bands if score >= item.score), None)
+    return Fraction(0) if band is None or band.none else max(Fraction(0), band.factor + band.shift)
+
+
 def assessed_amount(amount: int, share: Fraction) -> int:
     """A share of an amount in fen, rounded half up."""
     return round_half_up(amount * share)

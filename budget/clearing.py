@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from budget.money import apportion, decimal_text, round_half_up, yuan_text
-from budget.sharing import SharingRule, share, share_region
+from budget.sharing import RegionShared, SharingRule, share, share_region
 
 
 class Uncovered(Exception):
@@ -31,10 +31,10 @@ class Account:
 
     `due` from the pool and `fixed` money are its entitlement; `actual` the fund cost of its cases by item, of which
     `recognised` overrun may be shared (None: all). `sharing` after assessment, `returned_share` of deposit (or of what
-    is retained, where that is what is assessed). `quota_top_up`: what fixed quotas lack (定额病种补差). `held`: deposit
-    withheld in the year; None: `deposit_share` of the entitlement. `violations` deducted; `prepaid` paid during the
-    year, `advance` still out. `bundled`: the part of `fixed` that county groups' bundles pay; it takes part in no
-    sharing, nor does `actual` hold those cases."""
+    is retained, where that is what is assessed: then it may be above 1). `quota_top_up`: what fixed quotas lack
+    (定额病种补差). `held`: deposit withheld in the year; None: `deposit_share` of the entitlement. `violations`
+    deducted; `prepaid` paid during the year, `advance` still out. `bundled`: the part of `fixed` that county groups'
+    bundles pay; it takes part in no sharing, nor does `actual` hold those cases."""
 
     hospital: str
     cases: int = 0
@@ -157,12 +157,14 @@ def _share(
         return [_share_one(line, item, rule) for line, item in pairs], difference
     if rule.basis == "region" and rule.region_share is not None:
         if rule.moves:
-            return _share_against_cost(lines, accounts, rule.region_share), difference
+            return _share_against_cost(lines, accounts, rule), difference
         due = sum(line.entitlement for line in lines) - sum(item.bundled for item in accounts)
         region = share_region(due + difference, due, rule.region_share)
         parts = _spread(region.hospitals, accounts)
+        if region.difference > 0:
+            parts = [kept for kept, _ in _kept(region, accounts, rule)]
         moved = [replace(line, entitlement=line.entitlement + part) for line, part in zip(lines, parts, strict=True)]
-        return moved, region.fund
+        return moved, region.difference - sum(parts)
     return lines, difference
 
 
@@ -174,9 +176,10 @@ def _share_one(line: Line, item: Account, rule: ClearingRule) -> Line:
     if item.recognised is not None:
         actual = min(actual, entitlement + item.recognised)
     found = share(entitlement, actual, item.sharing)
-    retained = found.retained
-    if rule.assessed_on == "retained":
-        retained = round_half_up(retained * item.returned_share)
+    most = found.surplus
+    if item.sharing.retain_cap is not None:
+        most = min(most, round_half_up(item.sharing.retain_cap * entitlement))
+    retained = _assessed(found.retained, most, item, rule)
     given_up = found.surplus - retained
     return replace(
         line,
@@ -187,22 +190,32 @@ def _share_one(line: Line, item: Account, rule: ClearingRule) -> Line:
     )
 
 
-def _share_against_cost(lines: list[Line], accounts: Sequence[Account], hospital_share: Fraction) -> list[Line]:
+def _assessed(retained: int, most: int, item: Account, rule: ClearingRule) -> int:
+    """What a hospital retains after assessment, where that is what is assessed; a reward may raise it to `most`."""
+    if rule.assessed_on != "retained":
+        return retained
+    return min(round_half_up(retained * item.returned_share), most)
+
+
+def _share_against_cost(lines: list[Line], accounts: Sequence[Account], rule: ClearingRule) -> list[Line]:
     """The region's result is what was shared out less the actual cost; the fund's part of a surplus is given up, its
     part of an overrun is added, both by what hospitals are due (浙江省级, 杭州 2020)."""
     budget = sum(line.entitlement for line in lines) - sum(item.bundled for item in accounts)
-    region = share_region(budget, sum(item.actual for item in accounts), hospital_share)
-    kept, fund = _spread(max(0, region.hospitals), accounts), _spread(region.fund, accounts)
-    return [
-        replace(
-            line,
-            retained=part,
-            given_up=max(0, other),
-            shared=line.shared + max(0, -other),
-            deductions=line.deductions + max(0, other),
-        )
-        for line, part, other in zip(lines, kept, fund, strict=True)
-    ]
+    region = share_region(budget, sum(item.actual for item in accounts), rule.region_share or Fraction(0))
+    if region.difference < 0:
+        borne = _spread(-region.fund, accounts)
+        return [replace(line, shared=line.shared + part) for line, part in zip(lines, borne, strict=True)]
+    found = []
+    for line, (kept, surplus) in zip(lines, _kept(region, accounts, rule), strict=True):
+        given_up = surplus - kept
+        found.append(replace(line, retained=kept, given_up=given_up, deductions=line.deductions + given_up))
+    return found
+
+
+def _kept(region: RegionShared, accounts: Sequence[Account], rule: ClearingRule) -> list[tuple[int, int]]:
+    """Of a region's surplus: what each hospital keeps of its part after assessment, and its whole part."""
+    parts = zip(_spread(region.hospitals, accounts), _spread(region.fund, accounts), accounts, strict=True)
+    return [(_assessed(own, own + fund, item, rule), own + fund) for own, fund, item in parts]
 
 
 def _spread(amount: int, accounts: Sequence[Account]) -> list[int]:

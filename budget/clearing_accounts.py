@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from budget.assessment import ScoreBand, assessed_share
+from budget.assessment import ScoreBand, assessed_factor, assessed_share
 from budget.budget_value import pool_ratio
 from budget.clearing import Account, Cleared, ClearingRule, Uncovered, clear_pool
 from budget.entitlement import Due, HospitalUnits, entitle
@@ -234,6 +234,8 @@ class PoolClearing:
     def _returned(self, score: Fraction) -> Fraction:
         if self.assessed_on in {"none", "share"} or not self.bands:
             return Fraction(1)
+        if self.assessed_on == "retained":
+            return assessed_factor(score, self.bands)
         return assessed_share(Fraction(1), score, self.bands)
 
     def _sharing(self, scope: Mapping[str, str], score: Fraction) -> SharingRule | None:

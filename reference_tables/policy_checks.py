@@ -183,13 +183,18 @@ class _Checks:
                     self.note("PL13", setting, {"scope": "tier", "value": tier, "known": known})
 
     def conflicts(self) -> None:
-        """PL20: a value that stands for another, and that other one as well."""
+        """PL20: a value that stands for another, and that other one as well; shares assessed where none are."""
         for parameter in policy_schema().parameters.values():
             for rival in parameter.rivals:
                 if rival in self.by_key and parameter.key in self.by_key:
                     setting = self.by_key[parameter.key][0]
                     line = self.by_key[rival][0].line
                     self.note("PL20", setting, {"reason": f"不能与 {rival}（第 {line} 行）同时规定"})
+        shared = next((item for item in self.by_key.get("sharing_basis", ()) if item.value == "region"), None)
+        assessed = next((item for item in self.by_key.get("assessment_on", ()) if item.value == "share"), None)
+        if shared is not None and assessed is not None:
+            reason = f"sharing_basis（第 {shared.line} 行）为 region，结余超支不按医院分段，没有可按考核增减的比例"
+            self.note("PL20", assessed, {"reason": reason})
 
     def unused(self) -> None:
         """PL50: a source or list that no value names."""
