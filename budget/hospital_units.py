@@ -28,7 +28,7 @@ from reference_tables.problems import Problem, TablesRefused
 
 COMMAND = "clear"
 FIXED_QUOTAS = ("bed_day", "single_disease")
-_BY_COST = frozenset({"COST", "L_COST", "H_COST"})
+BY_COST = frozenset({"COST", "L_COST", "H_COST"})
 _SUMS = ("patient_fen", "priced_fen", "quota_fen", "quota_patient_fen", "fixed_fen", "actual_fen")
 Key = tuple[str, str]
 
@@ -206,7 +206,7 @@ def _moves(priced: PricedCases, rule: TallyRule) -> NDArray[np.bool_]:
     """bool [cases]: the case's money moves with the pool."""
     if rule.method != "drg-rate":
         return priced.paid_by_points
-    by_rate = np.array([item.formula not in _BY_COST for item in priced.table.bands], np.bool_)[priced.band]
+    by_rate = np.array([item.formula not in BY_COST for item in priced.table.bands], np.bool_)[priced.band]
     fixed = priced.frame["case_kind"].is_in(["special", "by_item", *FIXED_QUOTAS]).to_numpy()
     return np.asarray(by_rate & ~fixed)
 

@@ -87,10 +87,13 @@ class PlainCases:
         self._combinations = WordCodes()
         self._row_of: Ints = np.zeros(0, np.int64)
 
-    def price(self, cases: pl.DataFrame, aside: Mask | None = None) -> PlainBlock:
-        """Price a block of PAYABLE cases; `aside`: cases that are odd whatever they say."""
+    def codes(self, cases: pl.DataFrame) -> dict[str, Codes]:
+        """The numbers of a block's texts, by column."""
+        return {name: coder.codes(cases[name]) for name, coder in self.texts.items()}
+
+    def price(self, cases: pl.DataFrame, codes: Mapping[str, Codes], aside: Mask | None = None) -> PlainBlock:
+        """Price a block of PAYABLE cases; `codes` of its texts; `aside`: cases that are odd whatever they say."""
         cost, odd = self._cost(cases, aside)
-        codes = {name: coder.codes(cases[name]) for name, coder in self.texts.items()}
         row = self._rows(cases, codes, odd)
         odd |= row < 0
         rows = np.flatnonzero(odd)

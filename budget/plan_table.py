@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -11,10 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budget.affine import ZERO, Affine, AffineColumn
+from budget.frames import CASE_KIND_ZH
 from budget.money import FEN
-from budget.price_plan import PlanBand, PlanRow
+from budget.price_plan import BY_COST_FORMULAS, PlanBand, PlanRow
 
 SHOWN = 10**6
+CASE_KINDS = tuple(CASE_KIND_ZH)
+UNPAID, BED_DAY = CASE_KINDS.index("unpaid"), CASE_KINDS.index("bed_day")
+_KIND = {kind: at for at, kind in enumerate(CASE_KINDS)}
 _NO_END = np.iinfo(np.int64).max
 
 Ints = NDArray[np.int64]
@@ -30,7 +34,11 @@ class BandSums:
 
 
 class PlanTable:
-    """The plan rows of a pricing run; `bands` is all their bands one after the other, `row_of_band` whose they are."""
+    """The plan rows of a pricing run; `bands` is all their bands one after the other, `row_of_band` whose they are.
+
+    Of every band: `kind` int8, the place of its case kind in CASE_KINDS; `by_cost` bool, it pays the cost itself;
+    `earns_points` bool, its cases earn points and their money moves with the point value.
+    """
 
     def __init__(self, rows: Sequence[PlanRow], before: PlanTable | None = None) -> None:
         """The table of `rows`, or of those `before` and these behind them."""
@@ -47,6 +55,9 @@ class PlanTable:
         self.bands: tuple[PlanBand, ...] = bands
         self.row_of_band = np.repeat(np.arange(len(new)), counts)
         self.upper = upper
+        self.kind = np.array([_KIND[band.case_kind] for band in bands], np.int8)
+        self.by_cost = np.array([band.formula in BY_COST_FORMULAS for band in bands], np.bool_)
+        self.earns_points = np.array([band.points is not None and band.formula != "COST" for band in bands], np.bool_)
         packages = [band.package for band in bands]
         if before is None:
             self._package = AffineColumn(packages)
@@ -55,6 +66,8 @@ class PlanTable:
             self.row_of_band = np.concatenate([before.row_of_band, self.row_of_band + len(before.rows)])
             self.upper = np.concatenate([_padded(before.upper, places), _padded(upper, len(before.upper))], axis=1)
             self._package = before._package.plus(packages)
+            for name in ("kind", "by_cost", "earns_points"):
+                setattr(self, name, np.concatenate([getattr(before, name), getattr(self, name)]))
         self.first = np.searchsorted(self.row_of_band, np.arange(len(self.rows)))
 
     @cached_property
@@ -64,10 +77,6 @@ class PlanTable:
     @cached_property
     def _multiple(self) -> AffineColumn:
         return AffineColumn([_multiple(row) for row in self.rows])
-
-    def is_band(self, told: Callable[[PlanBand], bool], band: Ints) -> NDArray[np.bool_]:
-        """bool [cases]: does the band of each case meet a condition?"""
-        return np.array([told(item) for item in self.bands], np.bool_).take(band)
 
     def band_of(self, row: Ints, cost: Ints) -> Ints:
         """int64 [cases]: the band of each case, by its plan row and its cost in fen."""
@@ -87,10 +96,6 @@ class PlanTable:
     def multiple_shown(self, row: Ints, cost: Ints) -> Ints:
         """int64 [cases]: multiple x 10^6, rounded half up, for display; 0 without a reference."""
         return self._multiple.rounded(row, cost)
-
-    def scaled(self, factors: Sequence[Fraction]) -> AffineColumn:
-        """The unrounded packages of all bands, each multiplied by a factor of its own."""
-        return AffineColumn([band.package.times(factor) for band, factor in zip(self.bands, factors, strict=True)])
 
     def total_points(self, sums: BandSums) -> Fraction:
         """Exact points of the cases summed up."""

@@ -34,27 +34,36 @@ def pricing_keys(policy: Policy) -> tuple[str, ...]:
     return tuple(key for key in given if parameters[key].section in _SECTIONS and key != _NOT_OF_THE_PLAN)
 
 
+def key_columns(policy: Policy, values: GroupValues) -> dict[str, str]:
+    """What a plan row may depend on beside the route: columns of PAYABLE by their name in a key; young stands for
+    itself."""
+    asked = pricing_keys(policy)
+    named = frozenset[str]().union(*(policy.names(key) for key in asked))
+    scores = policy.method == "dip"
+    asked_for = {
+        "hospital": ("hospital_id", "hospital" in named),
+        "tier": ("tier", asks_tier(policy, values)),
+        "insurance": ("insurance", True),
+        "month": ("month", any(policy.dated(key) for key in asked)),
+        "group": ("group", True),
+        "status": ("status", True),
+        "kind": ("kind", scores),
+        "aux": ("aux_factor", scores),
+        "primary_care": ("primary_care", scores),
+        "young": ("young", policy.has("age_factor")),
+    }
+    return {name: column for name, (column, wanted) in asked_for.items() if wanted}
+
+
 def price_keys(
     cases: pl.DataFrame, route: pl.Series, policy: Policy, values: GroupValues
 ) -> tuple[list[PriceKey], NDArray[np.int64]]:
     """The different keys in the order of their first case, and int64 [cases]: the key of each case."""
-    asked = pricing_keys(policy)
-    named = frozenset[str]().union(*(policy.names(key) for key in asked))
-    dated = any(policy.dated(key) for key in asked)
-    scores = policy.method == "dip"
-    asked_for = {
-        "hospital": pl.col("hospital_id") if "hospital" in named else None,
-        "tier": pl.col("tier") if asks_tier(policy, values) else None,
-        "insurance": pl.col("insurance"),
-        "month": pl.col("month") if dated else None,
-        "group": pl.col("group"),
-        "status": pl.col("status"),
-        "kind": pl.col("kind") if scores else None,
-        "aux": pl.col("aux_factor") if scores else None,
-        "primary_care": pl.col("primary_care").fill_null(value=False) if scores else None,
-        "young": young_cases(cases, policy) if policy.has("age_factor") else None,
-    }
-    parts = {name: expr for name, expr in asked_for.items() if expr is not None}
+    parts = {name: pl.col(column) for name, column in key_columns(policy, values).items()}
+    if "primary_care" in parts:
+        parts["primary_care"] = parts["primary_care"].fill_null(value=False)
+    if "young" in parts:
+        parts["young"] = young_cases(cases, policy)
     frame = cases.select(expr.alias(name) for name, expr in parts.items()).with_columns(route.alias("route"))
     first, key = _different(frame)
     return [_key(row) for row in frame[first].iter_rows(named=True)], key

@@ -31,7 +31,7 @@ class PriceSums:
         pricer = self._plain.pricer
         odd: list[pl.DataFrame] = []
         for part in cases.iter_slices(BLOCK):
-            block = self._plain.price(part)
+            block = self._plain.price(part, self._plain.codes(part))
             self._count(block)
             if block.odd.size:
                 odd.append(part[block.odd])

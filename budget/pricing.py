@@ -7,6 +7,7 @@ reason. Source: payment rules of the cities, their parameters in policy_schema.t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -20,12 +21,12 @@ from budget.bed_day import bed_day_fen
 from budget.case_fit import UNFIT
 from budget.case_routes import route_cases
 from budget.frames import EXACT, PRICED_SCHEMA, SHOWN
-from budget.fund_share import known, less_patient, points_ratio, ratio_on_standard
+from budget.fund_share import FundShares
 from budget.group_values import GroupValues
 from budget.money import FEN, decimal_text, round_half_up
 from budget.plan_table import BandSums, PlanTable, band_sums
 from budget.price_keys import price_keys
-from budget.price_plan import BY_COST_FORMULAS, PricePlanner
+from budget.price_plan import PricePlanner
 from budget.price_terms import BED_DAY, COMMAND, PriceKey, PriceTerms
 from reference_tables.policy import Policy
 from reference_tables.problems import Problem, TablesRefused, catalogue
@@ -70,8 +71,8 @@ class Pricer:
         self.terms = PriceTerms(policy, values)
         self.planner = PricePlanner(self.terms)
         self._place: dict[PriceKey, int] = {}
-        self._table = PlanTable([])
-        self._modes: list[tuple[str, Fraction]] = []
+        self.table = PlanTable([])
+        self.shares = FundShares()
         self._without_mode: list[Problem] = []
 
     def price(self, cases: pl.DataFrame, decisions: pl.DataFrame | None = None, *, display: bool = True) -> PricedCases:
@@ -82,10 +83,8 @@ class Pricer:
         TablesRefused with every parameter that the policy lacks for these cases (PL30).
         """
         problems: list[Problem] = []
-        route = route_cases(cases, self.policy, self.values, problems)
-        keys, key_of_case = price_keys(cases, route, self.policy, self.values)
-        row = self._places(keys).take(key_of_case)
-        table = self._table
+        row, route = self.plan_rows(cases, problems)
+        table = self.table
         given = (cases["total_cost_fen"] - cases["separate_fen"].fill_null(0)).alias("cost_fen")
         usable = given.is_between(0, LARGEST_COST).fill_null(value=False)
         cost = given.zip_with(usable, pl.Series([0], dtype=pl.Int64)).to_numpy()
@@ -93,32 +92,51 @@ class Pricer:
         made = _Made(cases, table, row, band, cost, given, table.package_fen(band, cost))
         frame = self._frame(made, display=display)
         frame = self._bed_days(frame, cases, route, problems)
-        missing = [*problems, *self.terms.problems, *self._without_mode]
-        if missing:
-            raise TablesRefused(self.policy.id, _different(missing))
+        self.refuse_missing(problems)
         frame = _decided(frame, decisions)
-        frame = _with_fund(frame, made, self._modes, decided=decisions is not None)
-        points = table.is_band(lambda item: item.points is not None and item.formula != "COST", band)
+        points = table.earns_points.take(band)
+        special = by_item = None
         if decisions is not None:
-            points &= (frame["case_kind"] != "special").to_numpy()
+            special = (frame["case_kind"] == "special").to_numpy()
+            by_item = (frame["formula"] == _SPECIAL_BY_ITEM).to_numpy()
+            points &= ~special
+        parts = self.shares.parts(cases, table, (row, band, cost), frame["package_fen"].to_numpy(), special, by_item)
+        frame = frame.with_columns(_fund(*parts))
         return PricedCases(
             frame.select(*(PRICED_SCHEMA if display else AMOUNTS)), table, tuple(self._place), row, band, cost,
             points,
         )  # fmt: skip
 
+    def plan_rows(self, cases: pl.DataFrame, problems: list[Problem]) -> tuple[Ints, pl.Series]:
+        """int64 [cases]: the row of `table` that each case is priced by, made where it was not there yet; and the route
+        of each case. `problems` takes the parameters that routes lack."""
+        route = route_cases(cases, self.policy, self.values, problems)
+        keys, key_of_case = price_keys(cases, route, self.policy, self.values)
+        return self._places(keys).take(key_of_case), route
+
+    def refuse_missing(self, problems: Sequence[Problem] = ()) -> None:
+        """Raise TablesRefused with every parameter that was missing so far, and with `problems`."""
+        missing: list[Problem] = []
+        for problem in (*problems, *self.terms.problems, *self._without_mode):
+            if problem not in missing:
+                missing.append(problem)
+        if missing:
+            raise TablesRefused(self.policy.id, missing)
+
     def _places(self, keys: list[PriceKey]) -> Ints:
         """int64 [keys]: the row of each key in the table, which takes up those it does not have yet."""
-        new = [key for key in keys if key not in self._place]
+        new = [key for key in dict.fromkeys(keys) if key not in self._place]
         if new:
             self._place.update(zip(new, range(len(self._place), len(self._place) + len(new)), strict=True))
-            self._table = PlanTable([self.planner.row(key) for key in new], self._table)
-            self._modes += [self._fund_mode(key, self._without_mode) for key in new]
+            rows = [self.planner.row(key) for key in new]
+            self.shares.extend(rows, [self._fund_mode(key, self._without_mode) for key in new])
+            self.table = PlanTable(rows, self.table)
         return np.array([self._place[key] for key in keys], np.int64)
 
     def _frame(self, made: _Made, *, display: bool) -> pl.DataFrame:
         table = made.table
         bands = pl.Series(made.band.astype(np.uint32))
-        names = ["case_id", "hospital_id", "month", "insurance", "group", "name", "status"]
+        names = ["case_id", "hospital_id", "month", "insurance", "group", "status", *(["name"] if display else [])]
         frame = made.cases.select(*names, pl.col("patient_paid_fen").alias("patient_fen")).with_columns(
             _texts("case_kind", [item.case_kind for item in table.bands], bands),
             _texts("formula", [item.formula for item in table.bands], bands),
@@ -199,58 +217,10 @@ class _Made:
     package: Ints
 
 
-def _different(problems: list[Problem]) -> list[Problem]:
-    """Each problem once, in order."""
-    found: list[Problem] = []
-    for problem in problems:
-        if problem not in found:
-            found.append(problem)
-    return found
-
-
-def _with_fund(frame: pl.DataFrame, made: _Made, modes: list[tuple[str, Fraction]], *, decided: bool) -> pl.DataFrame:
-    """fund_fen by the policy's reading, each insurance its own; null where the record lacks what it needs.
-
-    `modes`: reading and ratio of each plan row; `decided`: there may be special cases. A case paid at its cost keeps
-    the fund's part as billed by item, where that is known and nothing was paid separately: nothing has been repriced.
-    """
-    cases, table, row = made.cases, made.table, made.row
-    package = frame["package_fen"].to_numpy()
-    special = (frame["case_kind"] == "special").to_numpy() if decided else np.zeros(frame.height, np.bool_)
-    fund = np.zeros(frame.height, np.int64)
-    unknown = np.zeros(frame.height, np.bool_)
-    names = sorted({mode for mode, _ in modes})
-    mode_of_case = np.array([names.index(mode) for mode, _ in modes], np.int8)[row] if len(names) > 1 else None
-    ratios = [ratio for _, ratio in modes]
-    for at, mode in enumerate(names):
-        here = np.ones(frame.height, np.bool_) if mode_of_case is None else mode_of_case == at
-        if mode == "STANDARD_MINUS_PATIENT":
-            amount = less_patient(package, cases)
-        elif mode == "RATIO_ON_STANDARD":
-            amount = ratio_on_standard(package, cases, ratios, row)
-        else:
-            amount = points_ratio(table, made.band, made.cost, [ratios[place] for place in table.row_of_band])
-            fixed = table.is_band(lambda item: item.case_kind == "bed_day", made.band) | special
-            amount[fixed] = ratio_on_standard(package, cases.with_columns(_NOT_DEDUCTED), ratios, row)[fixed]
-        fund[here] = amount[here]
-        unknown |= here & ~known(cases, mode)
-    by_cost = table.is_band(lambda item: item.formula in BY_COST_FORMULAS, made.band) & ~special
-    by_cost |= special & (frame["formula"] == _SPECIAL_BY_ITEM).to_numpy() if decided else False
-    billed = cases["fund_by_item_fen"]
-    as_billed = np.zeros(frame.height, np.bool_)
-    if billed.null_count() < frame.height:
-        as_billed = by_cost & (billed.is_not_null() & (cases["separate_fen"].fill_null(0) == 0)).to_numpy()
-        fund = np.where(as_billed, billed.fill_null(0).to_numpy(), fund)
-    unpaid = table.is_band(lambda item: item.case_kind == "unpaid", made.band)
-    amounts = np.where(unpaid, 0, fund)
+def _fund(amounts: Ints, lacking: NDArray[np.bool_] | None) -> pl.Series:
+    """The fund's part, null where the record lacks what it needs."""
     found = pl.Series("fund_fen", amounts)
-    lacking = unknown & ~as_billed & ~unpaid
-    return frame.with_columns(found.set(pl.Series(lacking), None) if lacking.any() else found)
-
-
-_NOT_DEDUCTED = [
-    pl.lit(0, dtype=pl.Int64).alias(name) for name in ("self_funded_fen", "prior_self_pay_fen", "deductible_fen")
-]
+    return found if lacking is None or not lacking.any() else found.set(pl.Series(lacking), None)
 
 
 # What a case no longer has when its price does not come from the plan.

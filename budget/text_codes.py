@@ -80,7 +80,7 @@ def _places(first: Words, second: Words | None, factor: np.uint64, shift: np.uin
     mixed = first * factor
     if second is not None:
         mixed += second * _SECOND
-        mixed *= factor
+    mixed *= factor  # once more, so that a difference in any bit reaches the highest ones
     mixed >>= shift
     return mixed.view(np.int64)
 

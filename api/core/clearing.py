@@ -7,41 +7,32 @@ months they came in change anything. Source: 医保发 and city clearing rules, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-import numpy as np
 import polars as pl
 
 from api.core.clearing_notes import deposits_from_entitlement, money_without_cases
+from api.core.year_cases import YearCases
 from budget.bundle_clearing import ClearedBundle, clear_bundles
 from budget.clearing import Line
 from budget.clearing_accounts import ClearedPool, Paid, PoolClearing
 from budget.group_values import GroupValues
-from budget.hospital_units import CaseTallies, add_tallies, tally_cases, tally_rule
+from budget.hospital_units import CaseTallies, tally_rule
 from budget.ledger import AMOUNT_SCHEMA, postings_of
 from budget.money import yuan_text
 from budget.pricing import Pricer
-from budget.readmission import merged_stays
-from budget.settlement import KIND_SCHEMA, by_kind, pool_of
-from budget.special_quota import special_quota
 from budget.total_budget import PoolBudget, TotalBudget, total_budget
 from budget.year_terms import YearTerms
 from reference_tables.policy import Policy
 from reference_tables.policy_schema import METHODS
-from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused, problem_frame, problem_rows
+from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused, problem_frame
 from reference_tables.year_file import YearFile
 
 COMMAND = "clear"
-BLOCK = 1 << 20
 UNPAID_FOR = frozenset({"CL21", "CL24", "CL25", "CL29", "CL30", "CL31"})
 """Problems that tell of money that nothing pays for."""
-_SUMMED = (
-    "total_cost_fen", "separate_fen", "fund_by_item_fen", "patient_paid_fen", "other_funds_fen", "self_funded_fen",
-    "prior_self_pay_fen", "deductible_fen", "drug_fen", "consumable_fen", "tcm_fen", "tcm_base_fen", "los_days",
-)  # fmt: skip
-_STAY = ("person", "hospital_id", "group")
 Owner = tuple[str, str]
 
 
@@ -77,7 +68,7 @@ class ClearingInput:
     policy: Policy
     values: GroupValues
     year_file: YearFile
-    cases: pl.DataFrame
+    cases: pl.DataFrame | pl.LazyFrame
     decisions: pl.DataFrame | None
     paid: Mapping[Owner, PaidInYear]
     settled: bool = False
@@ -149,24 +140,11 @@ def clear_year(given: ClearingInput) -> Clearing:
         raise TablesRefused(error.what, [*problems, *error.problems]) from None
     if problems:
         raise TablesRefused(policy.id, problems)
-    notes: list[pl.DataFrame] = []
-    cases = _of_the_year(given, notes)
-    _check_members(given, cases)
-    cases = _merged(cases, terms, notes)
-    decisions = _within_quota(cases, given.decisions, terms, notes)
     rule = tally_rule(terms, [(row["county_group"], row["insurance"]) for row in year_file.rows("heads")])
-    parts: list[CaseTallies] = []
-    kinds: list[pl.DataFrame] = []
-    for part, pricer in _priced_by(given, cases):
-        priced = pricer.price(part, decisions, display=False)
-        # Amounts at rates are told in weights at the rates of the policy that clears, points are points.
-        parts.append(tally_cases(part, priced, policy if policy.method == "drg-rate" else pricer.policy, rule))
-        counted = np.ones(part.height, np.bool_)
-        counted[parts[-1].left_out] = False
-        kinds.append(by_kind(priced.frame.filter(counted).with_columns(pool_of(policy))))
-        out = part[parts[-1].left_out].select(pl.lit(0, dtype=pl.UInt32).alias("row"), "case_id")
-        notes.append(problem_rows(out, "CL52"))
-    tallies = add_tallies(parts)
+    known = {"": PricedBy(policy, given.values), **given.earlier}
+    pricers = {key: Pricer(item.policy, item.values) for key, item in known.items()}
+    paid = YearCases(terms, pricers, rule, year_file, given.cases, given.decisions).paid()
+    tallies, notes = paid.tallies, paid.notes
     pools, bundles = _cleared(given, terms, budget, tallies, notes)
     notes.append(problem_frame(money_without_cases(given.paid, tallies.tallies, year_file)))
     notes.append(problem_frame(deposits_from_entitlement(given.paid, pools)))
@@ -174,20 +152,8 @@ def clear_year(given: ClearingInput) -> Clearing:
     lines += [(bundle.group, line) for bundle in bundles for line in bundle.lines]
     return Clearing(
         given, budget, tuple(pools), tuple(bundles), tuple(sorted(lines, key=lambda item: (item[1].hospital, item[0]))),
-        _kinds(kinds), tallies, pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), *notes]),
+        paid.kinds, tallies, pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), *notes]),
     )  # fmt: skip
-
-
-def _priced_by(given: ClearingInput, cases: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, Pricer]]:
-    """The cases in blocks, each with the pricer of its policy; the yearly numbers of capped groups are counted over all
-    the cases of one policy."""
-    known = {"": PricedBy(given.policy, given.values), **given.earlier}
-    of_case = cases["basis"] if "basis" in cases.columns else pl.repeat("", cases.height, eager=True)
-    for key in of_case.unique().sort():
-        pricer = Pricer(known[key].policy, known[key].values)
-        own = cases if (of_case == key).all() else cases.filter(of_case == key)
-        for block in [own] if pricer.policy.has("volume_cap") else own.iter_slices(BLOCK):
-            yield block, pricer
 
 
 def _wrong_year(given: ClearingInput) -> list[Problem]:
@@ -204,10 +170,15 @@ def _without_policy(given: ClearingInput) -> list[Problem]:
     """Months of the year before the policy begins whose cases no other policy prices (CL42), and policies that do not
     pay in the way the year is cleared by (CL43)."""
     problems, since = [], f"{given.policy.header.effective_from:%Y-%m-%d}"
-    own = given.cases.filter(pl.col("basis") == "") if "basis" in given.cases.columns else given.cases
-    early = own.filter((pl.col("month").str.head(4) == str(given.year)) & (pl.col("month") + "-01" < since))
+    cases = given.cases.lazy()
+    own = cases.filter(pl.col("basis") == "") if "basis" in cases.collect_schema().names() else cases
+    month = pl.col("month").cast(pl.String)
+    early = pl.DataFrame(schema={"month": pl.String()})
+    if since > f"{given.year}-01-01":
+        within = own.select(month).filter((month.str.head(4) == str(given.year)) & (month + "-01" < since))
+        early = within.unique().sort("month").collect()
     if early.height:
-        months = "、".join(early["month"].unique().sort())
+        months = "、".join(early["month"])
         args: dict[str, str | int] = {"policy": given.policy.id, "since": since, "months": months}
         problems.append(Problem("CL42", args, file=given.policy.header.file))
     for other in given.earlier.values():
@@ -218,111 +189,6 @@ def _without_policy(given: ClearingInput) -> list[Problem]:
             }  # fmt: skip
             problems.append(Problem("CL43", args, file=other.policy.header.file))
     return problems
-
-
-def _of_the_year(given: ClearingInput, notes: list[pl.DataFrame]) -> pl.DataFrame:
-    """The cases settled in the year, in the order of hospital and case id; others are listed."""
-    year = str(given.year)
-    here = (pl.col("month").str.head(4) == year).fill_null(value=False)
-    row = pl.lit(0, dtype=pl.UInt32).alias("row")
-    notes.append(problem_rows(given.cases.filter(~here).select(row, "case_id"), "CL53", args={"year": year}))
-    owned = pl.col("hospital_id").is_not_null() & pl.col("insurance").is_in(list(given.policy.insurances))
-    owned = owned.fill_null(value=False)
-    notes.append(problem_rows(given.cases.filter(here & ~owned).select(row, "case_id"), "CL56"))
-    cases = given.cases.filter(here & owned).sort("hospital_id", "case_id")
-    if cases.is_empty():
-        raise TablesRefused(given.policy.id, [Problem("CL37", {"year": given.year})])
-    return cases
-
-
-def _check_members(given: ClearingInput, cases: pl.DataFrame) -> None:
-    """Year file and cases must agree on which hospitals belong to the county groups that are paid by bundle: else a
-    bundle would have spent nothing, or pay for strangers. Raises TablesRefused (CL40) with all that differ."""
-    file = given.year_file
-    groups = {row["id"] for row in file.rows("county_group")}
-    if not groups:
-        return
-    members = {row["hospital"]: row for row in file.rows("member")}
-    problems = []
-    for hospital, register in cases.select("hospital_id", "county_group").unique().sort(pl.all()).iter_rows():
-        row = members.get(hospital)
-        # A group without a bundle in the year file is paid as anybody else.
-        if (row is None and register not in groups) or (row is not None and row["county_group"] == register):
-            continue
-        args: dict[str, str | int] = {
-            "hospital": hospital, "member": "无" if row is None else row["county_group"], "register": register or "无",
-        }  # fmt: skip
-        line = 0 if row is None else row.line
-        problems.append(Problem("CL40", args, file=file.file, row=line, field="member.hospital", value=hospital))
-    if problems:
-        raise TablesRefused(f"{given.policy.id} {file.file}", problems)
-
-
-def _merged(cases: pl.DataFrame, terms: YearTerms, notes: list[pl.DataFrame]) -> pl.DataFrame:
-    """Readmissions within the policy's days added to the stay before them, and listed."""
-    days = terms.look("readmission_days")
-    if days is None:
-        return cases
-    exempt = terms.look("readmission_exempt") or ()
-    grouped = cases.with_row_index("at").filter(pl.col("status") == "GROUPED")
-    merged = merged_stays(grouped.select("case_id", "admission", "discharge", *_STAY), days, exempt)
-    if not merged.any():
-        return cases
-    known = pl.all_horizontal(pl.col(name).is_not_null() for name in (*_STAY, "admission", "discharge"))
-    chains = (
-        grouped.with_columns(merged=merged)
-        .filter(known)
-        .sort(*_STAY, "admission", "discharge", "case_id")
-        .with_columns((~pl.col("merged")).cum_sum().alias("chain"))
-    )
-    chains = chains.with_columns(pl.col("case_id").first().over("chain").alias("head"))
-    # A sum in which any part is not known is not known.
-    sums = chains.group_by("chain").agg(
-        pl.col("at").first(),
-        *(pl.when(pl.col(name).is_not_null().all()).then(pl.col(name).sum()).alias(name) for name in _SUMMED),
-        pl.col("discharge").last(),
-        pl.len().alias("stays"),
-    )
-    sums = sums.filter(pl.col("stays") > 1).drop("chain", "stays")
-    gone = chains.filter("merged").sort("at")
-    row = pl.lit(0, dtype=pl.UInt32).alias("row")
-    notes.append(problem_rows(gone.select(row, "case_id", "head"), "CL55", args={"head": pl.col("head")}))
-    names = [*_SUMMED, "discharge"]
-    joined = cases.with_row_index("at").join(sums, on="at", how="left", maintain_order="left", suffix="_all")
-    joined = joined.filter(~pl.col("at").is_in(gone["at"].implode()))
-    head = pl.col("at").is_in(sums["at"].implode())
-    whole = [pl.when(head).then(pl.col(f"{name}_all")).otherwise(pl.col(name)).alias(name) for name in names]
-    return joined.with_columns(whole).select(pl.col(name).cast(cases.schema[name]) for name in cases.columns)
-
-
-def _within_quota(
-    cases: pl.DataFrame, decisions: pl.DataFrame | None, terms: YearTerms, notes: list[pl.DataFrame]
-) -> pl.DataFrame | None:
-    """The decisions that a hospital's quota of special cases holds, the first ones first; the others are listed."""
-    if decisions is None or decisions.is_empty():
-        return None
-    listed = decisions.with_row_index("place")
-    keys = cases.select("hospital_id", "case_id")
-    own = listed.filter(pl.col("hospital_id").is_not_null()).join(keys, on=["hospital_id", "case_id"], how="inner")
-    free = listed.filter(pl.col("hospital_id").is_null()).drop("hospital_id").join(keys, on="case_id", how="inner")
-    known = pl.concat([own, free.select(own.columns)]).sort("place", "hospital_id")
-    row = pl.lit(0, dtype=pl.UInt32).alias("row")
-    lost = listed.filter(~pl.col("place").is_in(known["place"].implode()))
-    notes.append(problem_rows(lost.select(row, "case_id"), "CL51"))
-    accepted = known.filter(pl.col("decision") != "refused")
-    if accepted.is_empty():
-        return None
-    share = terms.want("special_quota")
-    if share is None:
-        raise TablesRefused(terms.policy.id, terms.problems)
-    discharges = cases.group_by("hospital_id").len("discharges")
-    hospitals = accepted.group_by("hospital_id").len("applied").join(discharges, on="hospital_id")
-    quotas = {name: special_quota(count, share, applied).quota for name, applied, count in hospitals.iter_rows()}
-    of = pl.col("hospital_id").replace_strict(quotas, return_dtype=pl.Int64).alias("quota")
-    ranked = accepted.with_columns(of, pl.int_range(1, pl.len() + 1).over("hospital_id").alias("rank"))
-    over = ranked.filter(pl.col("rank") > pl.col("quota"))
-    notes.append(problem_rows(over.select(row, "case_id", "quota"), "CL50", args={"quota": pl.col("quota")}))
-    return ranked.filter(pl.col("rank") <= pl.col("quota")).drop("rank", "quota", "place")
 
 
 def _cleared(
@@ -363,10 +229,3 @@ def _check_bundles(
                 "line": "打包预留和政策所定的资金不足以承担",
             }  # fmt: skip
             terms.problems.append(Problem("CL30", args))
-
-
-def _kinds(parts: list[pl.DataFrame]) -> pl.DataFrame:
-    """Cases by hospital, pool and kind over all blocks."""
-    owner = ["hospital_id", "pool", "case_kind"]
-    whole = pl.concat(parts).group_by(owner, maintain_order=True).agg(pl.all().sum())
-    return whole.sort("hospital_id", "pool", maintain_order=True).select(*KIND_SCHEMA)

@@ -56,3 +56,12 @@ def test_pairs_that_share_a_place_are_told_apart() -> None:
     assert (code == np.arange(5000)).all()
     _, unknown = coder.find(first, second ^ np.uint64(1))
     assert (unknown == np.arange(5000)).all()
+
+
+def test_a_pair_without_a_second_word_is_the_one_with_zero() -> None:
+    first = np.arange(3000, dtype=np.uint64) << np.uint64(20)
+    coder = WordCodes()
+    coder.add(first, np.zeros(3000, np.uint64))
+    code, unknown = coder.find(first)
+    assert not unknown.size
+    assert (code == np.arange(3000)).all()
