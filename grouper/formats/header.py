@@ -15,6 +15,7 @@ from reference_tables.columns import HEADER_FORMATS, Column, columns, fold_heade
 from reference_tables.problems import Problem
 
 _NEAR = 0.6
+_MEANT = 0.75
 _SHOWN = 12
 _NUMBER = "{n}"
 
@@ -235,8 +236,22 @@ def plan_problems(plan: TablePlan, file: str, row: int) -> list[Problem]:
     unused = [cell for at, cell in enumerate(plan.header) if cell.strip() and at not in used]
     if unused:
         shown = "、".join(unused[:_SHOWN]) + ("……" if len(unused) > _SHOWN else "")
-        problems.append(Problem("IN47", {"count": len(unused), "names": shown}, file=file, row=row))
+        told = {"count": len(unused), "names": shown, "near": _meant(unused, plan)}
+        problems.append(Problem("IN47", told, file=file, row=row))
     return problems
+
+
+def _meant(unused: Sequence[str], plan: TablePlan) -> str:
+    """Which unused cells look like the name of a column that the table does not have, and what that name is. Only where
+    names are words: the codes of front pages all look like one another."""
+    if plan.format.names != "flat":
+        return ""
+    have = set(plan.columns)
+    absent = [column for name, column in columns().items() if name not in have]
+    names = {fold_header(alias): alias for column in absent for alias in column.aliases("flat") if _NUMBER not in alias}
+    close = {cell: difflib.get_close_matches(fold_header(cell), names, n=1, cutoff=_MEANT) for cell in unused}
+    pairs = [f"{cell} → {names[found[0]]}" for cell, found in close.items() if found]
+    return f"（是否写错：{'、'.join(pairs[:_SHOWN])}）" if pairs else ""
 
 
 def _missing(plan: TablePlan) -> list[str]:

@@ -62,6 +62,18 @@ def test_optional_columns_and_unused_ones(tmp_path: Path) -> None:
     assert "住院总费" in problems["message"][0]
 
 
+def test_a_column_name_nearly_right_is_told_with_the_name_that_was_meant(tmp_path: Path) -> None:
+    text = f"{FLAT},insurance_typ,total_cots,险种类别,备注,sexx\n1,1,30,,,2,1,A,,310,7,职工,x,1\n"
+    cases, problems = read(write(tmp_path, text))
+    assert "insurance_type" not in cases.columns
+    assert problems["message"].to_list() == [
+        "有5列不是病例列，未使用（是否写错：insurance_typ → insurance_type、total_cots → total_cost、"
+        "险种类别 → 险种类型）：insurance_typ、total_cots、险种类别、备注、sexx"
+    ]  # fmt: skip
+    whole = text.replace("insurance_typ,", "insurance_type,").replace("total_cots", "总费用")
+    assert "是否写错" not in read(write(tmp_path, whole))[1]["message"][0], "a column that is there is not meant again"
+
+
 def test_a_weight_of_unsaid_kind_fills_only_what_the_others_leave_open(tmp_path: Path) -> None:
     text = (
         "case_id,sex,age,diagnoses,weight,newborn_admission_weight_g\n1,1,0,A,2500,2600\n2,1,0,A,2500,\n3,1,0,A,,2600\n"
