@@ -70,7 +70,9 @@ def policies(draw: st.DrawFn) -> Policy:
     elif basis == "region":
         values |= {"sharing_basis": "region", "region_share": draw(percent)}
     if draw(st.booleans()):
-        values |= {**ASSESSED, "assessment_on": draw(st.sampled_from(["deposit", "share", "retained"]))}
+        assessed = ["deposit", "retained"] if basis == "region" else ["deposit", "retained", "share"]
+        rewarded = [{"from": start, "value": value} for start, value in (("95", "1.3"), ("80", "0.9"), ("0", "0"))]
+        values |= {**ASSESSED, "assessment_on": draw(st.sampled_from(assessed)), "assessment_bands": rewarded}
     values["deposit_share"] = draw(percent)
     if method == "drg-rate":
         values["point_value_formula"] = draw(st.sampled_from([None, "RATE"]))
