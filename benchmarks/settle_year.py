@@ -24,7 +24,7 @@ def settle_year(policy: str, scheme: str, book: Path, hospitals: Path, months: S
     for path in months:
         request = SettleRequest(
             book=book, month=path.stem, cases=[str(path)], hospitals=hospitals, close=True,
-            policy_name=Path(policy).name, scheme_name=Path(scheme).name,
+            policy_name=policy, scheme_name=Path(scheme).name,
         )  # fmt: skip
         settled = settle_files(request, rules, opened)
         assert settled.run is not None, f"nothing of {path.name} could be settled"

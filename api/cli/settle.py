@@ -15,7 +15,6 @@ from api.cli.progress import progress_bar
 from api.core.advance import fund_states, pay_advances
 from api.core.book import Book, BookRefused, open_book
 from api.core.book_check import UNREADABLE, month_totals, sound, verify_book
-from api.core.book_policies import policy_source
 from api.core.settle_files import SettleRequest, settle_files
 from api.core.settle_report import write_settlement
 from budget.money import exact
@@ -111,7 +110,7 @@ def settle(
     request = SettleRequest(
         book=book, month=month, cases=paths, corrections=corrections, withdrawals=withdraw, decisions=decisions,
         hospitals=hospitals, separate=separate, weights=weights, reason=reason, close=close, policy_reason=new_policy,
-        reopen=reopen, policy_text=policy_source(policy), policy_name=Path(policy).name, scheme_name=Path(name).name,
+        reopen=reopen, policy_name=policy, scheme_name=Path(name).name,
         fmt=format_.value, edition=edition.value, threads=threads,
     )  # fmt: skip
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from api.core.book import INDEX, LOCK, PARTS, Book, BookRefused, locked, new_book, open_book
+from api.core.book_policies import policy_source
 from api.core.pay_inputs import group_values, read_decisions, read_hospitals, read_separate
 from api.core.payable import PayableFiles
 from api.core.settle import (
@@ -39,7 +40,7 @@ from reference_tables.table_files import LINE, read_table
 @dataclass(frozen=True)
 class SettleRequest:
     """A settlement as it is asked for: paths, month, folder of the book. `policy_reason`: why the book's policy is
-    replaced, "" when it is not; `reopen`: why a cleared year is settled on; `policy_text`: of the policy file.
+    replaced, "" when it is not; `reopen`: why a cleared year is settled on.
     `policy_name`, `scheme_name`: as they were asked for, for the recomputing command."""
 
     book: Path
@@ -55,7 +56,6 @@ class SettleRequest:
     close: bool = False
     policy_reason: str = ""
     reopen: str = ""
-    policy_text: str = ""
     policy_name: str = ""
     scheme_name: str = ""
     fmt: str = "auto"
@@ -93,7 +93,7 @@ def settle_files(request: SettleRequest, policy: Policy, scheme: Scheme, progres
             reason=request.reason,
             close=request.close,
             policy_reason=request.policy_reason,
-            policy_text=request.policy_text,
+            policy_text=policy_source(request.policy_name),
             reopen=request.reopen,
             files=_hashed(request),
             made_with={
@@ -212,7 +212,7 @@ def _decisions(path: Path | None, policy: Policy) -> pl.DataFrame | None:
 def recompute(request: SettleRequest) -> str:
     """The command that makes the run again, on a book as it was before."""
     words = ["drgdip settle", *sorted(Path(path).name for path in request.cases)]
-    words += ["--policy", request.policy_name, "--scheme", request.scheme_name, "--month", request.month]
+    words += ["--policy", Path(request.policy_name).name, "--scheme", request.scheme_name, "--month", request.month]
     words += [word for path in sorted(request.corrections) for word in ("--correct", Path(path).name)]
     lists = {
         "--withdraw": request.withdrawals, "--decisions": request.decisions, "--hospitals": request.hospitals,
