@@ -236,7 +236,7 @@ def plan_problems(plan: TablePlan, file: str, row: int) -> list[Problem]:
     unused = [cell for at, cell in enumerate(plan.header) if cell.strip() and at not in used]
     if unused:
         shown = "、".join(unused[:_SHOWN]) + ("……" if len(unused) > _SHOWN else "")
-        told = {"count": len(unused), "names": shown, "near": _meant(unused, plan)}
+        told: dict[str, str | int] = {"count": len(unused), "names": shown, "near": _meant(unused, plan)}
         problems.append(Problem("IN47", told, file=file, row=row))
     return problems
 
