@@ -155,7 +155,10 @@ def print_book(book: Book, months: list[dict[str, str | int | bool]], *, balance
     out.print(f"[bold]{book.year} 年账册[/]  运行 {len(book.runs)} 次  封印 {book.seal[:SHOWN_RUN]}")
     for policy in book.policies:
         reason = f"（{escape(policy.reason)}）" if policy.reason else ""
-        out.print(f"政策 {escape(policy.id)}  校验值 {policy.sha256[:SHOWN_RUN]}  自 {policy.since} 起{reason}")
+        out.print(
+            f"政策 {escape(policy.id)}  校验值 {policy.sha256[:SHOWN_RUN]}  自 {policy.since} 起{reason}"
+            f"  保存在 policies/{policy.key}"
+        )
     for run in (run for run in book.runs if run.kind == CLEAR):
         out.print(_cleared(book, run))
     table = _table(["月份", "状态", "运行", "病例", "更正病例", *_MONTH_ZH.values()], 2)

@@ -32,6 +32,7 @@ from reference_tables.problems import Problem
 CLEAR = "clear"
 INDEX = "book.json"
 LOCK = ".lock"
+PARTIAL = ".partial"
 PARTS = ("months", "ledger", "runs", "policies")
 FORMAT = 2
 KEY = ("hospital_id", "case_id")
@@ -347,7 +348,7 @@ def _take(handle: int) -> None:
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file whole or not at all: temporary name, flush to disk, rename, flush the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         with partial.open("wb") as stream:
             stream.write(data)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from api.core.book import INDEX, LOCK, PARTS, Book, BookRefused, locked, new_book, open_book
+from api.core.book import INDEX, LOCK, PARTIAL, PARTS, Book, BookRefused, locked, new_book, open_book
 from api.core.book_policies import policy_source
 from api.core.pay_inputs import group_values, read_decisions, read_hospitals, read_separate
 from api.core.payable import PayableFiles
@@ -71,7 +71,8 @@ def book_for(path: Path, month: str) -> Book:
     """
     if (path / INDEX).exists():
         return open_book(path)
-    if not {entry.name for entry in path.iterdir()} <= {LOCK, *PARTS}:
+    others = {entry.name for entry in path.iterdir() if not entry.name.endswith(PARTIAL)} - {LOCK, *PARTS}
+    if others:
         raise BookRefused([Problem("ST04", {"path": str(path)}, file=path.name)])
     if not MONTH.fullmatch(month):
         raise BookRefused([Problem("ST06", {"month": month}, value=month)])

@@ -3,6 +3,7 @@
 Under the first policy a weight is paid 1,000 yuan, under the dearer one 2,000; a case's patient paid 300 yuan.
 """
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from api.core.book import Book, BookRefused, new_book, open_book
 from api.core.book_check import verify_book
 from api.core.settle import InputFile, MonthInput, Settled, settle_month
 from budget.group_values import GroupValues
-from reference_tables.policy import Policy, load_policy
+from reference_tables.group_weights import find_group_weights
+from reference_tables.policy import Policy, load_policy, parse_policy
 from tests.unit.settlement_examples import VALUES, case, payable, policy_text, region_policy
 
 FIRST = region_policy()
@@ -133,6 +135,23 @@ def test_what_a_new_policy_means_for_clearing_is_told(book: Book, tmp_path: Path
     cheaper = region_policy(base_rate="1500")
     march = settle(book, "2026-03", cheaper, cases=payable(case("3", month="2026-03")), policy_reason="再调整")
     assert "以前各月也按它重新定价" in march.problems["message"][0]
+
+
+def test_a_weight_file_in_another_folder_is_kept_beside_the_policy(tmp_path: Path) -> None:
+    (tmp_path / "rw").mkdir()
+    (tmp_path / "rw" / "2026.csv").write_text("group,rw\nG1,1\nG2,2\n", encoding="utf-8")
+    text = 'weights = "rw/2026.csv"  # 权重\n' + policy_text(FIRST)
+    policy = parse_policy(text, "policy.toml", tmp_path)
+    files = (InputFile("cases", "a"),)
+    given = MonthInput("2026-01", cases=payable(case("1")), files=files, policy_text=text)
+    book = settle_month(new_book(tmp_path / "book", 2026), policy, VALUES, given).book
+    (kept,) = book.policies
+    (tmp_path / "rw" / "2026.csv").unlink()
+    found = load_policy(book.path / "policies" / kept.key / "policy.toml")
+    assert found.sha256 == policy.sha256
+    assert find_group_weights(found.weights).weight("G2") == 2
+    with pytest.raises(ValueError, match="another policy"):
+        settle_month(new_book(tmp_path / "other", 2026), DEARER, VALUES, replace(given, policy_text=policy_text(FIRST)))
 
 
 def test_the_kept_policy_is_a_policy_file_and_its_change_shows(book: Book) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -154,3 +156,43 @@ def test_a_folder_that_cannot_be_written(city: City, tmp_path: Path, monkeypatch
     assert cleared.exit_code == 4
     assert (book / "book.json").read_bytes() == index
     assert not (tmp_path / "out").exists(), "no statement that the book does not know of"
+
+
+def test_a_run_killed_before_it_was_whole(city: City, tmp_path: Path) -> None:
+    """What a killed process leaves: files that nobody names and halves under temporary names, the index among them."""
+    book, whole = tmp_path / "book", tmp_path / "whole"
+    assert settle(city, whole, "2026-01", city.months[0]).exit_code == 0
+    shutil.copytree(whole, book)
+    (book / "book.json").rename(book / ".book.json.4711.partial")
+    assert settle(city, book, "2026-01", city.months[0]).exit_code == 0
+    assert [problem.code for problem in verify_book(open_book(book))] == ["ST65"]
+    assert open_book(book).seal == open_book(whole).seal
+    (book / "months" / "2026-02").mkdir()
+    (book / "months" / "2026-02" / ".x.parquet.4711.partial").write_bytes(b"PAR1")
+    assert settle(city, book, "2026-02", city.months[1]).exit_code == 0
+    assert {problem.code for problem in verify_book(open_book(book))} == {"ST65"}
+
+
+def test_a_correction_after_a_policy_that_began_in_mid_year(city: City, tmp_path: Path) -> None:
+    """From July on a weight is worth 4,000 yuan; June's cases are corrected at June's rate."""
+    text = BUILT_IN.read_text(encoding="utf-8").replace("effective_from = 2025-01-01", "effective_from = 2026-07-01", 1)
+    july = tmp_path / "july.toml"
+    july.write_text(text.replace('value = "9650.00"', 'value = "4000.00"', 1), encoding="utf-8")
+    june = city.months[5].read_text(encoding="utf-8").splitlines(keepends=True)
+    corrected, whole = tmp_path / "corrected.csv", tmp_path / "2026-06.csv"
+    at = next(at for at, line in enumerate(june) if "J18.900" in line)
+    change = june[at].replace("J18.900", "E11.900")
+    corrected.write_text(june[0] + change, encoding="utf-8")
+    whole.write_text("".join([*june[:at], change, *june[at + 1 :]]), encoding="utf-8")
+    book, right = tmp_path / "book", tmp_path / "right"
+    assert settle(city, book, "2026-06", city.months[5]).exit_code == 0
+    assert settle(city, right, "2026-06", whole).exit_code == 0
+    more = ("--policy", july, "--new-policy", "下半年费率")
+    assert settle(city, book, "2026-07", city.months[6], *more).exit_code == 0
+    done = settle(city, book, "2026-08", "--correct", corrected, "--reason", "编码更正", "--policy", july)
+    assert done.exit_code == 0, done.output
+    both = [open_book(folder).priced().filter(pl.col("month") == "2026-06").sort("case_id") for folder in (book, right)]
+    assert both[0]["fund_fen"].to_list() == both[1]["fund_fen"].to_list()
+    kept = open_book(book)
+    assert kept.runs[-1].totals["corrections_fen"] != 0
+    assert verify_book(kept) == []
