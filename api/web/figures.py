@@ -81,11 +81,16 @@ def log_ticks(low: float, high: float) -> dict[str, Any]:
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{value:,.10g}" for value in ticks], "tickangle": 0}
 
 
+def text_width(text: str) -> int:
+    """How wide a text is in half characters: a Chinese character is as wide as two others."""
+    return sum(1 if ord(letter) < 0x2E80 else 2 for letter in text)
+
+
 def short(text: str, most: int = _LABEL_WIDTH) -> str:
-    """As much of a label as fits beside a panel; a Chinese character is as wide as two others."""
+    """As much of a label as fits beside a panel."""
     width = 0
     for at, letter in enumerate(text):
-        width += 1 if ord(letter) < 0x2E80 else 2
+        width += text_width(letter)
         if width > most:
             return text[:at] + "…"
     return text
@@ -95,7 +100,7 @@ def wrapped(text: str, most: int = 12, lines: int = 3) -> str:
     """A label in lines of so much width, the rest of a very long one left out; lines end in Plotly's <br>."""
     made, width = [""], 0
     for letter in text:
-        wide = 1 if ord(letter) < 0x2E80 else 2
+        wide = text_width(letter)
         if width + wide > most:
             if len(made) == lines:
                 made[-1] += "…"

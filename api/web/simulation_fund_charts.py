@@ -241,8 +241,8 @@ def _transition(transition: pl.DataFrame) -> Chart:
     merged = rest.with_columns(own, own_after).group_by("group_before", "group_after", maintain_order=True).agg(sums)
     neither = pl.col("group_before").is_null() & pl.col("group_after").is_null()
     unseen, whole = merged.filter(neither), int(rows["cost_fen"].sum())
-    # Where most of the money is in small flows they would leave no room for the ones that are named.
-    crowded = 2 * int(unseen["cost_fen"].sum()) > whole
+    # Where much of the money is in small flows they would leave no room for the ones that are named.
+    crowded = 4 * int(unseen["cost_fen"].sum()) > whole
     drawn = pl.concat([top.select(merged.columns), merged.filter(~neither) if crowded else merged])
     note = f"住院费用最多的 {top.height} 条流向，宽度为费用；其余并入“{OTHER}”；" if rest.height else "宽度为住院费用；"
     note += "绿色为支付增加，红色为减少，灰色变动不到 0.1%；右侧病组名后为支付增减（万元）。"

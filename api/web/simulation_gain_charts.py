@@ -27,6 +27,7 @@ from api.web.figures import (
     panels,
     short,
     signed,
+    text_width,
     wan,
 )
 from api.web.simulation_tables import STAGES, apart, at_stage, numbers, plain, stages
@@ -36,6 +37,9 @@ SAME = "#6b7a89"
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "star")
 TOP_GROUPS = 15
 _NARROW = ("tier", "insurance", "kind", "pool", "county_group", "department", "mdc")
+_HALF, _MARK, _NARROW_PIXELS, _WIDE_PIXELS = 5.9, 12, 600, 1240
+"""Pixels: half a character of the texts, half a mark with some air, a chart in a pair and one of its own."""
+_LABEL, _LONG_LABEL = 34, 52
 _GAP = "\u2002"
 """A space that browsers keep at the beginning of a text too."""
 _MANY = 100
@@ -71,7 +75,7 @@ def change_texts(rows: pl.DataFrame) -> list[tuple[str, str]]:
     return texts
 
 
-def row_axis(labels: Sequence[str], most: int = 34) -> dict[str, Any]:
+def row_axis(labels: Sequence[str], most: int = _LABEL) -> dict[str, Any]:
     """One line of the vertical axis for each label, from top to bottom; equal labels stay apart."""
     return {
         "tickmode": "array", "tickvals": list(range(len(labels))),
@@ -80,13 +84,23 @@ def row_axis(labels: Sequence[str], most: int = 34) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def room_beside(values: Sequence[float], share: float) -> list[float]:
-    """A range that leaves `share` of the spread free for the text beside the longest bar of each direction."""
-    low, high = min([0.0, *values]), max([0.0, *values])
-    if low == high:
+def room_beside(drawn: Sequence[tuple[float, str]], pixels: float) -> list[float]:
+    """The range of an axis so many pixels long where each text has room beyond its value, on the side of its sign."""
+    if not any(value for value, _ in drawn):
         return [-1.0, 1.0]
-    spread = high - low
-    return [low - spread * (share if low < 0 else 0.03), high + spread * (share if high > 0 else 0.03)]
+    low, high = (pick([0.0, *(value for value, _ in drawn)]) for pick in (min, max))
+    below, above = (
+        max([_MARK, *(_HALF * text_width(text) for value, text in drawn if text and (value < 0) == negative)])
+        for negative in (True, False)
+    )
+    scale = (high - low) / max(pixels - below - above, pixels / 4)
+    return [round(low - below * scale, 4), round(high + above * scale, 4)]
+
+
+def _pixels(labels: Sequence[str], most: int, whole: float, columns: int = 1) -> float:
+    """About how long the horizontal axis of each panel is beside such labels."""
+    beside = _HALF * max(min(text_width(label), most) for label in labels)
+    return (whole - beside - 60 * columns) / columns
 
 
 def ends_of(rows: pl.DataFrame, most: int, ends: int) -> pl.DataFrame:
@@ -96,8 +110,9 @@ def ends_of(rows: pl.DataFrame, most: int, ends: int) -> pl.DataFrame:
 
 def _add_bars(
     figure: go.Figure, rows: pl.DataFrame, labels: Sequence[str], column: int, beside: Sequence[float] = ()
-) -> list[float]:
-    """Bars of the change in 万元, amount and rate as text beyond each and beyond the mark `beside` it; their values."""
+) -> list[tuple[float, str]]:
+    """Bars of the change in 万元, amount and rate as text beyond each and beyond the mark `beside` it; every text and
+    where it begins."""
     change = wan(rows["change_fen"])
     texts = change_texts(rows)
     rates = [rate for _, rate in texts]
@@ -117,16 +132,15 @@ def _add_bars(
         max(value, mark, 0.0) if value >= 0 else min(value, mark, 0.0)
         for value, mark in zip(change, beside or change, strict=True)
     ]
+    said = [f"{gap}{text}" if value >= 0 else f"{text}{gap}" for value, text in zip(change, beyond, strict=True)]
     figure.add_scatter(
         x=ends, y=places, mode="text", showlegend=False, hoverinfo="skip", cliponaxis=False, row=1, col=column,
-        text=[
-            f"{gap}{text}" if value >= 0 else f"{text}{gap}" for value, text in zip(change, beyond, strict=True)
-        ],
+        text=said,
         textposition=["middle right" if value >= 0 else "middle left" for value in change],
         textfont={"size": 11, "color": INK},
     )  # fmt: skip
     figure.update_xaxes(title_text="增减，万元", row=1, col=column)
-    return change
+    return list(zip(ends, said, strict=True))
 
 
 def _hospitals(gain: pl.DataFrame) -> Chart | None:
@@ -139,12 +153,12 @@ def _hospitals(gain: pl.DataFrame) -> Chart | None:
     labels = apart(shown)
     titles = [f"{STAGES[stage]}：统筹基金支付" for stage in known]
     figure = panels(titles, 130 + 20 * shown.height, horizontal_spacing=0.04, shared_yaxes=True)
-    drawn: list[float] = []
+    drawn: list[tuple[float, str]] = []
     for at, stage in enumerate(known, 1):
         rows = shown.select("key").join(at_stage(gain, "hospital", stage), on="key", maintain_order="left")
         drawn += _add_bars(figure, rows, labels, at)
     # One scale for both, so that the bars can be compared.
-    figure.update_xaxes(range=room_beside(drawn, 0.4 if len(known) > 1 else 0.17))
+    figure.update_xaxes(range=room_beside(drawn, _pixels(labels, _LABEL, _WIDE_PIXELS, len(known))))
     figure.update_yaxes(**row_axis(labels))
     which = "全部" if shown.height == ordered.height else f"增加、减少最多的各 {ENDS} 家，共 {ordered.height} 家中的"
     note = f"{which}医疗机构，按{STAGES[known[-1]]}的增减排列。{_COLOUR_NOTE}"
@@ -247,8 +261,10 @@ def _dimension(gain: pl.DataFrame, dimension: str) -> Chart | None:
             customdata=[plain(text) for text in labels],
             hovertemplate="%{customdata}<br>清算前 %{x:+,.2f} 万元<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(range=room_beside([*drawn, *earlier], 0.18 if wide else 0.42))
-    figure.update_yaxes(**row_axis(labels, 52 if wide else 34))
+    most, whole = (_LONG_LABEL, _WIDE_PIXELS) if wide else (_LABEL, _NARROW_PIXELS)
+    marks = [(value, "") for value in earlier]
+    figure.update_xaxes(range=room_beside([*drawn, *marks], _pixels(labels, most, whole)))
+    figure.update_yaxes(**row_axis(labels, most))
     figure.update_layout(margin={"t": 40})
     word = DIMENSIONS[dimension]
     which = (
@@ -289,7 +305,10 @@ def _deciles(deciles: pl.DataFrame) -> Chart:
         "%{customdata[0]:+.2f}% 到 %{customdata[1]:+.2f}%<br>%{customdata[2]:+,.2f} 万元<extra></extra>",
     )  # fmt: skip
     figure.update_xaxes(type="category")
-    figure.update_yaxes(title_text="增减率，%", ticksuffix="%", range=room_beside(shown, 0.2))
+    pad = 0.2 * ((max([0.0, *shown]) - min([0.0, *shown])) or 1.0)
+    figure.update_yaxes(
+        title_text="增减率，%", ticksuffix="%", range=[min([0.0, *shown]) - pad, max([0.0, *shown]) + pad]
+    )
     note = f"医疗机构按{STAGES[stage]}增减率从低到高分为十组；柱上为全组的增减率和增减金额（万元）。"
     return Chart("deciles", "十分组", note, figure, narrow=True)
 

@@ -38,6 +38,7 @@ h3 { font-size: 17px; margin: 0; }
 .facts b { display: block; font-size: 19px; font-variant-numeric: tabular-nums; }
 .facts span, .facts small { color: #5b6b7a; font-size: 13px; }
 .facts small { display: block; }
+.note { overflow-wrap: anywhere; }
 .pair .card:last-child:nth-child(odd) { grid-column: 1 / -1; }
 .wide { overflow-x: auto; }
 .positive { color: #2c7a4b; }
@@ -88,10 +89,11 @@ def _cards(made: Sequence[Chart]) -> list[str]:
 def _tables(section: str, tables: Mapping[str, pl.DataFrame]) -> list[str]:
     made = []
     if section == "gain" and "gain" in tables:
-        known = set(tables["gain"]["dimension"].to_list()) - ({"hospital"} if "winners" in tables else set())
+        counted = tables["gain"].group_by("dimension").len().filter(pl.col("len") > 1)
+        known = set(counted["dimension"].to_list()) - ({"hospital"} if "winners" in tables else set())
         parts = [winners_part(tables["winners"])] if "winners" in tables else []
         parts += [gain_part(tables["gain"], name) for name in DIMENSIONS if name in known]
-        made.append(card("明细", "".join(parts)))
+        made += [card("明细", "".join(parts))] if parts else []
     elif section == "sure" and "bootstrap" in tables:
         made.append(chances_card(tables["bootstrap"]))
     elif section == "fund" and "fund" in tables:
