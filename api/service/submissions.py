@@ -17,10 +17,10 @@ import sqlalchemy as sa
 from api.core.book import INDEX, open_book
 from api.service.audit import Actor, record
 from api.service.context import Service
-from api.service.jobs import enqueue
+from api.service.jobs import QUEUED, RUNNING, enqueue
 from api.service.values import new_id, now
 from api.store.files import Stored
-from api.store.tables import submission
+from api.store.tables import job, submission
 from reference_tables.problems import Problem
 
 NEW, CORRECTION, WITHDRAWAL = "new", "correction", "withdrawal"
@@ -32,7 +32,9 @@ STATES_ZH = {
     RECEIVED: "已接收", ACCEPTED: "已受理", REFUSED: "不能受理", SUPERSEDED: "已被更正取代", WITHDRAWN: "已撤回",
     DONE: "已办理",
 }  # fmt: skip
-JOB = "submission"
+JOB, SETTLE = "submission", "settle"
+ROLES = {"cases": "cases", "corrections": "correct", "withdrawals": "withdraw"}
+"""What a submission is to a settlement, as the settlement's own inputs call it."""
 MONTH = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])")
 _UNSAFE = re.compile(r"[^\w.\-()（）]+")
 _LONGEST_NAME = 120
@@ -145,12 +147,19 @@ def _check(service: Service, connection: sa.Connection, given: Given) -> None:
     old = find(connection, given.supersedes)
     if old is None or (old.hospital_id, old.month) != (given.hospital_id, given.month):
         raise NotTaken(Problem("SV03", {"what": "提交", "value": given.supersedes}, value=given.supersedes))
-    if old.state != ACCEPTED or closed:
+    if old.state != ACCEPTED or closed or old.id in _being_settled(connection):
         args: dict[str, str | int] = {
-            "what": f"提交 {old.id}", "state": "已关账" if closed else STATES_ZH[old.state],
+            "what": f"提交 {old.id}",
+            "state": "已关账" if closed else "正在结算" if old.state == ACCEPTED else STATES_ZH[old.state],
             "action": KINDS_ZH[given.kind],
         }  # fmt: skip
         raise NotTaken(Problem("SV11", args))
+
+
+def _being_settled(connection: sa.Connection) -> frozenset[str]:
+    """Submissions that a settlement under way takes: they cannot be corrected or withdrawn meanwhile."""
+    rows = connection.execute(sa.select(job.c.args).where(job.c.kind == SETTLE, job.c.state.in_([QUEUED, RUNNING])))
+    return frozenset(name for (text,) in rows for role in ROLES for name in orjson.loads(text)[role])
 
 
 def find(connection: sa.Connection, name: str) -> SubmissionInfo | None:

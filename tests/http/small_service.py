@@ -57,24 +57,36 @@ class SmallService:
 
 @contextmanager
 def small_service(folder: Path, kind: str = "sqlite", **changed: Any) -> Iterator[SmallService]:
-    """A service with an empty database of a kind ("sqlite", "postgres") and tokens for every role."""
+    """A service with an empty database of a kind ("sqlite", "postgres"), the policy and pack of the pay examples, and
+    tokens for every role."""
     examples = folder / "examples"
     examples.mkdir()
     write_examples(examples, row("A1"))
+    values = {"policy": str(examples / "p.toml"), "scheme": str(examples / "pack")}
+    with service_over(folder, kind, **(values | changed)) as made:
+        database, files = made.service.database, made.service.files
+        with database.write() as connection:
+            put_document(connection, SETUP, "weights", "w.csv", files.put(WEIGHTS.encode()), "text/csv", "")
+        yield made
+
+
+@contextmanager
+def service_over(
+    folder: Path, kind: str = "sqlite", hospitals: tuple[str, ...] = ("H1", "H2"), **given: Any
+) -> Iterator[SmallService]:
+    """A service with an empty database, settings as given, and tokens for every role and hospital."""
     data = folder / "data"
     data.mkdir()
     values: dict[str, Any] = {
-        "data": data, "policy": str(examples / "p.toml"), "scheme": str(examples / "pack"), "workers": 0,
-        "database_url": "" if kind == "sqlite" else fresh_url(kind, data),
+        "data": data, "workers": 0, "database_url": "" if kind == "sqlite" else fresh_url(kind, data),
     }  # fmt: skip
-    service = open_service(Settings(**(values | changed)))
+    service = open_service(Settings(**(values | given)))
     with service.database.write() as connection:
-        put_document(connection, SETUP, "weights", "w.csv", service.files.put(WEIGHTS.encode()), "text/csv", "")
         tokens = {
             role.value: create_token(connection, SETUP, role)
             for role in (Role.OFFICE, Role.POLICY, Role.ADMIN)
         }  # fmt: skip
-        for name in ("H1", "H2"):
+        for name in hospitals:
             tokens[name] = create_token(connection, SETUP, Role.HOSPITAL, hospital_id=name)
     app = create_app(service, handlers_of(service))
     clients = {

@@ -1,0 +1,284 @@
+"""The office's work: documents it goes by, monthly settlements, year-end clearings from draft to locked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+
+from api.http.answers import Answer, IdPath, Job, KeyHeader, Limit, Page
+from api.http.bodies import remember, replayed, take_upload
+from api.http.deps import Allowed, ServiceHere
+from api.http.errors import Refused, not_found
+from api.http.routes_jobs import shown as shown_job
+from api.service import clear_job, settle_job
+from api.service.audit import Actor
+from api.service.documents import KINDS, DocumentInfo, latest, list_documents, put_document
+from api.service.jobs import find_job
+from api.service.roles import Role
+from api.service.runs import CONFIRMED, DISPUTED, DRAFT, RunInfo, answers, find_run, list_runs, say
+from api.service.submissions import NotTaken
+from reference_tables.problems import Problem
+
+router = APIRouter(prefix="/v1", tags=["office"])
+Office = Annotated[Actor, Depends(Allowed("办理经办业务", Role.OFFICE, Role.ADMIN))]
+Reader = Annotated[Actor, Depends(Allowed("查看", Role.OFFICE, Role.ADMIN, Role.POLICY, Role.HOSPITAL))]
+KindPath = Annotated[str, Path(pattern=f"^({'|'.join(KINDS)})$", description="、".join(KINDS))]
+NamePath = Annotated[str, Path(max_length=120, pattern=r"^[\w][\w.\-]*$", description="文件名")]
+FIRST_YEAR, LAST_YEAR = 2000, 2100
+
+
+class Document(Answer):
+    """文件的一个版本：政策、权重、年度文件、名册等。"""
+
+    kind: str = Field(examples=["year_file"])
+    name: str = Field(examples=["2026.toml"])
+    version: int
+    sha256: str
+    media_type: str
+    created_at: str
+    reason: str
+
+
+class SettleAsked(Answer):
+    """月度结算的要求。"""
+
+    month: str = Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", examples=["2026-03"])
+    close: bool = Field(True, description="结算后关账")
+    reason: str = Field("", max_length=500, description="更正或撤销的原因")
+    policy_reason: str = Field("", max_length=500, description="政策与账册所记不同时，变动的原因")
+    reopen: str = Field("", max_length=500, description="年度已清算而确需再结算的原因")
+
+
+class ClearAsked(Answer):
+    """年终清算的要求。"""
+
+    year: int = Field(ge=FIRST_YEAR, le=LAST_YEAR, examples=[2026])
+    policies: list[str] = Field(default_factory=list, max_length=12, description="年内较早的政策（文件名）")
+    supersedes: str = Field("", max_length=40, description="要取代的、已锁定的清算")
+    policy_reason: str = Field("", max_length=500)
+
+
+class Word(StrEnum):
+    """What a hospital says of a draft."""
+
+    CONFIRMED = CONFIRMED
+    DISPUTED = DISPUTED
+
+
+class Said(Answer):
+    """医疗机构对清算草稿的意见。"""
+
+    state: Word
+    comment: str = Field("", max_length=2000, description="有异议时须写明")
+
+
+class Reason(Answer):
+    """办理的理由。"""
+
+    reason: str = Field("", max_length=500)
+
+
+class Run(Answer):
+    """办理结果：月度结算、年终清算、预算、模拟。"""
+
+    id: str
+    kind: str = Field(examples=["clear"])
+    year: int
+    month: str
+    state: str = Field(examples=["draft"])
+    run_id: str = Field(description="结果的证明编号（全部输入的校验值）")
+    supersedes: str | None
+    summary: dict[str, Any]
+    proof: dict[str, Any]
+    files: list[str] = Field(description="可下载的文件")
+    created_at: str
+    answers: list[dict[str, str]] = Field(default_factory=list, description="医疗机构的确认和异议")
+
+
+@router.put("/documents/{kind}/{name}", summary="放入一个文件的新版本")
+async def put(
+    request: Request, service: ServiceHere, who: Office, kind: KindPath, name: NamePath,
+    reason: Annotated[str, Query(max_length=500, description="变动的理由")] = "",
+) -> Document:  # fmt: skip
+    """内容相同则不增加版本。内容在使用时校验。"""
+    upload = await take_upload(request, service)
+
+    def work() -> DocumentInfo:
+        with service.database.write() as connection:
+            return put_document(connection, who, kind, name, upload.stored, upload.media_type, reason)
+
+    return _document(await run_in_threadpool(work))
+
+
+@router.get("/documents", summary="列出文件及其版本")
+def documents(
+    service: ServiceHere, _who: Office, kind: Annotated[str | None, Query(max_length=20)] = None
+) -> Page[Document]:
+    """每个版本一行。"""
+    with service.database.read() as connection:
+        return Page(items=[_document(item) for item in list_documents(connection, kind)])
+
+
+@router.get("/documents/{kind}/{name}", summary="下载文件的最新版本", response_class=Response)
+def document(service: ServiceHere, _who: Office, kind: KindPath, name: NamePath) -> Response:
+    """原样。"""
+    with service.database.read() as connection:
+        found = latest(connection, kind, name)
+    if found is None:
+        raise not_found(KINDS[kind], name)
+    return _plain(service.files.path(found.sha256).read_bytes(), "application/octet-stream", name)
+
+
+@router.post("/settlements", status_code=202, summary="月度结算")
+def settle(service: ServiceHere, who: Office, asked: SettleAsked, key: KeyHeader = None) -> Job:
+    """结算已受理的全部提交，以及以前月份的更正和撤回；立即得到任务编号。"""
+    return _asked(
+        service, who, key, {"route": "settlements", **asked.model_dump()},
+        lambda connection: settle_job.ask(
+            connection, who, asked.month, close=asked.close, reason=asked.reason, policy_reason=asked.policy_reason,
+            reopen=asked.reopen,
+        ),
+    )  # fmt: skip
+
+
+@router.post("/clearings", status_code=202, summary="年终清算：做一份草稿")
+def clear(service: ServiceHere, who: Office, asked: ClearAsked, key: KeyHeader = None) -> Job:
+    """从年度账册清算，不改变账册；医疗机构确认或提出异议之后再批准。"""
+    return _asked(
+        service, who, key, {"route": "clearings", **asked.model_dump()},
+        lambda connection: clear_job.ask(
+            connection, who, asked.year, policies=asked.policies, supersedes=asked.supersedes,
+            policy_reason=asked.policy_reason,
+        ),
+    )  # fmt: skip
+
+
+@router.post("/clearings/{name}/approve", status_code=202, summary="批准清算：记入账册并锁定")
+def approve(service: ServiceHere, who: Office, name: IdPath, asked: Reason) -> Job:
+    """账册或文件在草稿之后有变动则不能入账。锁定后只能由写明取代它的新清算代替。"""
+    return _asked(service, who, None, {}, lambda connection: clear_job.approve(connection, who, name, asked.reason))
+
+
+@router.post("/clearings/{name}/answer", summary="医疗机构确认清算草稿或提出异议")
+def give_answer(
+    service: ServiceHere, who: Annotated[Actor, Depends(Allowed("确认清算", Role.HOSPITAL))], name: IdPath, said: Said
+) -> Run:
+    """异议须写明理由；批准之前可以改。"""
+    if said.state is Word.DISPUTED and not said.comment.strip():
+        raise Refused(Problem("SV04", {"field": "comment", "reason": "异议须写明理由"}, field="comment"))
+    with service.database.write() as connection:
+        found = find_run(connection, name, lock=True)
+        if found is None or found.kind != "clear" or not _is_in(found, who.hospital_id):
+            raise not_found("清算", name)
+        if found.state != DRAFT:
+            raise Refused(Problem("SV11", {"what": f"清算 {name}", "state": found.state, "action": "确认"}))
+        say(connection, who, name, who.hospital_id, said.state.value, said.comment)
+    return _run(service, who, name)
+
+
+@router.get("/runs", summary="列出办理结果")
+def runs(
+    service: ServiceHere, who: Reader, kind: Annotated[str | None, Query(max_length=20)] = None,
+    year: Annotated[int | None, Query(ge=FIRST_YEAR, le=LAST_YEAR)] = None, limit: Limit = 100,
+) -> Page[Run]:  # fmt: skip
+    """医疗机构看到有本机构的结算和清算，政策人员看到模拟。"""
+    with service.database.read() as connection:
+        found = list_runs(connection, kind=kind, year=year, limit=limit)
+        return Page(items=[_shown(connection, item, who) for item in found if _may_see(item, who)])
+
+
+@router.get("/runs/{name}", summary="一项办理结果")
+def one(service: ServiceHere, who: Reader, name: IdPath) -> Run:
+    """汇总、证明、可下载的文件、医疗机构的意见。"""
+    return _run(service, who, name)
+
+
+@router.get("/runs/{name}/files/{file:path}", summary="下载办理结果的文件", response_class=Response)
+def download(service: ServiceHere, who: Reader, name: IdPath, file: Annotated[str, Path(max_length=200)]) -> Response:
+    """清算单、分录、问题清单、证明等；医疗机构只有本机构的清算单。"""
+    with service.database.read() as connection:
+        found = find_run(connection, name)
+    if found is None or not _may_see(found, who) or file not in _files(found, who):
+        raise not_found("文件", file)
+    media = {
+        "html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8", "json": "application/json",
+    }.get(file.rsplit(".", 1)[-1], "application/octet-stream")  # fmt: skip
+    return _plain(service.files.path(found.files[file]).read_bytes(), media, file.rsplit("/", 1)[-1])
+
+
+def _asked(service: ServiceHere, who: Actor, key: str | None, asked: dict[str, object], ask: Any) -> Job:
+    with service.database.write() as connection:
+        before = replayed(connection, who, key, asked)
+        if before is not None:
+            return Job(**before.body)
+        try:
+            name = ask(connection)
+        except NotTaken as error:
+            raise Refused(error.problem) from None
+        found = find_job(connection, name)
+        assert found is not None
+        answer = shown_job(found)
+        remember(connection, who, key, asked, 202, answer.model_dump())
+        return answer
+
+
+def _document(found: DocumentInfo) -> Document:
+    return Document(**{name: value for name, value in asdict(found).items() if name != "created_by"})
+
+
+def _hospitals(found: RunInfo) -> frozenset[str]:
+    return frozenset(row["hospital"] for row in found.summary.get("statement", ()))
+
+
+def _is_in(found: RunInfo, hospital: str) -> bool:
+    return hospital in _hospitals(found)
+
+
+def _may_see(found: RunInfo, who: Actor) -> bool:
+    if who.role == Role.POLICY.value:
+        return found.kind == "simulate"
+    return who.role != Role.HOSPITAL.value or (found.kind == "clear" and _is_in(found, who.hospital_id))
+
+
+def _files(found: RunInfo, who: Actor) -> list[str]:
+    """The files that one may have: a hospital its own statements."""
+    if who.role != Role.HOSPITAL.value:
+        return list(found.files)
+    names = {f"statements/{who.hospital_id}.{ending}" for ending in ("html", "xlsx")}
+    return [name for name in found.files if name in names]
+
+
+def _shown(connection: sa.Connection, found: RunInfo, who: Actor) -> Run:
+    summary, proof = dict(found.summary), dict(found.proof)
+    said = answers(connection, found.id)
+    if who.role == Role.HOSPITAL.value:
+        own = who.hospital_id
+        summary = {"statement": [row for row in summary.get("statement", ()) if row["hospital"] == own]}
+        said, proof = [item for item in said if item["hospital_id"] == own], {}
+    return Run(
+        id=found.id, kind=found.kind, year=found.year, month=found.month, state=found.state, run_id=found.run_id,
+        supersedes=found.supersedes, summary=summary, proof=proof, files=_files(found, who),
+        created_at=found.created_at, answers=said,
+    )  # fmt: skip
+
+
+def _run(service: ServiceHere, who: Actor, name: str) -> Run:
+    with service.database.read() as connection:
+        found = find_run(connection, name)
+        if found is None or not _may_see(found, who):
+            raise not_found("办理结果", name)
+        return _shown(connection, found, who)
+
+
+def _plain(data: bytes, media: str, name: str) -> Response:
+    headers = {
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}", "X-Content-Type-Options": "nosniff",
+    }  # fmt: skip
+    return Response(data, media_type=media, headers=headers)

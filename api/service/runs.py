@@ -1,0 +1,139 @@
+"""Runs of the office: budgets, settlements, clearings, simulations, with their files by content and their state.
+
+A clearing is a draft until hospitals have confirmed or disputed it and the office approves; approved it is entered into
+the year book and locked, and only a new run that names it can take its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from api.service.audit import Actor, record
+from api.service.values import canonical, new_id, now
+from api.store.files import FileStore
+from api.store.tables import answer, run
+
+DRAFT, APPROVED, LOCKED, SUPERSEDED, DONE = "draft", "approved", "locked", "superseded", "done"
+CONFIRMED, DISPUTED = "confirmed", "disputed"
+STATES_ZH = {
+    DRAFT: "草稿", APPROVED: "已批准，正在入账", LOCKED: "已锁定", SUPERSEDED: "已被取代", DONE: "已完成",
+    CONFIRMED: "已确认", DISPUTED: "有异议",
+}  # fmt: skip
+KINDS_ZH = {
+    "budget": "总额预算",
+    "settle": "月度结算",
+    "clear": "年终清算",
+    "simulate": "政策模拟",
+    "advance": "预付金",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run. `files`: name -> sha256; `summary`, `proof`: plain values."""
+
+    id: str
+    kind: str
+    year: int
+    month: str
+    state: str
+    run_id: str
+    supersedes: str | None
+    summary: Any
+    proof: Any
+    files: Mapping[str, str]
+    job_id: str
+    created_at: str
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a job has made and the catalogue does not know yet."""
+
+    kind: str
+    year: int
+    month: str
+    state: str
+    run_id: str
+    summary: Mapping[str, Any]
+    proof: Mapping[str, Any]
+    files: Mapping[str, str]
+    supersedes: str = ""
+
+
+def kept_folder(files: FileStore, folder: Path) -> dict[str, str]:
+    """Every file of a folder put into the store: path within it -> sha256."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): files.put_file(path).sha256 for path in paths}
+
+
+def add_run(connection: sa.Connection, actor: Actor, job_id: str, made: Made) -> str:
+    """Enter a run; the job's own, should it have been entered before."""
+    before = connection.execute(sa.select(run.c.id).where(run.c.job_id == job_id, run.c.kind == made.kind)).scalar()
+    if before is not None:
+        return str(before)
+    name = new_id("run")
+    row = {
+        "id": name, "kind": made.kind, "year": made.year, "month": made.month, "state": made.state,
+        "run_id": made.run_id, "supersedes": made.supersedes or None, "summary": canonical(dict(made.summary)),
+        "proof": canonical(dict(made.proof)), "files": canonical(dict(made.files)), "job_id": job_id,
+        "created_at": now(), "created_by": actor.id,
+    }  # fmt: skip
+    connection.execute(run.insert().values(row))
+    details = {"kind": made.kind, "year": made.year, "month": made.month, "run_id": made.run_id}
+    record(connection, actor, f"run.{made.kind}", name, details | {"supersedes": made.supersedes})
+    return name
+
+
+def set_state(connection: sa.Connection, actor: Actor, name: str, state: str, reason: str = "") -> None:
+    """Give a run another state."""
+    connection.execute(run.update().where(run.c.id == name).values(state=state))
+    record(connection, actor, f"run.{state}", name, {"reason": reason})
+
+
+def find_run(connection: sa.Connection, name: str, *, lock: bool = False) -> RunInfo | None:
+    """A run by its id; `lock`: nobody else changes it in the meantime."""
+    query = sa.select(run).where(run.c.id == name)
+    row = connection.execute(query.with_for_update() if lock else query).first()
+    return None if row is None else _info(row)
+
+
+def list_runs(
+    connection: sa.Connection, *, kind: str | None = None, year: int | None = None, limit: int = 100
+) -> list[RunInfo]:
+    """The latest runs first."""
+    query = sa.select(run).order_by(run.c.created_at.desc(), run.c.id).limit(limit)
+    for column, value in ((run.c.kind, kind), (run.c.year, year)):
+        if value is not None:
+            query = query.where(column == value)
+    return [_info(row) for row in connection.execute(query)]
+
+
+def say(connection: sa.Connection, actor: Actor, name: str, hospital_id: str, state: str, comment: str) -> None:
+    """What a hospital says of a draft; the last word counts."""
+    key = (answer.c.run == name) & (answer.c.hospital_id == hospital_id)
+    values = {"state": state, "comment": comment, "created_at": now(), "created_by": actor.id}
+    if connection.execute(answer.update().where(key).values(values)).rowcount == 0:
+        connection.execute(answer.insert().values(run=name, hospital_id=hospital_id, **values))
+    record(connection, actor, f"run.{state}", name, {"hospital": hospital_id, "comment": comment})
+
+
+def answers(connection: sa.Connection, name: str) -> list[dict[str, str]]:
+    """What hospitals said of a run, by hospital."""
+    query = sa.select(answer).where(answer.c.run == name).order_by(answer.c.hospital_id)
+    names = ("hospital_id", "state", "comment", "created_at")
+    return [{key: getattr(row, key) for key in names} for row in connection.execute(query)]
+
+
+def _info(row: Any) -> RunInfo:
+    values = {name: getattr(row, name) for name in RunInfo.__dataclass_fields__}
+    for name in ("summary", "proof", "files"):
+        values[name] = orjson.loads(values[name])
+    return RunInfo(**values)

@@ -1,0 +1,176 @@
+"""Monthly settlement of what hospitals have submitted: the book's own settlement, its run entered with the job's end.
+
+Which submissions a settlement takes is fixed when it is asked for, so that a job that is done again after a crash
+settles the same ones; the book answers it then with what it has already entered.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from api.core.book import BookRefused, locked
+from api.core.pay_inputs import read_decisions
+from api.core.settle import (
+    PLACED_DECISION_SCHEMA,
+    WITHDRAWAL_SCHEMA,
+    InputFile,
+    MonthInput,
+    Settled,
+    check_month,
+    check_open,
+    repeated,
+    settle_month,
+)
+from api.core.settle_files import book_for
+from api.core.settle_report import write_settlement
+from api.service.audit import Actor
+from api.service.basis import Basis, basis_of
+from api.service.context import Service
+from api.service.documents import laid_out, latest
+from api.service.jobs import QUEUED, RUNNING, enqueue
+from api.service.runs import DONE, Made, add_run, kept_folder
+from api.service.submission_job import CASE_SCHEMA
+from api.service.submissions import ACCEPTED, CORRECTION, NEW, ROLES, SETTLE, WITHDRAWAL, NotTaken
+from api.service.submissions import DONE as SETTLED
+from api.service.values import canonical, checksum
+from api.service.worker import JobContext, JobRefused
+from api.store.faults import point
+from api.store.tables import job, submission
+from reference_tables.problems import Problem, TablesRefused
+
+
+def ask(
+    connection: sa.Connection, actor: Actor, month: str, *, close: bool, reason: str, policy_reason: str, reopen: str
+) -> str:
+    """The id of a settlement job of all that has been accepted for the month, and of corrections and withdrawals of
+    earlier months. Raises NotTaken (SV11) while another settlement is under way."""
+    chosen = _chosen(connection, month)
+    args: dict[str, Any] = {
+        "month": month, "close": close, "reason": reason, "policy_reason": policy_reason, "reopen": reopen, **chosen,
+    }  # fmt: skip
+    key = f"{SETTLE} {month} {checksum(canonical(args))}"
+    active = sa.select(job.c.id).where(job.c.kind == SETTLE, job.c.state.in_([QUEUED, RUNNING]), job.c.key != key)
+    other = connection.execute(active).scalar()
+    if other is not None:
+        raise NotTaken(Problem("SV11", {"what": f"任务 {other}", "state": "进行中", "action": "再次结算"}))
+    return enqueue(connection, actor, SETTLE, key, args)
+
+
+def _chosen(connection: sa.Connection, month: str) -> dict[str, list[str]]:
+    """Ids of accepted submissions by what they are to the settlement."""
+    query = sa.select(submission.c.id, submission.c.kind, submission.c.month, submission.c.supersedes).where(
+        submission.c.state == ACCEPTED, submission.c.month <= month, submission.c.month.like(f"{month[:4]}-%")
+    )
+    chosen: dict[str, list[str]] = {role: [] for role in ROLES}
+    for name, kind, of, supersedes in connection.execute(query.order_by(submission.c.id)):
+        whole = kind == NEW or (kind == CORRECTION and supersedes)
+        if whole and of == month:
+            chosen["cases"].append(name)
+        elif kind == CORRECTION and not supersedes:
+            chosen["corrections"].append(name)
+        elif kind == WITHDRAWAL and not supersedes:
+            chosen["withdrawals"].append(name)
+    return chosen
+
+
+def work_on(service: Service, context: JobContext) -> Any:
+    """The handler of settlements."""
+    args = context.held.args
+    month = str(args["month"])
+    names = [name for role in ROLES for name in args[role]]
+    with service.database.read() as connection:
+        basis = basis_of(service, connection)
+        query = sa.select(submission.c.id, submission.c.sha256, submission.c.file_name, submission.c.cases_sha256)
+        rows = {row.id: row for row in connection.execute(query.where(submission.c.id.in_(names)))}
+        decisions = latest(connection, "decisions")
+    folder = service.work / context.held.id
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        listed = None if decisions is None else laid_out(service.files, decisions, folder)
+        given = _input(service, basis, args, rows, listed)
+        settled = _settled(service, basis, month, given)
+        point("book written")
+        write_settlement(settled, folder / "out")
+        files = kept_folder(service.files, folder / "out")
+    except TablesRefused as error:
+        raise JobRefused(list(error.problems)) from None
+    except BookRefused as error:
+        raise JobRefused(list(error.problems)) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    asker = Actor(context.held.created_by, "office")
+
+    def change(connection: sa.Connection) -> Mapping[str, Any]:
+        connection.execute(submission.update().where(submission.c.id.in_(names)).values(state=SETTLED))
+        if settled.run is None:
+            return {"month": month, "run": None, "closed": settled.closed}
+        made = Made(SETTLE, int(month[:4]), month, DONE, settled.run.run_id, _summary(settled), settled.proof, files)
+        return {"month": month, "run": add_run(connection, asker, context.held.id, made), "closed": settled.closed}
+
+    return change
+
+
+def _input(
+    service: Service, basis: Basis, args: Mapping[str, Any], rows: Mapping[str, Any], decisions: Path | None
+) -> MonthInput:
+    """What is settled. A file of every submission stands for it in the run's identity."""
+
+    def frames(role: str, schema: Mapping[str, pl.DataType]) -> pl.DataFrame | None:
+        if not args[role]:
+            return None
+        parts = [pl.read_parquet(service.files.path(rows[name].cases_sha256)) for name in args[role]]
+        return pl.concat([pl.DataFrame(schema=schema), *(part.select(*schema) for part in parts)])
+
+    files = [
+        InputFile(word, rows[name].sha256, f"{name}-{rows[name].file_name}")
+        for role, word in ROLES.items() for name in args[role]
+    ]  # fmt: skip
+    listed = None
+    if decisions is not None:
+        listed = read_decisions(decisions, basis.policy).with_columns(file=pl.lit(decisions.name), row=pl.lit(0))
+        listed = listed.select(pl.col(name).cast(dtype) for name, dtype in PLACED_DECISION_SCHEMA.items())
+        files.append(InputFile("decisions", checksum(decisions.read_bytes()), decisions.name))
+    pack, table = basis.scheme.pack, basis.weights
+    return MonthInput(
+        str(args["month"]), cases=frames("cases", CASE_SCHEMA), corrections=frames("corrections", CASE_SCHEMA),
+        withdrawals=frames("withdrawals", WITHDRAWAL_SCHEMA), decisions=listed, reason=str(args["reason"]),
+        close=bool(args["close"]), policy_reason=str(args["policy_reason"]), policy_text=basis.policy_text,
+        reopen=str(args["reopen"]), files=tuple(files),
+        made_with={
+            "pack": {"id": pack.id, "version": pack.version, "sha256": pack.sha256, "data_level": pack.data_level},
+            "weights": {} if table is None else {"id": table.id, "sha256": table.sha256},
+            "options": {"format": "auto", "edition": "insurance"},
+        },
+        recompute=f"drgdip settle FILES --policy {basis.policy.id} --month {args['month']} --book BOOK",
+    )  # fmt: skip
+
+
+def _settled(service: Service, basis: Basis, month: str, given: MonthInput) -> Settled:
+    """Settle into the year's book, locked from beginning to end."""
+    folder = service.books / month[:4]
+    folder.mkdir(exist_ok=True)
+    with locked(folder):
+        book = book_for(folder, month)
+        before = repeated(book, basis.policy, given)
+        if before is not None:
+            return before
+        if given.files:
+            check_month(book, month)
+            check_open(book, given.reopen)
+        return settle_month(book, basis.policy, basis.values, given)
+
+
+def _summary(settled: Settled) -> dict[str, Any]:
+    assert settled.run is not None
+    problems = settled.problems.group_by("code", "level").agg(pl.len().alias("count"), pl.col("message").first())
+    return {
+        "totals": dict(settled.run.totals), "closed": settled.closed, "repeated": settled.repeated,
+        "problems": problems.sort("code", "level").to_dicts(),
+    }  # fmt: skip

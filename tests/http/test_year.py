@@ -1,0 +1,178 @@
+"""A whole year through the service: months handed in and settled, the year cleared; the sums are the commands' own."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_service import SmallService, service_over
+from typer.testing import CliRunner
+
+from api.cli.main import app
+from tests.unit.clearing_city import HOSPITALS, City, write_city
+
+POLICY = "synthetic-city-drg-point"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallService]:
+    with service_over(tmp_path, request.param, tuple(HOSPITALS), policy=POLICY) as made:
+        yield made
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> City:
+    folder = tmp_path / "city"
+    folder.mkdir()
+    return write_city(folder)
+
+
+def documents(here: SmallService, city: City) -> None:
+    office = here.client("office")
+    for kind, name, path in (
+        ("hospitals", "hospitals.csv", city.register), ("decisions", "decisions.csv", city.decisions),
+        ("year_file", "2026.toml", city.year_file),
+    ):  # fmt: skip
+        answer = office.put(f"/v1/documents/{kind}/{name}", content=path.read_bytes())
+        assert answer.status_code == 200, answer.text
+
+
+def parts(month: Path) -> dict[str, bytes]:
+    """The month's file cut by hospital."""
+    header, *rows = month.read_text(encoding="utf-8").splitlines(keepends=True)
+    of = {name: [line for line in rows if line.split(",")[1] == name] for name in HOSPITALS}
+    return {name: (header + "".join(lines)).encode() for name, lines in of.items()}
+
+
+def hand_in(here: SmallService, month: Path) -> None:
+    for name, data in parts(month).items():
+        answer = here.client(name).post("/v1/submissions", params={"month": month.stem}, content=data)
+        assert answer.status_code == 202, answer.text
+    here.work()
+
+
+def job(here: SmallService, path: str, **asked: Any) -> dict[str, Any]:
+    """Ask the office for something and have it done: the job afterwards."""
+    office = here.client("office")
+    answer = office.post(path, json=asked)
+    assert answer.status_code == 202, answer.text
+    here.work()
+    found: dict[str, Any] = office.get(f"/v1/jobs/{answer.json()['id']}").json()
+    return found
+
+
+def paid_in(text: str) -> list[tuple[str, ...]]:
+    """Hospital, pool and what was paid out, of a monthly statement."""
+    rows = list(csv.DictReader(io.StringIO(text)))
+    names = [next(name for name in rows[0] if name.startswith(word)) for word in ("医疗机构编码", "基金池", "本期拨付")]
+    return [tuple(row[name] for name in names) for row in rows]
+
+
+def offline(folder: Path, city: City) -> tuple[dict[str, list[tuple[str, ...]]], list[dict[str, str]]]:
+    """The same year by the commands: what each month paid, and the clearing's statement."""
+    runner, book = CliRunner(), folder / "book"
+    paid = {}
+    for month in city.months:
+        done = runner.invoke(app, [
+            "settle", str(month), "--month", month.stem, "--policy", POLICY, "--book", str(book), "--close",
+            "--hospitals", str(city.register), "--decisions", str(city.decisions), "-o", str(folder / month.stem),
+        ])  # fmt: skip
+        assert done.exit_code in {0, 1}, done.output
+        paid[month.stem] = paid_in((folder / month.stem / "statement.csv").read_text("utf-8-sig"))
+    out = folder / "clear"
+    done = runner.invoke(app, [
+        "clear", "--year", "2026", "--policy", POLICY, "--year-file", str(city.year_file), "--book", str(book),
+        "--dry-run", "-o", str(out),
+    ])  # fmt: skip
+    assert done.exit_code in {0, 1}, done.output
+    return paid, list(csv.DictReader(io.StringIO((out / "statement.csv").read_text("utf-8-sig"))))
+
+
+def test_a_year_equals_the_commands(here: SmallService, city: City, tmp_path: Path) -> None:
+    documents(here, city)
+    office = here.client("office")
+    paid, statement = offline(tmp_path, city)
+    for month in city.months:
+        hand_in(here, month)
+        done = job(here, "/v1/settlements", month=month.stem)
+        assert done["state"] == "done", done
+        run = office.get(f"/v1/runs/{done['result']['run']}").json()
+        text = office.get(f"/v1/runs/{run['id']}/files/statement.csv").content.decode("utf-8-sig")
+        assert paid_in(text) == paid[month.stem]
+    done = job(here, "/v1/clearings", year=2026)
+    assert done["state"] == "done", done
+    run = office.get(f"/v1/runs/{done['result']['run']}").json()
+    assert run["state"] == "draft"
+    assert run["summary"]["statement"] == statement
+
+
+def test_a_clearing_goes_from_draft_to_locked(here: SmallService, city: City) -> None:
+    documents(here, city)
+    for month in city.months[:2]:
+        hand_in(here, month)
+        job(here, "/v1/settlements", month=month.stem)
+    name = job(here, "/v1/clearings", year=2026)["result"]["run"]
+    hospital, office = here.client("H1"), here.client("office")
+    own = hospital.get(f"/v1/runs/{name}").json()
+    assert {row["hospital"] for row in own["summary"]["statement"]} == {"H1"}
+    assert own["files"] == ["statements/H1.html", "statements/H1.xlsx"]
+    assert hospital.get(f"/v1/runs/{name}/files/statements/H2.html").status_code == 404
+    assert hospital.get(f"/v1/runs/{name}/files/statements/H1.html").status_code == 200
+    silent = hospital.post(f"/v1/clearings/{name}/answer", json={"state": "disputed"})
+    assert (silent.status_code, silent.json()["code"]) == (422, "SV04")
+    assert (
+        hospital.post(f"/v1/clearings/{name}/answer", json={"state": "disputed", "comment": "少算"}).status_code == 200
+    )
+    assert hospital.post(f"/v1/clearings/{name}/answer", json={"state": "confirmed"}).status_code == 200
+    assert [item["state"] for item in office.get(f"/v1/runs/{name}").json()["answers"]] == ["confirmed"]
+    assert hospital.post(f"/v1/clearings/{name}/approve", json={}).status_code == 403
+    assert job(here, f"/v1/clearings/{name}/approve")["state"] == "done"
+    assert office.get(f"/v1/runs/{name}").json()["state"] == "locked"
+    late = hospital.post(f"/v1/clearings/{name}/answer", json={"state": "disputed", "comment": "再看"})
+    assert (late.status_code, late.json()["code"]) == (409, "SV11")
+    again = office.post("/v1/clearings", json={"year": 2026})
+    assert (again.status_code, again.json()["code"]) == (409, "SV11")
+    next_name = job(here, "/v1/clearings", year=2026, supersedes=name)["result"]["run"]
+    assert job(here, f"/v1/clearings/{next_name}/approve")["state"] == "done"
+    assert office.get(f"/v1/runs/{name}").json()["state"] == "superseded"
+
+
+def test_a_draft_of_an_older_book_cannot_be_locked(here: SmallService, city: City) -> None:
+    documents(here, city)
+    for month in city.months[:2]:
+        hand_in(here, month)
+        if month is city.months[0]:
+            job(here, "/v1/settlements", month=month.stem)
+            name = job(here, "/v1/clearings", year=2026)["result"]["run"]
+    job(here, "/v1/settlements", month=city.months[1].stem)
+    failed = job(here, f"/v1/clearings/{name}/approve")
+    assert (failed["state"], failed["error"]["problems"][0]["code"]) == ("failed", "SV36")
+    assert here.client("office").get(f"/v1/runs/{name}").json()["state"] == "draft"
+
+
+def test_closed_months_refuse_and_are_corrected_in_the_next(here: SmallService, city: City) -> None:
+    documents(here, city)
+    january, february = city.months[:2]
+    hand_in(here, january)
+    job(here, "/v1/settlements", month="2026-01")
+    header, first, *_ = parts(january)["H1"].decode().splitlines(keepends=True)
+    client = here.client("H1")
+    closed = client.post("/v1/submissions", params={"month": "2026-01"}, content=(header + first).encode())
+    assert (closed.status_code, closed.json()["code"]) == (409, "SV10")
+    dearer = first.split(",")
+    dearer[header.split(",").index("total_cost")] = "29999.00"
+    answer = client.post(
+        "/v1/submissions", params={"month": "2026-01", "kind": "correction", "reason": "漏记费用"},
+        content=(header + ",".join(dearer)).encode(),
+    )  # fmt: skip
+    assert answer.status_code == 202, answer.text
+    here.work()
+    hand_in(here, february)
+    done = job(here, "/v1/settlements", month="2026-02", reason="更正一月")
+    run = here.client("office").get(f"/v1/runs/{done['result']['run']}").json()
+    assert run["summary"]["totals"]["changed"] == 1
+    assert client.get(f"/v1/submissions/{answer.json()['id']}").json()["state"] == "done"
