@@ -295,3 +295,27 @@ def test_deposits_and_strange_violations_are_told(city: City, tmp_path: Path) ->
     assert pl.read_csv(tmp_path / "out" / "statement.csv").filter(pl.col("hospital") == "H9")["balance"].to_list() == [
         -5.0
     ]
+
+
+def test_policies_that_do_not_go_together(city: City, tmp_path: Path) -> None:
+    def refused(*policies: object) -> str:
+        options = [word for policy in policies for word in ("--policy", policy)]
+        result = run(
+            "clear", *city.months, "--year", 2026, *options, "--year-file", city.year_file, "--hospitals",
+            city.register, "-o", tmp_path / "out",
+        )  # fmt: skip
+        assert result.exit_code == 3
+        assert not (tmp_path / "out").exists()
+        return result.stderr
+
+    new = changed(tmp_path, "2026-07-01")
+    told = refused("synthetic-city-drg-point", new)
+    assert "CL43" in told
+    assert "为 DRG 费率法，以前月份的政策 synthetic-city-drg-point 为 DRG 点数法" in told
+    other = tmp_path / "other.toml"
+    text = BUILT_IN.read_text(encoding="utf-8").replace('scheme = "chs-drg-1.1"', 'scheme = "some-drg"', 1)
+    other.write_text(text, encoding="utf-8")
+    assert "CL46" in refused(new, other)
+    ended = tmp_path / "ended.toml"
+    ended.write_text(text.replace("data_level", "effective_until = 2026-10-01\ndata_level", 1), encoding="utf-8")
+    assert "PL31" in refused(ended)

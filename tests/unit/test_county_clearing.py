@@ -185,3 +185,17 @@ def test_quotas_do_not_pay_for_what_bundles_pay() -> None:
     policy = region_policy("dip", CAPITATION, hospital_budget="quota")
     found = clear(policy, cases(*CASES), year_file("15000.00", group("200.00") + quotas))
     assert [row[4] for row in table(found) if row[1] == "职工"] == ["9000.00", "6500.00", "9000.00"]
+
+
+def test_only_a_hospital_with_money_of_its_own_needs_a_quota() -> None:
+    """A and B have cases that the bundle pays and no quota; C has its quota of 9,000, and is asked for it without."""
+    policy = region_policy("dip", CAPITATION, hospital_budget="quota")
+    quota = '[[quota]]\nhospital = "{}"\ninsurance = "职工"\namount = "9000.00"\n'
+    found = clear(policy, cases(*CASES), year_file("15000.00", group("200.00") + quota.format("C")))
+    assert [(row[0], row[1], row[4]) for row in table(found)] == [
+        ("A", "G", "0.00"), ("A", "职工", "8000.00"), ("B", "G", "0.00"), ("B", "职工", "6500.00"),
+        ("C", "职工", "9000.00"),
+    ]  # fmt: skip
+    with pytest.raises(TablesRefused) as refused:
+        clear(policy, cases(*CASES), year_file("15000.00", group("200.00") + quota.format("B")))
+    assert [(problem.code, problem.args["hospital"]) for problem in refused.value.problems] == [("CL33", "C")]
