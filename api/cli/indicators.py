@@ -32,6 +32,7 @@ from api.cli.pay_options import (
     WeightsOption,
     check_files,
 )
+from api.cli.problem_count import CountedProblems
 from api.cli.progress import progress_bar
 from api.core.book import BookRefused, open_book
 from api.core.indicator_report import label_of, targets, write_indicator_report
@@ -75,7 +76,10 @@ def indicators(
     threads: ThreadsOption = all_threads(),
     json: JsonOption = False,
 ) -> None:
-    """按全区、医疗机构、科室和病组给出 CMI、费用与时间消耗指数、各类占比和按病组付费的比例。"""
+    """按全区、医疗机构、科室和病组给出 CMI、费用与时间消耗指数、各类占比和按病组付费的比例。
+
+    退出码：0 正常，1 有病例被拒收或文件不可用（指标照给，拒收的病例仍计入病例数），2 用法，3 方案或政策不可用，4 环境。
+    """
     files = list(cases or ())
     place = Path(output)
     if place.suffix.lower() not in {CSV, XLSX}:
@@ -101,7 +105,7 @@ def indicators(
         found = of_book(opened)
         _write(found, place)
         _prove_book(opened.seal, book, place)
-        _tell(found, place, as_json=json)
+        _tell(found, place, CountedProblems(), as_json=json)
         return
     try:
         rules = load_policy(policy) if policy is not None else None
@@ -114,12 +118,12 @@ def indicators(
         compiled = load_scheme(name)
         values, table = group_values(rules, compiled, weights) if rules else _values_of(compiled, weights)
         with result_writer(problems) as listed, progress_bar(files) as progress:
-            if listed is not None:
-                listed.write(pl.DataFrame(schema=PROBLEM_SCHEMA))
+            counted = CountedProblems(listed)
+            counted.write(pl.DataFrame(schema=PROBLEM_SCHEMA))
             if rules is None:
                 found = of_grouped(
                     files, compiled, values, fmt=format_.value, edition=edition.value, threads=threads,
-                    problems=listed, progress=progress,
+                    problems=counted, progress=progress,
                 )  # fmt: skip
             else:
                 register = read_hospitals(hospitals, rules) if hospitals is not None else None
@@ -127,7 +131,7 @@ def indicators(
                     files, compiled, rules, values, hospitals=register, fmt=format_.value, edition=edition.value,
                     threads=threads, progress=progress,
                 )  # fmt: skip
-                found = of_priced(payable, rules, listed)
+                found = of_priced(payable, rules, counted)
                 _all_read(payable)
     except IntakeError as error:
         print_problems(error.problems)
@@ -140,7 +144,9 @@ def indicators(
     options |= {"weights": Path(weights).name} if weights else {}
     options |= {"hospitals": hospitals.name} if hospitals else {}
     _prove_files(found, compiled, rules, table, options, hospitals, place)
-    _tell(found, place, as_json=json)
+    _tell(found, place, counted, as_json=json)
+    if counted.refused:
+        raise typer.Exit(Exit.PROBLEMS)
 
 
 def _values_of(scheme: Scheme, weights: str | None) -> tuple[GroupValues, GroupWeights | None]:
@@ -201,14 +207,22 @@ def _save(proof: dict[str, Any], place: Path) -> None:
     place.with_name(place.name + ".proof.json").write_bytes(orjson.dumps(proof, option=orjson.OPT_INDENT_2) + b"\n")
 
 
-def _tell(found: Indicators, place: Path, *, as_json: bool) -> None:
+def _tell(found: Indicators, place: Path, counted: CountedProblems, *, as_json: bool) -> None:
     """The region and its largest hospitals in Chinese on standard error, or the region as JSON."""
     chosen = found.rules.of(found.scheme, priced=found.priced)
     (region,) = found.tables["region"].iter_rows(named=True)
     if as_json:
         counts = {level: table.height for level, table in found.tables.items() if level != "region"}
         values = {indicator.name: region[indicator.name] for indicator in chosen}
-        print_json({"scheme": found.scheme, "output": place.name, "region": values, "units": counts})
+        print_json(
+            {
+                "scheme": found.scheme,
+                "output": place.name,
+                "region": values,
+                "units": counts,
+                "problems": counted.rows(),
+            }
+        )
         return
     console = err()
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -227,4 +241,5 @@ def _tell(found: Indicators, place: Path, *, as_json: bool) -> None:
         cells = ["" if row[name] is None else str(row[name]) for name in _TOLD]
         table.add_row(escape(row["hospital_name"] or row["hospital_id"]), *cells)
     console.print(table)
+    counted.tell()
     console.print(f"指标写到 {escape(str(place))}")

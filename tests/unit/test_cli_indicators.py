@@ -169,6 +169,19 @@ def test_the_target_of_the_plan_is_told(region: Path) -> None:
     )
 
 
+def test_rejected_cases_are_told_and_still_counted(folder: Path) -> None:
+    wrong = [row.replace(",1,50,", ",9,50,", 1) for row in lines([("6", OPERATED, 9_000, "H1", "5", "外科")])]
+    write(folder / "c.csv", lines(CASES) + wrong)
+    done = run(folder, "indicators", "c.csv", "-o", "i.csv", "--problems", "p.csv")
+    assert done.exit_code == 1
+    assert "拒收 SEX_INVALID" in done.stderr
+    assert (rows(folder / "i.csv")[0]["cases"], rows(folder / "i.csv")[0]["invalid_rate"]) == ("6", "0.1667")
+    assert [row["code"] for row in rows(folder / "p.csv") if row["level"] == "reject"] == ["SEX_INVALID"]
+    done = run(folder, "indicators", "c.csv", "-o", "i.csv", "--json")
+    assert done.exit_code == 1
+    assert {"code": "SEX_INVALID", "level": "reject", "count": 1} in orjson.loads(done.stdout)["problems"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
