@@ -190,13 +190,16 @@ class PricePlanner:
             if not self._has_terms(key, terms, ["BLANK"]):
                 return _unpaid("MISSING_PARAMETER")
             return replace(shown, coefficient=None, bands=(maker.band(None, "ungrouped", "BLANK"),))
+        if key.group in (self.terms.look("no_outlier_groups", key) or ()):
+            return self._without_outliers(key, shown, maker)
         formula_bands = self.terms.look("bands", key)
         if formula_bands is not None:
             return replace(shown, bands=tuple(maker.of_bands(formula_bands)))
         return self._outliers(key, shown, maker)
 
     def _without_outliers(self, key: PriceKey, shown: PlanRow, maker: _Bands) -> PlanRow:
-        """Cases that are paid at the lowest weight whatever they cost: beside it, nearly every cost would be high."""
+        """Cases that earn the normal amount whatever they cost: at the lowest weight, where nearly every cost would be
+        high, or of groups that the policy exempts."""
         normal = self.terms.want("normal_formula", key)
         if normal is None or not self._has_terms(key, maker.terms, [normal]):
             return _unpaid("MISSING_PARAMETER")

@@ -294,7 +294,8 @@ class MoneyOracle(PlainPolicy):
             return kind, formula, points * value * 100, points, m
 
         plain = {"UNGROUPED": "ungrouped", "AMBIGUOUS": "ambiguous"}.get(case["status"], "normal")
-        if way == "over" or self.listed_least(case) is not None:  # at the minimum weight, whatever the stay cost
+        listed = case["group"] in self.groups("no_outlier_groups", case) and not cost_points and not blank
+        if way == "over" or self.listed_least(case) is not None or listed:  # whatever the stay cost
             if normal is None:
                 raise Lacking("normal_formula")
             if normal == "N_RATE":

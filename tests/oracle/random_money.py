@@ -198,6 +198,8 @@ def _special_groups(make: _Maker) -> None:
         make.put("unstable_rule", make.rng.choice(rules))
     if make.method == "drg-point" and make.maybe(0.2):
         make.put("always_cost_points", make.some(2))
+    if make.maybe(0.3):
+        make.put("no_outlier_groups", make.some(3))
     scores = ["blank_share", "blank_share"] if make.method != "drg-rate" else []
     make.put("ungrouped_rule", make.rng.choice(["weight", "by_item", "none", *scores]))
     make.put("blank_share", "0.7")

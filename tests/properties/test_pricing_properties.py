@@ -85,6 +85,8 @@ def test_ten_times_the_money_is_ten_times_the_amount(seed: int) -> None:
     for item in larger["set"]:
         if item["key"] in prices:
             item["value"] = _ten_times(item["value"])
+        elif item["key"] == "basic_rule" and item["value"]["kind"] == "rate":
+            item["value"] = item["value"] | {"value": _ten_times(item["value"]["value"])}
         elif item["key"] == "bed_day_price":
             tens = {"320.00": "3200.00", "280.55": "2805.50", "230.00": "2300.00", "300.00": "3000.00"}
             value = item["value"]

@@ -23,7 +23,7 @@ NOT_TOLD = "未注明"
 WITHOUT_SOURCE = {
     "hospital_factor", "reference_divisor", "reference_factor", "peer_average", "always_cost_points", "unstable_groups",
     "unstable_rule", "tcm_groups", "tcm_weight", "tcm_fallback_group", "tcm_min_ratio", "tcm_min_days", "substitute",
-    "weight_share",
+    "weight_share", "no_outlier_groups",
 }  # fmt: skip
 
 

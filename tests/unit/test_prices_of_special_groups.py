@@ -140,3 +140,14 @@ def test_bed_days_are_paid_by_the_day_however_long_the_stay() -> None:
     given = cases({"los_days": 2}, {"los_days": 75}, {"los_days": 75, "group": "G2"})
     # 2 x 320; 30 x 320 + 30 x 280 + 15 x 230; another group by item.
     assert paid(made, given) == [("bed_day", 64_000), ("bed_day", 2_145_000), ("by_item", 1_400_000)]
+
+
+def test_ungrouped_cases_at_their_own_weight_may_be_exempt_from_the_limits() -> None:
+    own: Scoped = ("weight", "0.2", {"group": "0000"})
+    rules = RATE | {"ungrouped_rule": "weight"}
+    ungrouped = {"group": "0000", "status": "UNGROUPED"}
+    given = cases(ungrouped | {"total_cost_fen": 1_800_000}, ungrouped | {"total_cost_fen": 50_000}, {})
+    # 0.2 x 10000 x 1.1 = 2200; 18000 is 8.2 times that and else paid at its cost, 500 is 0.23 times.
+    assert paid(policy(rules, own), given)[:2] == [("high", 1_800_000), ("low", 50_000)]
+    exempt = policy(rules | {"no_outlier_groups": ["0000"]}, own)
+    assert paid(exempt, given) == [("ungrouped", 220_000), ("ungrouped", 220_000), ("normal", 1_650_000)]
