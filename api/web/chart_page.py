@@ -42,7 +42,7 @@ th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) {{ text-align: 
 .mark {{ position: fixed; inset: 0; pointer-events: none; z-index: 9; overflow: hidden; }}
 .mark span {{ position: absolute; transform: rotate(-28deg); font-size: 64px; white-space: nowrap; }}
 .mark span {{ color: #b3402a; opacity: .07; }}
-@media screen and (max-width: 900px) {{ .pair {{ grid-template-columns: minmax(0, 1fr); }} }}
+@media screen and (max-width: 1300px) {{ .pair {{ grid-template-columns: minmax(0, 1fr); }} }}
 @page {{ size: A4 landscape; margin: 10mm; }}
 @media print {{ .modebar {{ display: none; }} body {{ background: #fff; }} h2, h3 {{ break-after: avoid; }}
   main {{ padding: 0; width: {_SHEET_WIDTH}px; zoom: {_SHEET_SCALE}; }}

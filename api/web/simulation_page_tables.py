@@ -93,13 +93,14 @@ def changes_card(changes: pl.DataFrame) -> str:
     for row in changes.iter_rows(named=True):
         idle = not row["cases"] or not row["moved"]
         days = "—".join(part for part in (row["since"], row["until"]) if part) or "政策全期"
-        said = "⚠ 未触及任何病例" if not row["cases"] else "⚠ 没有病例的支付变动" if idle else ""
+        said = "未触及任何病例" if not row["cases"] else "没有病例的支付变动" if idle else ""
         rows.append([
-            (row["reform"], "warn" if idle else ""), (row["label"] or row["key"], "left"),
+            (("⚠ " if idle else "") + row["reform"], "warn" if idle else ""), (row["label"] or row["key"], "left"),
             (f"{_ACTIONS.get(row['action'], row['action'])} {row['value']}", "left"),
             (row["scope"] or "全部", "left wrap"), (days, "left"),
             (f"{row['before'] or _EMPTY} → {row['after'] or _EMPTY}", "left wrap"),
-            *(f"{row[name] or 0:,}" for name in ("settings", "groups", "cases", "hospitals", "moved")), (said, "left"),
+            *(f"{row[name] or 0:,}" for name in ("settings", "groups", "cases", "hospitals", "moved")),
+            (said, "left wrap"),
         ])  # fmt: skip
     head = (
         "改革", "参数", "做法", "范围", "日期", "之前 → 之后", "参数值", "病组", "病例", "医疗机构",

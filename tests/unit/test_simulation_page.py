@@ -331,7 +331,8 @@ def test_what_touched_nothing_is_marked() -> None:
     elements.feed(simulation_page(SimulationHead("一"), {"changes": city_tables(12)["changes"]}))
     marked = [attrs for tag, attrs in elements.found if tag == "tr" and attrs.get("class") == "warn"]
     assert len(marked) == 1
-    assert "⚠ 未触及任何病例" in elements.text
+    assert "⚠ surgical-weights-5pct" in elements.text
+    assert elements.text.count("未触及任何病例") == 1
 
 
 def test_what_could_not_be_solved_says_why() -> None:
