@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -65,3 +66,22 @@ def test_shares_are_not_assessed_where_there_are_none_by_hospital() -> None:
     with pytest.raises(TablesRefused) as refused:
         region_policy("drg-point", RETAINED, sharing_basis="region", region_share="0.85", assessment_on="share")
     assert [problem.code for problem in refused.value.problems] == ["PL20"]
+
+
+def test_a_stay_of_another_insurance_is_not_merged_into_the_one_before_it() -> None:
+    policy = region_policy("dip", readmission_days=15, insurances=("职工", "居民"))
+    year = year_file("10000.00", '[[fund]]\ninsurance = "居民"\ninpatient_budget = "3000.00"\n')
+    first = {"person": "p", "admission": date(2026, 5, 1), "discharge": date(2026, 5, 5)}
+    later = {"person": "p", "admission": date(2026, 5, 10), "discharge": date(2026, 5, 15)}
+    last = {"person": "p", "admission": date(2026, 5, 30), "discharge": date(2026, 6, 2)}
+    stays = (
+        case("A1", "G1", "9000", "2000", **first),
+        case("A2", "G1", "8000", "2000", **later, insurance="居民"),
+        case("A3", "G1", "9000", "2000", **last, insurance="居民"),  # 15 days after A2: one stay with it, 17000
+    )
+    found = clear(policy, cases(*stays), year)
+    assert [(row[1], row[2], row[3], row[4]) for row in table(found)] == [
+        ("居民", "1", "1000.0000", "3000.00"),
+        ("职工", "1", "1000.0000", "10000.00"),
+    ]
+    assert found.problems.select("code", "case_id").rows() == [("CL55", "A3")]
