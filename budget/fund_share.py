@@ -34,12 +34,12 @@ def known(cases: pl.DataFrame, mode: str) -> NDArray[np.bool_]:
 
 def less_patient(package: Ints, cases: pl.DataFrame) -> Ints:
     """STANDARD_MINUS_PATIENT, fen; an unknown amount counts as 0, see `known`."""
-    return np.asarray(np.maximum(0, package - _amount(cases, "patient_paid_fen") - _amount(cases, "other_funds_fen")))
+    return np.asarray(np.maximum(0, package - amount(cases, "patient_paid_fen") - amount(cases, "other_funds_fen")))
 
 
 def ratio_on_standard(package: Ints, cases: pl.DataFrame, ratio: Sequence[Fraction], which: Ints) -> Ints:
     """RATIO_ON_STANDARD, fen. `ratio[which]` is the payment ratio of each case."""
-    deducted = sum(_amount(cases, name) for name in NEEDS["RATIO_ON_STANDARD"])
+    deducted = sum(amount(cases, name) for name in NEEDS["RATIO_ON_STANDARD"])
     return AffineColumn([_share(part) for part in ratio]).rounded(which, np.maximum(0, package - deducted))
 
 
@@ -55,14 +55,21 @@ class FundShares:
         self._mode: NDArray[np.int8] = np.zeros(0, np.int8)
         self._ratios = AffineColumn([])
         self._scaled = AffineColumn([])
+        self._waiting: list[tuple[PlanRow, Fraction]] = []
 
     def extend(self, rows: Sequence[PlanRow], modes: Sequence[tuple[str, Fraction]]) -> None:
         """Take up further plan rows, each with its reading and ratio."""
         self._modes += sorted({mode for mode, _ in modes} - set(self._modes))
         self._mode = np.concatenate([self._mode, np.array([self._modes.index(mode) for mode, _ in modes], np.int8)])
-        self._ratios = self._ratios.plus([_share(ratio) for _, ratio in modes])
-        pairs = [(band, ratio) for row, (_, ratio) in zip(rows, modes, strict=True) for band in row.bands]
-        self._scaled = self._scaled.plus([band.package.times(ratio) for band, ratio in pairs])
+        # The lines are made when a reading asks for them.
+        self._waiting += [(row, ratio) for row, (_, ratio) in zip(rows, modes, strict=True)]
+
+    def _make_lines(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._ratios = self._ratios.plus([_share(ratio) for _, ratio in waiting])
+            lines = [band.package.times(ratio) for row, ratio in waiting for band in row.bands]
+            self._scaled = self._scaled.plus(lines)
 
     def parts(
         self,
@@ -90,9 +97,11 @@ class FundShares:
                 by_cost = (by_cost & ~special) | (special & special_by_item)
             as_billed = np.flatnonzero(by_cost)
         if as_billed.size:
-            kept = (billed.is_not_null() & (cases["separate_fen"].fill_null(0) == 0)).to_numpy()
-            as_billed = as_billed[kept[as_billed]]
-            fund[as_billed] = billed.fill_null(0).to_numpy()[as_billed]
+            kept = amount(cases, "separate_fen")[as_billed] == 0
+            if billed.null_count():
+                kept &= billed.is_not_null().to_numpy()[as_billed]
+            as_billed = as_billed[kept]
+            fund[as_billed] = amount(cases, "fund_by_item_fen")[as_billed]
         unpaid = np.flatnonzero((table.kind == UNPAID).take(band))
         fund[unpaid] = 0
         if unknown is None:
@@ -135,15 +144,16 @@ class FundShares:
         row, band, cost = plan
         if mode == "STANDARD_MINUS_PATIENT":
             return less_patient(package, cases)
+        self._make_lines()
         if mode == "RATIO_ON_STANDARD":
-            deducted = sum(_amount(cases, name) for name in NEEDS[mode])
+            deducted = sum(amount(cases, name) for name in NEEDS[mode])
             return self._ratios.rounded(row, np.maximum(0, package - deducted))
-        amount = np.maximum(0, self._scaled.rounded(band, cost))
+        parts = np.maximum(0, self._scaled.rounded(band, cost))
         # A price by the day or by decision is a whole number of fen before the ratio.
         fixed = (table.kind == BED_DAY).take(band)
         fixed = np.flatnonzero(fixed if special is None else fixed | special)
-        amount[fixed] = self._ratios.rounded(row[fixed], np.maximum(0, package[fixed]))
-        return amount
+        parts[fixed] = self._ratios.rounded(row[fixed], np.maximum(0, package[fixed]))
+        return parts
 
 
 def _unknown(cases: pl.DataFrame, mode: str) -> NDArray[np.bool_] | None:
@@ -152,5 +162,8 @@ def _unknown(cases: pl.DataFrame, mode: str) -> NDArray[np.bool_] | None:
     return ~known(cases, mode)
 
 
-def _amount(cases: pl.DataFrame, column: str) -> Ints:
-    return cases[column].fill_null(0).cast(pl.Int64).to_numpy()
+def amount(cases: pl.DataFrame, column: str) -> Ints:
+    """int64 [cases]: an amount of each case, 0 where it is not known."""
+    found = cases[column]
+    found = found if found.dtype == pl.Int64 else found.cast(pl.Int64)
+    return (found.fill_null(0) if found.null_count() else found).to_numpy()

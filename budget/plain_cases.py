@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from budget.affine import LARGEST_COST
 from budget.case_fit import faults
 from budget.case_routes import capped_groups, days_that_decide, young_cases
-from budget.fund_share import NEEDS
+from budget.fund_share import NEEDS, amount
 from budget.plan_table import PlanTable
 from budget.price_keys import key_columns
 from budget.price_plan import PlanRow
@@ -33,6 +33,7 @@ _BY_CASE = (BED_DAY, BY_ITEM_DAYS, OVER_CAP, TCM, TCM_FALLBACK)
 _BITS = {"group": 20, "hospital_id": 16, "month": 10, "tier": 6, "insurance": 5, "status": 4, "kind": 3}
 """Room for the numbers of each column in a word; what has no room is odd."""
 _AUX_BITS = 40
+_STRAGGLERS = 256
 _PRICED_FIRST = ("insurance", "group", "status", "month", "hospital_id")
 Mask = NDArray[np.bool_]
 
@@ -114,14 +115,15 @@ class PlainCases:
         for name in self._needed:
             if cases[name].null_count():
                 odd |= cases[name].is_null().to_numpy()
-        total = cases["total_cost_fen"].fill_null(0).to_numpy()
-        cost = total - cases["separate_fen"].fill_null(0).to_numpy()
-        for amount in (total, cost):
-            if amount.size and (amount.min() < 0 or amount.max() > LARGEST_COST):
-                odd |= (amount < 0) | (amount > LARGEST_COST)
+        total = amount(cases, "total_cost_fen")
+        cost = total - amount(cases, "separate_fen")
+        for fen in (total, cost):
+            if fen.size and (fen.min() < 0 or fen.max() > LARGEST_COST):
+                odd |= (fen < 0) | (fen > LARGEST_COST)
         if self._days is not None:
             least, most = self._days
-            days = cases["los_days"].fill_null(-1).to_numpy()
+            told = cases["los_days"]
+            days = (told.fill_null(-1) if told.null_count() else told).to_numpy()
             if days.size and (days.min() < least or days.max() > most):
                 odd |= (days < least) | (days > most)
         return cost, odd
@@ -133,7 +135,8 @@ class PlainCases:
         first, second = self._words(cases, codes, odd)
         place, unknown = self._combinations.find(first, second)
         fresh = unknown[~odd[unknown]]
-        if fresh.size:
+        # A few stragglers are not worth a plan of their own.
+        if fresh.size * _STRAGGLERS > cases.height:
             more = np.zeros(len(first), np.uint64) if second is None else second
             new = fresh[different_pairs(first[fresh], more[fresh])]
             self._row_of = np.concatenate([self._row_of, self._rows_of(cases[new])])

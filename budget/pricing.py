@@ -83,6 +83,7 @@ class Pricer:
         TablesRefused with every parameter that the policy lacks for these cases (PL30).
         """
         problems: list[Problem] = []
+        cases = as_texts(cases)
         row, route = self.plan_rows(cases, problems)
         table = self.table
         given = (cases["total_cost_fen"] - cases["separate_fen"].fill_null(0)).alias("cost_fen")
@@ -110,6 +111,7 @@ class Pricer:
     def plan_rows(self, cases: pl.DataFrame, problems: list[Problem]) -> tuple[Ints, pl.Series]:
         """int64 [cases]: the row of `table` that each case is priced by, made where it was not there yet; and the route
         of each case. `problems` takes the parameters that routes lack."""
+        cases = as_texts(cases)
         route = route_cases(cases, self.policy, self.values, problems)
         keys, key_of_case = price_keys(cases, route, self.policy, self.values)
         return self._places(keys).take(key_of_case), route
@@ -173,16 +175,16 @@ class Pricer:
         chosen = np.flatnonzero(((route == BED_DAY) & (cases["status"] != "INVALID")).to_numpy())
         if not chosen.size:
             return frame
-        names = ["insurance", "tier", "hospital_id", "group"]
+        own = "hospital" in self.policy.names("bed_day_price")
+        names = ["insurance", "tier", "group", *(["hospital_id"] if own else [])]
         dated = self.policy.dated("bed_day_price")
         scopes = cases[chosen].select(*names, pl.col("month") if dated else pl.lit("").alias("month"))
         different = scopes.unique(maintain_order=True).with_row_index("tariff")
         by = [*names, "month"]
         which = scopes.join(different, on=by, how="left", maintain_order="left", nulls_equal=True)["tariff"]
         tariffs = []
-        for insurance, tier, hospital, group, month in different.select(by).iter_rows():
-            scope = {"insurance": insurance, "tier": tier, "hospital": hospital, "group": group}
-            given = {name: value for name, value in scope.items() if value}
+        for *texts, month in different.select(by).iter_rows():
+            given = {name.removesuffix("_id"): text for name, text in zip(names, texts, strict=True) if text}
             day = date.fromisoformat(f"{month}-01") if month else None
             found = self.policy.need("bed_day_price", COMMAND, on=day, problems=problems, **given)
             tariffs.append(() if found is None else found.value)
@@ -215,6 +217,12 @@ class _Made:
     cost: Ints
     given: pl.Series
     package: Ints
+
+
+def as_texts(cases: pl.DataFrame) -> pl.DataFrame:
+    """The frame with its Categorical and Enum columns as String."""
+    coded = [name for name, dtype in cases.schema.items() if dtype in (pl.Categorical, pl.Enum)]
+    return cases.with_columns(pl.col(coded).cast(pl.String)) if coded else cases
 
 
 def _fund(amounts: Ints, lacking: NDArray[np.bool_] | None) -> pl.Series:

@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from budget.affine import LARGEST_COST, ZERO
+from budget.fund_share import amount
 from budget.hospital_units import (
     BY_COST,
     FIXED_QUOTAS,
@@ -73,18 +74,16 @@ class YearTally:
         owner = self._owner_of(block)
         self._units.take_up(block.table)
         key = owner * _CLASSES + self._units.classes.take(block.band)
-        separate, patient = cases["separate_fen"].fill_null(0), cases["patient_paid_fen"].fill_null(0)
-        others, billed = cases["other_funds_fen"].fill_null(0), cases["fund_by_item_fen"]
-        paid = (patient + others).to_numpy()
-        if billed.null_count():
-            by_item = billed.fill_null(cases["total_cost_fen"] - patient - others).fill_null(0)
-        else:
-            by_item = billed
-        actual = (by_item - separate).to_numpy()
+        paid = amount(cases, "patient_paid_fen") + amount(cases, "other_funds_fen")
+        by_item = amount(cases, "fund_by_item_fen")
+        if cases["fund_by_item_fen"].null_count():
+            known = cases["fund_by_item_fen"].is_not_null().to_numpy()
+            by_item = np.where(known, by_item, amount(cases, "total_cost_fen") - paid)
+        actual = by_item - amount(cases, "separate_fen")
         np.add.at(self._sums[0], key, 1)
         amounts = (block.cost, block.package, block.fund, paid, actual)
-        for sums, amount in zip(self._sums[1:], amounts, strict=True):
-            np.add.at(sums, key, amount)
+        for sums, fen in zip(self._sums[1:], amounts, strict=True):
+            np.add.at(sums, key, fen)
         self._units.add(owner, block.band, block.cost)
         return block.odd
 
