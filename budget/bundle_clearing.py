@@ -9,7 +9,7 @@ Source: 广东, 毕节, 青岛 rules on bundled payment; two tracks, by ordinary
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from budget.assessment import ScoreBand, assessed_share
@@ -67,7 +67,13 @@ def _clear(
         want("capitation_overrun_share") or Fraction(0), terms.look("capitation_overrun_cap"),
     )  # fmt: skip
     score = group["score"]
-    assessment = Fraction(1) if score is None or not bands else assessed_share(Fraction(1), score, bands)
+    assessment = Fraction(1)
+    if score is not None and bands and terms.look("assessment_on") == "share":
+        # The assessment moves what is kept of a surplus and what the fund bears of an overrun (宁波 2013).
+        kept, borne = (assessed_share(part, score, bands) for part in (rule.retain, rule.overrun_share))
+        rule = replace(rule, retain=kept, overrun_share=borne)
+    elif score is not None and bands:
+        assessment = assessed_share(Fraction(1), score, bands)
     heads = [item for name in year.insurances for item in bundle_heads(year, name, number)]
     parts = want("capitation_split") or ()
     found = clear_bundle(

@@ -15,13 +15,13 @@ from reference_tables.problems import Problem
 
 def check_policy(book: Book, now: Basis, *, new_cases: bool, reason: str) -> tuple[bool, list[Problem]]:
     """Must the book note what a run goes by, and what refuses it: another policy, other group values or another scheme
-    without a reason (ST13), another way of payment (ST19). Corrections alone may be grouped by the scheme of the months
+    without a reason (ST13), another way of payment (ST19) or other pools (ST22). Corrections alone may be grouped by the scheme of the months
     they are of."""
     if not book.policies:
         return True, []
     last, given = book.policies[-1], noted(now, "", "")
     different = _different(last, given, new_cases=new_cases)
-    refused = other_method(kept_basis(book, last.key).policy, now.policy) if different else []
+    refused = not_in_one_year(kept_basis(book, last.key).policy, now.policy) if different else []
     if different and not reason:
         args: dict[str, str | int] = {
             "known": last.id, "known_sha": last.sha256[:SHOWN_RUN], "given": given.id,
@@ -65,12 +65,19 @@ def skipped_months(book: Book, month: str) -> list[Problem]:
     return [Problem("ST53", {"month": month, "skipped": "、".join(skipped)}, value=month)] if skipped else []
 
 
-def other_method(before: Policy, policy: Policy) -> list[Problem]:
-    """A year is cleared by one way of payment (ST19)."""
-    if before.method == policy.method:
-        return []
-    args: dict[str, str | int] = {
-        "known": before.id, "known_method": METHODS[before.method], "given": policy.id,
-        "given_method": METHODS[policy.method],
-    }  # fmt: skip
-    return [Problem("ST19", args)]
+def not_in_one_year(before: Policy, policy: Policy) -> list[Problem]:
+    """What one year cannot be cleared by: two ways of payment (ST19), two divisions into pools (ST22)."""
+    problems = []
+    if before.method != policy.method:
+        args: dict[str, str | int] = {
+            "known": before.id, "known_method": METHODS[before.method], "given": policy.id,
+            "given_method": METHODS[policy.method],
+        }  # fmt: skip
+        problems.append(Problem("ST19", args))
+    pools = [None if (found := each.get("pools")) is None else found.value for each in (before, policy)]
+    if pools[0] != pools[1]:
+        args = {
+            "known": before.id, "known_pools": pools[0] or "无", "given": policy.id, "given_pools": pools[1] or "无",
+        }  # fmt: skip
+        problems.append(Problem("ST22", args))
+    return problems

@@ -199,3 +199,27 @@ def test_only_a_hospital_with_money_of_its_own_needs_a_quota() -> None:
     with pytest.raises(TablesRefused) as refused:
         clear(policy, cases(*CASES), year_file("15000.00", group("200.00") + quota.format("B")))
     assert [(problem.code, problem.args["hospital"]) for problem in refused.value.problems] == [("CL33", "C")]
+
+
+def test_an_assessment_of_shares_moves_both_ways() -> None:
+    """92.5 points add 5 percentage points: of the overrun of 1,250 the fund bears 65 %, 812.50, 62.50 beyond its
+    reserve of 750; the group's 437.50 are split 6:3:1, the village part to the lead. Below 60 the fund bears nothing.
+    Of a surplus of 3,500 a base of 80 % becomes 85 %: 2,975."""
+    shares = {
+        "assessment_on": "share", "assessment_is": "shift", "regulation_share": "0.05",
+        "budget_deductions": ["regulation"], "overrun_from": "regulation",
+        "assessment_bands": [{"from": "90", "value": "0.05"}, {"from": "60", "value": "-0.05"},
+                             {"from": "0", "value": "none"}],
+    }  # fmt: skip
+
+    def scored(per_head: str, score: str, **more: str) -> Clearing:
+        text = group(per_head).replace('lead = "A"\n', f'lead = "A"\nscore = "{score}"\n')
+        policy = region_policy("dip", CAPITATION, shares, **more)
+        return clear(policy, cases(*CASES), year_file("15000.00", text))
+
+    good = scored("150.00", "92.5")
+    assert [(row[0], row[9]) for row in table(good) if row[1] == "G"] == [("A", "306.25"), ("B", "131.25")]
+    assert good.bundles[0].beyond == to_fen("62.50")
+    assert scored("150.00", "59.9").bundles[0].bundle.fund_share == 0
+    kept = scored("200.00", "92.5", capitation_retain="0.8").bundles[0].bundle
+    assert (kept.surplus, kept.retained) == (to_fen("3500"), to_fen("2975"))

@@ -127,6 +127,13 @@ def test_a_year_keeps_to_one_way_of_payment(book: Book) -> None:
     assert [problem.code for problem in refused.value.problems] == ["ST19"]
 
 
+def test_a_year_keeps_to_its_pools(book: Book) -> None:
+    merged = region_policy(base_rate="2000", pools="merged")
+    with pytest.raises(BookRefused) as refused:
+        settle(book, "2026-03", merged, cases=payable(case("3", month="2026-03")), policy_reason="统筹合并")
+    assert [problem.code for problem in refused.value.problems] == ["ST22"]
+
+
 def test_what_a_new_policy_means_for_clearing_is_told(book: Book, tmp_path: Path) -> None:
     ending = region_policy(until=date(2026, 10, 1))
     first = settle(new_book(tmp_path / "new", 2026), "2026-01", ending, cases=payable(case("1")))
