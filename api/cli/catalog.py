@@ -22,6 +22,8 @@ from api.cli.group import (
     Format,
     FormatOption,
     JsonOption,
+    ProblemsOption,
+    ThreadsOption,
     all_threads,
     check_paths,
     result_writer,
@@ -40,7 +42,6 @@ from api.cli.history_options import (
     year_weights_of,
     years_of,
 )
-from api.cli.pay_options import ProblemsOption, ThreadsOption
 from api.cli.progress import progress_bar
 from api.core.catalog import build_catalog
 from api.core.catalog_auxiliary import DEFAULT, NONE, auxiliary_tables

@@ -49,6 +49,8 @@ SchemeOption = Annotated[
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="文件格式；auto 自动识别")]
 EditionOption = Annotated[Edition, typer.Option("--edition", help="编码版本：insurance 医保版2.0，clinical 国临版")]
+ProblemsOption = Annotated[str | None, typer.Option("--problems", help="问题清单文件 .csv .parquet .xlsx")]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")]
 JsonOption = Annotated[bool, typer.Option("--json", help="以 JSON 输出汇总")]
 
 
@@ -116,9 +118,9 @@ def group(
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="结果文件 .csv .parquet .xlsx；- 为标准输出（CSV）")
     ] = None,
-    problems: Annotated[str | None, typer.Option("--problems", help="问题清单文件 .csv .parquet .xlsx")] = None,
+    problems: ProblemsOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="质控规则拒收的病例记为数据无效")] = False,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")] = all_threads(),
+    threads: ThreadsOption = all_threads(),
     json: JsonOption = False,
 ) -> None:
     """对病例分组（DRG 或 DIP，由分组方案决定），逐例给出分组、原因和所用编码。"""

@@ -20,6 +20,8 @@ from api.cli.group import (
     Format,
     FormatOption,
     JsonOption,
+    ProblemsOption,
+    ThreadsOption,
     all_threads,
     check_paths,
     result_writer,
@@ -27,8 +29,6 @@ from api.cli.group import (
 from api.cli.pay_options import (
     HospitalsOption,
     PolicySchemeOption,
-    ProblemsOption,
-    ThreadsOption,
     WeightsOption,
     check_files,
 )

@@ -21,6 +21,8 @@ from api.cli.group import (
     Format,
     FormatOption,
     JsonOption,
+    ProblemsOption,
+    ThreadsOption,
     all_threads,
     check_paths,
     result_writer,
@@ -29,8 +31,6 @@ from api.cli.pay_options import (
     HospitalsOption,
     PolicyOption,
     PolicySchemeOption,
-    ProblemsOption,
-    ThreadsOption,
     WeightsOption,
     check_files,
 )

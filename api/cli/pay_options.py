@@ -1,4 +1,4 @@
-"""What commands over priced cases ask for in the same words: policy, register, weights, threads, problems."""
+"""What commands over priced cases ask for in the same words: policy, scheme, register, weights."""
 
 from __future__ import annotations
 
@@ -25,8 +25,6 @@ HospitalsOption = Annotated[
         metavar="FILE.csv",
     ),
 ]
-ProblemsOption = Annotated[str | None, typer.Option("--problems", help="问题清单文件 .csv .parquet .xlsx")]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")]
 
 
 def check_files(*paths: Path | None) -> None:

@@ -23,7 +23,9 @@ from api.cli.group import (
     Format,
     FormatOption,
     JsonOption,
+    ProblemsOption,
     SchemeOption,
+    ThreadsOption,
     all_threads,
     check_paths,
     result_writer,
@@ -42,7 +44,7 @@ from api.cli.history_options import (
     year_weights_of,
     years_of,
 )
-from api.cli.pay_options import HospitalsOption, ProblemsOption, ThreadsOption, check_files
+from api.cli.pay_options import HospitalsOption, check_files
 from api.cli.progress import progress_bar
 from api.core.catalog_plan import ratio_text
 from api.core.catalog_scores import QuotaUnfit
