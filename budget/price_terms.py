@@ -122,7 +122,7 @@ class PriceTerms:
             if rule.kind == "own_coefficient":
                 own = self.value_of(of, of.group).coefficient
                 return own if own is not None else self.want("coefficient", of)
-        if of.primary_care and rule is None and self.policy.method == "dip":
+        if of.primary_care and self.policy.method == "dip" and self.look("basic_rule", of) is None:
             return Fraction(1)
         return self._own_coefficient(of)
 

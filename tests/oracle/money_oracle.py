@@ -204,7 +204,7 @@ class MoneyOracle(PlainPolicy):
         if rule is None:
             return {"kind": "coefficient", "value": "1"} if primary else {}
         if rule.get("only") and case["tier"] not in rule["only"]:
-            return {"kind": "coefficient", "value": "1"} if primary else {}
+            return {}
         return dict(rule)
 
     def coefficient(self, case: Case, rule: Mapping[str, Any]) -> Fraction:

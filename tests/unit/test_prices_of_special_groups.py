@@ -151,3 +151,22 @@ def test_ungrouped_cases_at_their_own_weight_may_be_exempt_from_the_limits() -> 
     assert paid(policy(rules, own), given)[:2] == [("high", 1_800_000), ("low", 50_000)]
     exempt = policy(rules | {"no_outlier_groups": ["0000"]}, own)
     assert paid(exempt, given) == [("ungrouped", 220_000), ("ungrouped", 220_000), ("normal", 1_650_000)]
+
+
+def test_primary_care_diseases_take_the_coefficient_1_unless_a_rule_says_otherwise() -> None:
+    dip = {key: value for key, value in RATE.items() if key != "base_rate"} | {
+        "point_value": "10", "reference": "SCORE", "score_unit": "10", "normal_formula": "N_SCORE",
+        "low_formula": "L_SCORE_MULTIPLE_K", "high_formula": "H_SCORE_NATIONAL", "zero_score_rule": "by_item",
+    }  # fmt: skip
+    values = GroupValues.of_rows([{"group": "G1", "weight": "1000"}])
+    primary = {"primary_care": True, "kind": "core", "total_cost_fen": 900_000}
+    given = cases(primary, primary | {"tier": "二级"}, primary | {"primary_care": False})
+
+    def amounts(**rule: Any) -> list[int]:
+        found = paid(policy(dip | ({"basic_rule": rule} if rule else {}), method="dip"), given, values)
+        return [fen for _, fen in found]
+
+    assert amounts() == [1_000_000, 1_000_000, 1_100_000]
+    assert amounts(kind="coefficient", value="0.8") == [800_000, 800_000, 1_100_000]
+    # For 三级 only: 二级 keeps its own 0.9.
+    assert amounts(kind="coefficient", value="0.8", only=["三级"]) == [800_000, 900_000, 1_100_000]
