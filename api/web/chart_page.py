@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from html import escape
 
@@ -12,10 +13,18 @@ from api.web.figures import FONT, Chart
 
 MARK = "合成数据"
 _CONFIG = (
-    '{"displaylogo":false,"responsive":true,"plotlyServerURL":"","showSendToCloud":false,'
+    '{"displaylogo":false,"responsive":true,"plotlyServerURL":"","showSendToCloud":false,"locale":"zh-CN",'
     '"modeBarButtonsToRemove":["select2d","lasso2d","autoScale2d","zoomIn2d","zoomOut2d"]}'
 )
 """Nothing of a figure may be sent anywhere, nor a button offer it."""
+_WORDS = {
+    "Download plot as a PNG": "下载图片", "Download plot": "下载图片", "Zoom": "框选放大", "Pan": "平移",
+    "Reset axes": "还原坐标轴", "Reset": "还原", "Double-click to zoom back out": "双击还原",
+    "Taking snapshot - this may take a few seconds": "正在生成图片", "Snapshot succeeded": "图片已生成",
+    "Sorry, there was a problem downloading your snapshot!": "图片未能生成", "Reset view": "还原",
+    "Double-click on legend to isolate one trace": "双击图例只看一项",
+}  # fmt: skip
+"""What Plotly's own buttons say."""
 _SHEET_WIDTH, _SHEET_CHART, _SHEET_SCALE = 1485, 850, 0.7
 """In print the page is laid out so wide and no chart is higher (pixels); scaled down it fits A4 across."""
 _STYLE = f"""
@@ -71,7 +80,9 @@ def chart_page(
     """The page as HTML text: `body` is HTML with a `chart_section` for each chart of `drawn`; `style` is added to the
     common one, `script` runs after the charts. What is synthetic carries a mark. The same parts give the same text."""
     mark = _watermark() if synthetic else ""
-    scripts = "\n".join([*(_draw(chart) for chart in drawn), _SHEET.strip(), *([script] if script else [])])
+    words = _inline(json.dumps(_WORDS, ensure_ascii=False))
+    locale = f'Plotly.register({{moduleType: "locale", name: "zh-CN", dictionary: {words}}});'
+    scripts = "\n".join([locale, *(_draw(chart) for chart in drawn), _SHEET.strip(), *([script] if script else [])])
     return (
         '<!DOCTYPE html>\n<html lang="zh-CN">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -366,6 +366,7 @@ def test_the_page_is_offline_and_always_the_same() -> None:
     own = own_text(page)
     assert not re.search(r"https?://|url\(|@import", own)
     assert '"showSendToCloud":false' in own
+    assert '"Zoom": "框选放大"' in own
     ids = [attrs["id"] for _, attrs in elements.found if "id" in attrs]
     assert len(set(ids)) == len(ids)
     assert {str(attrs["href"])[1:] for _, attrs in elements.found if "href" in attrs} <= set(ids)
