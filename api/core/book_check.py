@@ -22,8 +22,8 @@ UNREADABLE = "ST60"
 def verify_book(book: Book) -> list[Problem]:
     """Everything that is wrong with a book: files by their checksums (ST60), seals (ST61), and, when all files can be
     read, entries that do not cancel out (ST62), cases that count twice (ST63), hospitals whose cases do not add up to
-    what is posted (ST64), kept policies that are not what the index names (ST66). Files that no run names are told
-    (ST65, info)."""
+    what is posted (ST64), kept policies that are not what the index names (ST66, ST67). Files that no run names are
+    told (ST65, info)."""
     problems = [*_files(book), *_seals(book)]
     if not any(problem.code == UNREADABLE for problem in problems):
         problems += [*_policies(book), *_entries(book), *_twice(book), *_sums(book)]
@@ -54,6 +54,12 @@ def _seals(book: Book) -> Iterator[Problem]:
 
 
 def _policies(book: Book) -> Iterator[Problem]:
+    """The kept policies are those the index names, and each holds from the month of the run that brought it."""
+    brought = [
+        (run.month, file.path.split("/")[1]) for run in book.runs for file in run.files if file.role == "policy"
+    ]  # fmt: skip
+    if brought != [(policy.since, policy.key) for policy in book.policies]:
+        yield Problem("ST67", file=INDEX)
     for key in {policy.key: None for policy in book.policies}:
         try:
             kept_basis(book, key)

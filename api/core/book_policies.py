@@ -130,7 +130,10 @@ def kept_basis(book: Book, key: str) -> Basis:
     if (policy.sha256, hashlib.sha256(data).hexdigest()) != (noted_as.sha256, noted_as.weights_sha256):
         raise _not_as_it_was(noted_as)
     values = GroupValues.of_frame(pl.read_csv(io.BytesIO(data), infer_schema=False))
-    return Basis(key, policy, values, noted_as.pack, noted_as.pack_sha256)
+    found = basis_of(policy, values, {"id": noted_as.pack, "sha256": noted_as.pack_sha256})
+    if found.key != key:
+        raise _not_as_it_was(noted_as)
+    return found
 
 
 def _not_as_it_was(policy: BookPolicy) -> BookRefused:

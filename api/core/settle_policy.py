@@ -15,8 +15,8 @@ from reference_tables.problems import Problem
 
 def check_policy(book: Book, now: Basis, *, new_cases: bool, reason: str) -> tuple[bool, list[Problem]]:
     """Must the book note what a run goes by, and what refuses it: another policy, other group values or another scheme
-    without a reason (ST13), another way of payment (ST19) or other pools (ST22). Corrections alone may be grouped by the scheme of the months
-    they are of."""
+    without a reason (ST13), another way of payment (ST19) or other pools (ST22). Corrections alone may be grouped by
+    the scheme of the months they are of."""
     if not book.policies:
         return True, []
     last, given = book.policies[-1], noted(now, "", "")

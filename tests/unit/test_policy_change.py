@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import orjson
 import polars as pl
 import pytest
 
@@ -173,3 +174,14 @@ def test_the_kept_policy_is_a_policy_file_and_its_change_shows(book: Book) -> No
         settle(open_book(book.path), "2026-03", DEARER, corrections=payable(case("1", group="G2")), reason="x")
     assert [problem.code for problem in refused.value.problems] == ["ST66"]
     assert {problem.code for problem in verify_book(open_book(book.path))} == {"ST60"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"), [("since", "2026-01", "ST67"), ("pack_sha256", "c" * 64, "ST66"), ("key", "x", "ST66")]
+)
+def test_a_changed_note_of_a_policy_shows(book: Book, name: str, value: str, code: str) -> None:
+    place = book.path / "book.json"
+    index = orjson.loads(place.read_bytes())
+    index["policies"][1][name] = value
+    place.write_bytes(orjson.dumps(index))
+    assert code in {problem.code for problem in verify_book(open_book(book.path))}
