@@ -146,6 +146,7 @@ def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthIn
         return _nothing(book, closed=False)
     check_month(book, given.month)
     check_open(book, given.reopen)
+    unchanged = book
     book, bases, kept = _check(book, basis_of(policy, values, given.made_with.get("pack", {})), given, identity)
     if not given.moves:
         return _nothing(_close(book, given.month, given.reopen), closed=True)
@@ -161,7 +162,7 @@ def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthIn
     listed = pl.concat(told).sort(*PROBLEM_SCHEMA)
     empty_month = given.cases is not None and given.cases.is_empty()
     if moved.cases.is_empty() and moved.details.is_empty() and not empty_month:
-        return replace(_nothing(book, closed=False), problems=listed)
+        return replace(_nothing(unchanged, closed=False), problems=listed)
 
     def shares(hospital: str, pool: str) -> PayShares | None:
         return shares_of(policy, given.month, hospital, pool, problems)
