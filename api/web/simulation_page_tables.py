@@ -16,7 +16,6 @@ from reference_tables.problems import LEVEL_ZH, Level, Problem
 MOST_ROWS = 300
 """A dimension with more keys shows those with the largest changes; the table files hold all."""
 _EMPTY = "—"
-_ACTIONS = {"set": "定为", "scale": "乘以", "add": "加"}
 _FUND_ITEMS = {
     "cases": "病例", "budget_fen": "住院预算", "distributable_fen": "可分配总额", "regulation_fen": "调剂金",
     "reserve_fen": "风险储备金", "fixed_fen": "其中不按单价的支付", "bundled_fen": "其中医共体包干",
@@ -96,7 +95,7 @@ def changes_card(changes: pl.DataFrame) -> str:
         said = "未触及任何病例" if not row["cases"] else "没有病例的支付变动" if idle else ""
         rows.append([
             (("⚠ " if idle else "") + row["reform"], "warn" if idle else ""), (row["label"] or row["key"], "left"),
-            (f"{_ACTIONS.get(row['action'], row['action'])} {row['value']}", "left"),
+            (f"{row['action']} {row['value']}", "left"),
             (row["scope"] or "全部", "left wrap"), (days, "left"),
             (f"{row['before'] or _EMPTY} → {row['after'] or _EMPTY}", "left wrap"),
             *(f"{row[name] or 0:,}" for name in ("settings", "groups", "cases", "hospitals", "moved")),

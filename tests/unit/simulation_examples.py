@@ -183,7 +183,7 @@ def _fund(change: int) -> pl.DataFrame:
 
 
 def _changes(hospitals: int) -> pl.DataFrame:
-    common = {"reform": "surgical-weights-5pct", "action": "scale", "settings": 412, "before": "AE19 1.2300"}
+    common = {"reform": "surgical-weights-5pct", "action": "乘以", "settings": 412, "before": "AE19 1.2300"}
     return frame("changes", [
         {**common, "place": "surgical.toml:8", "key": "weight", "label": "权重", "value": "1.05",
          "scope": "手术组", "groups": 412, "cases": 81_234, "hospitals": hospitals, "moved": 80_001,
