@@ -15,7 +15,8 @@ import resource
 import sys
 import time
 import tomllib
-from importlib import resources
+from importlib import import_module, resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,44 @@ def pay_line(cases: pl.DataFrame, pricer: Pricer, rate: float, repeats: int) -> 
     return Line("pay + sums by hospital, insurance, group", cases.height, seconds, what, least, rate, digest)
 
 
+_DUCK = """
+select hospital_id, insurance, "group", count(*), sum(cost), sum(package), sum(fund) from (
+  select *, greatest(package - patient_paid_fen - other_funds_fen, 0) as fund from (
+    select *, round(case when cost <= low_end then a0 * cost + b0 when cost <= normal_end then a1 * cost + b1
+      else a2 * cost + b2 end) as package from (
+      select cases.*, total_cost_fen - separate_fen as cost, prices.* exclude (tier, insurance, "group")
+      from cases left join prices using (tier, insurance, "group"))))
+group by hospital_id, insurance, "group"
+"""
+
+
+def over_duckdb(folder: Path, pricer: Pricer, repeats: int, threads: int) -> float | None:
+    """Seconds of the payment line over DuckDB's for the same join and sums, its table in memory; None when DuckDB is
+    not installed: nothing else here needs it."""
+    if find_spec("duckdb") is None:
+        return None
+    source = folder / "grouped.parquet"
+    cases = pl.read_parquet(source)
+    prices = folder / "prices.parquet"
+    price_table(pricer, cases.head(BLOCK)).write_parquet(prices)
+    base = import_module("duckdb").connect(config={"threads": threads})
+    columns = 'hospital_id, tier, insurance, "group", total_cost_fen, separate_fen, patient_paid_fen, other_funds_fen'
+    base.execute(f"create table cases as select {columns} from read_parquet('{source}')")
+    base.execute(f"create table prices as select * from read_parquet('{prices}')")
+
+    def work() -> pl.DataFrame:
+        sums = PriceSums(pricer)
+        for at in range(0, cases.height, BLOCK):
+            sums.add(cases.slice(at, BLOCK))
+        return sums.result()
+
+    def limit() -> None:
+        base.execute(f"create or replace temp table sums as {_DUCK}")
+
+    seconds, least = alternate(repeats, work, limit)
+    return round(seconds / least, 2)
+
+
 def clear_line(folder: Path, policy: Policy, values: GroupValues, rate: float, repeats: int) -> Line:
     """A year's cases from the file to cleared pools, over Polars reading the file."""
     source, year = folder / "grouped.parquet", load_year_file(folder / "year.toml")
@@ -173,8 +212,8 @@ def clear_line(folder: Path, policy: Policy, values: GroupValues, rate: float, r
     return Line("Parquet -> cleared year", count, seconds, "polars reads the Parquet", least, rate, digest)
 
 
-def money_lines(folder: Path, repeats: int) -> dict[str, Any]:
-    """All lines, the oracle's rate and the peak memory of the process."""
+def money_lines(folder: Path, repeats: int, threads: int) -> dict[str, Any]:
+    """All lines, the oracle's rate, the peak memory of the process, and payment over DuckDB where that is installed."""
     policy, weights = policy_and_weights()
     values = GroupValues.of_frame(weights.frame)
     head = pl.read_parquet(folder / "grouped.parquet", n_rows=BLOCK_ROWS)
@@ -186,6 +225,7 @@ def money_lines(folder: Path, repeats: int) -> dict[str, Any]:
         "oracle_cases_per_second": round(rate),
         "lines": [line.as_dict() for line in lines],
         "clearing_peak_gib": round(peak, 2),
+        "pay_over_duckdb": over_duckdb(folder, Pricer(policy, values), repeats, threads),
     }
 
 
@@ -200,7 +240,7 @@ def main() -> None:
         started = time.perf_counter()
         prepare(given.folder, given.prepare)
         print(f"{given.prepare:,} cases in {time.perf_counter() - started:.0f} s", file=sys.stderr)
-    sys.stdout.buffer.write(orjson.dumps(money_lines(given.folder, given.repeats)))
+    sys.stdout.buffer.write(orjson.dumps(money_lines(given.folder, given.repeats, given.threads)))
 
 
 if __name__ == "__main__":
