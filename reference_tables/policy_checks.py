@@ -17,7 +17,7 @@ from reference_tables.problems import Problem
 
 
 def check_settings(header: Header, settings: Sequence[Setting], unread: Collection[str] = ()) -> list[Problem]:
-    """Every problem between the values of a policy, in no particular order: PL14-PL16, PL20-PL23, PL50.
+    """Every problem between the values of a policy, in no particular order: PL14-PL16, PL20-PL23, PL50, PL51.
 
     `unread`: parameters of which a value could not be read. What may lie there is not told as missing or unused, nor
     is anything about days when the policy's own days could not be read.
@@ -54,7 +54,7 @@ class _Checks:
         self.problems.append(Problem(code, args, file=self.header.file, row=setting.line, field=setting.key))
 
     def dates(self) -> None:
-        """PL16: a value's days are turned round or outside of the policy's."""
+        """PL16: a value's days are turned round or outside of the policy's; PL51: cases are priced by the month."""
         since, until = self.header.effective_from, self.header.effective_until
         for setting in self.settings:
             start, end = setting.since or since, setting.until or until
@@ -62,6 +62,9 @@ class _Checks:
                 self.note("PL16", setting, {"reason": f"until {end} 应晚于 {start}（until 为不再适用的第一天）"})
             elif start < since or (until is not None and end is not None and end > until):
                 self.note("PL16", setting, {"reason": f"超出政策的期间 {since} 至 {until or '今'}"})
+            for day in (setting.since, setting.until):
+                if day is not None and day.day > 1 and day not in {since, until}:
+                    self.note("PL51", setting, {"day": str(day)})
 
     def overlaps(self) -> None:
         """PL14: two values of a parameter for the same scope on the same day."""

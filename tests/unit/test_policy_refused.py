@@ -234,6 +234,14 @@ def test_an_unknown_weight_table_is_refused_and_a_file_beside_the_policy_found(t
     assert load_policy(tmp_path / "p.toml").weights == str(tmp_path / "w.csv")
 
 
+def test_a_change_within_a_month_is_told() -> None:
+    # Cases are priced by their month: 12000 would silently hold from April on.
+    for day, told in (("2025-03-15", ["PL51", "PL51"]), ("2025-04-01", [])):
+        changed = value("average_cost", '"9000"', f"until = {day}") + value("average_cost", '"12000"', f"from = {day}")
+        policy = parse_policy(HEAD + changed, "p.toml")
+        assert [item.code for item in policy.problems if item.code != "PL50"] == told
+
+
 def test_warnings_do_not_refuse() -> None:
     policy = parse_policy(HEAD + value("average_cost", '"9000"'), "p.toml")
     assert [(item.code, item.field, item.row) for item in policy.problems] == [
