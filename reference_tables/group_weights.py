@@ -95,23 +95,25 @@ def built_in_weights() -> Sequence[str]:
     return tuple(sorted(name.removesuffix(".csv") for kind in ("files", "groups") for name in sources[kind]))
 
 
-@cache
 def find_group_weights(name: str) -> GroupWeights:
-    """A weight table by its id, or a weight file by its path.
+    """A weight table by its id, or a weight file by its path, read anew each time: the same path may hold another.
 
     Raises TablesRefused: PL27 not found, else every problem of the file (TB03-TB07, TB17, TB18, TB21, TB26, PL28).
     """
-    file = f"{name}.csv"
-    sources = _sources()
-    if file in sources["files"]:
-        return _published(name, sources["files"][file])
-    if file in sources["groups"]:
-        about = sources["groups"][file]
-        return read_group_weights(_folder() / file, name, about)
+    if name in built_in_weights():
+        return _built_in(name)
     if Path(name).is_file():
         return read_group_weights(Path(name), Path(name).name)
     args: dict[str, str | int] = {"name": name, "known": "、".join(built_in_weights())}
     raise TablesRefused(name, [Problem("PL27", args, value=name)])
+
+
+@cache
+def _built_in(name: str) -> GroupWeights:
+    file, sources = f"{name}.csv", _sources()
+    if file in sources["files"]:
+        return _published(name, sources["files"][file])
+    return read_group_weights(_folder() / file, name, sources["groups"][file])
 
 
 def _published(name: str, about: Mapping[str, Any]) -> GroupWeights:

@@ -239,7 +239,7 @@ def _tell(found: Indicators, place: Path, counted: CountedProblems, *, as_json: 
         table.add_column(label, justify="right")
     for row in hospitals.iter_rows(named=True):
         cells = ["" if row[name] is None else str(row[name]) for name in _TOLD]
-        table.add_row(escape(row["hospital_name"] or row["hospital_id"]), *cells)
+        table.add_row(escape(row["hospital_name"] or row["hospital_id"] or "（未写明）"), *cells)
     console.print(table)
     counted.tell()
     console.print(f"指标写到 {escape(str(place))}")

@@ -65,6 +65,7 @@ from reference_tables.problems import LEVEL_ZH, PROBLEM_SCHEMA, Level, TablesRef
 _RULES = catalog_rules()
 _UNFIT = frozenset({Level.ERROR.value, Level.REJECT.value})
 _PASSES = 2
+_NO_RIV = "（费用没有差异，无从解释）"
 XLSX, CSV = ".xlsx", ".csv"
 
 
@@ -262,7 +263,8 @@ def _print(found: Weights, beside: Comparison | None, place: Path | None, book: 
     for label, value in about(found):
         if label not in {"分组方案", "分组方案校验值"}:
             console.print(f"{label}：{escape(value)}")
-    console.print(f"费用变异解释程度（RIV）：全部病例 {found.explained.text}，裁剪后 {found.explained_trimmed.text}")
+    shares = (found.explained.text or _NO_RIV, found.explained_trimmed.text or _NO_RIV)
+    console.print(f"费用变异解释程度（RIV）：全部病例 {shares[0]}，裁剪后 {shares[1]}")
     if beside is not None:
         level_text = "" if beside.level is None else decimal_text(beside.level, 4)
         console.print(

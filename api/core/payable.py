@@ -230,7 +230,7 @@ def _stay(cases: pl.DataFrame, policy: Policy) -> dict[str, pl.Expr]:
 
 def _word(cases: pl.DataFrame) -> pl.Series:
     """The insurance as the record calls it."""
-    return cases.select(_trimmed(_has(cases, "insurance_type", pl.String())).alias(WORD))[WORD]
+    return cases.select("case_id", _trimmed(_has(cases, "insurance_type", pl.String())).alias(WORD))[WORD]
 
 
 def _tier(cases: pl.DataFrame, policy: Policy) -> pl.Expr:
@@ -242,9 +242,8 @@ def _tier(cases: pl.DataFrame, policy: Policy) -> pl.Expr:
 
 def tiers_of(cases: pl.DataFrame, policy: Policy, hospitals: pl.DataFrame | None) -> pl.Series:
     """String [cases]: each hospital's tier by the register, else as the record gives it; null for neither."""
-    given = cases.select(
-        _trimmed(_has(cases, "hospital_id", pl.String())).alias("hospital_id"), tier=_tier(cases, policy)
-    )
+    hospital = _trimmed(_has(cases, "hospital_id", pl.String()))
+    given = cases.select("case_id", hospital.alias("hospital_id"), tier=_tier(cases, policy))
     if hospitals is not None:
         listed = hospitals.select("hospital_id", pl.col("tier").alias("of_tier"))
         given = given.join(listed, on="hospital_id", how="left", maintain_order="left")

@@ -261,3 +261,11 @@ def test_tables_that_are_not_there(folder: Path) -> None:
     assert "对照的权重表不可用" in done.stderr
     assert run(folder, *PLAIN, "-o", "w.csv", "--scheme", "nowhere").exit_code == 3
     assert not (folder / "w.csv").exists()
+
+
+def test_one_case_has_nothing_to_explain(tmp_path: Path) -> None:
+    write(tmp_path / "h.csv", line("1", CONSERVATIVE, "1000", "2025-05-01"))
+    done = run(tmp_path, "weights", "h.csv", "--year-weights", "1", "-o", "w.csv")
+    assert done.exit_code == 0, done.stderr
+    assert "全部病例 （费用没有差异，无从解释）" in done.stderr
+    assert [(row["rw"], row["cv"]) for row in rows(tmp_path / "w.csv")] == [("1.0000", "0.0000")]

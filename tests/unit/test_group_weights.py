@@ -71,3 +71,11 @@ def test_a_table_nobody_knows() -> None:
     (problem,) = refused.value.problems
     assert problem.code == "PL27"
     assert "suzhou-2023" in problem.message
+
+
+def test_a_file_is_read_anew_when_it_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "w.csv"
+    path.write_text("group,rw\nBR25,0.5\n", encoding="utf-8")
+    assert find_group_weights(str(path)).weight("BR25") == Fraction("0.5")
+    path.write_text("group,rw\nBR25,0.75\n", encoding="utf-8")
+    assert find_group_weights(str(path)).weight("BR25") == Fraction("0.75")

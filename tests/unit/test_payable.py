@@ -96,6 +96,18 @@ def test_an_insurance_that_is_not_paid_is_named_as_it_was_written(tmp_path: Path
     assert priced["case_kind"].to_list() == ["unpaid"] * 5 + ["normal"]
 
 
+def test_a_file_without_the_columns_of_payment_leaves_every_case_unpaid(tmp_path: Path) -> None:
+    write_examples(tmp_path, "")
+    bare = "case_id,sex,age_years,los_days,discharge_way,principal_dx\n1,1,60,8,1,I61.000\n2,2,50,4,1,I61.000\n"
+    (tmp_path / "bare.csv").write_text(bare, encoding="utf-8")
+    policy = load_policy(tmp_path / "p.toml")
+    scheme = open_scheme(tmp_path / "pack")
+    values, _ = group_values(policy, scheme, str(tmp_path / "w.csv"))
+    (block,) = PayableFiles([str(tmp_path / "bare.csv")], scheme, policy, values).blocks()
+    assert said(block.problems) == [("PA14", 2, ""), ("PA04", 2, ""), ("PA14", 3, ""), ("PA04", 3, "")]
+    assert price_cases(block.cases, policy, values).frame["case_kind"].to_list() == ["unpaid", "unpaid"]
+
+
 def test_nothing_is_paid_twice(tmp_path: Path) -> None:
     again = row("1", hospital_id="H2") + row("1") + row("") + row("")
     cases, problems, files = read(tmp_path, row("1") + again)

@@ -104,6 +104,17 @@ def test_a_tier_of_which_trimming_leaves_nothing_is_left_whole(folder: Path) -> 
     }  # fmt: skip
 
 
+def test_a_history_that_tells_no_tier(folder: Path) -> None:
+    head = HEADER.replace(",hospital_id,hospital_level", "")
+    lines = [line.split(",") for line in history().splitlines()[1:]]
+    bare = "".join(",".join([*cells[:9], *cells[11:]]) + "\n" for cells in lines)
+    (folder / "h.csv").write_text(head + bare, encoding="utf-8")
+    done = run(*WEIGHTS)
+    assert done.exit_code == 0, done.stderr
+    assert by_tier(folder / "w.csv") == {}
+    assert "0 个（病组×级别），级别不详的病例 7 例不计" in done.stderr
+
+
 def test_neither_order_nor_threads_matter(folder: Path) -> None:
     assert run(*TRIMMED).exit_code == 0
     first = (folder / "w.csv").read_bytes()
