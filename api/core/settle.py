@@ -204,13 +204,15 @@ def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthIn
 
 def repeated(book: Book, policy: Policy, given: MonthInput) -> Settled | None:
     """What these inputs gave when they were settled before, None when they were not; only the files of `given` are
-    looked at, not its frames. The month is closed now when that is asked for."""
+    looked at, not its frames. The month is closed now when that is asked for. Raises BookRefused (ST16) when the year
+    is cleared and is to be closed."""
     run = book.with_input(hash_of(_identity(policy, given))) if given.files else None
     if run is None:
         return None
-    closes = given.close and run.month > book.closed_until and book.cleared is None
+    closes = given.close and run.month > book.closed_until
     if closes:
-        book = _close(book, run.month)
+        check_open(book, given.reopen)
+        book = _close(book, run.month, given.reopen)
     frames = {role: book.frame(role, schema, run).select(*schema) for role, schema in _FRAMES.items()}
     return Settled(book, run, True, closes, **frames, proof=book.document(run, "proof"))
 
