@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from importlib import resources
 from itertools import count
 from pathlib import Path
@@ -46,7 +47,7 @@ class Basis:
     pack: str
     pack_sha256: str
 
-    @property
+    @cached_property
     def weights_sha256(self) -> str:
         """Of the group values as they are kept."""
         return hashlib.sha256(_table(self.values)).hexdigest()
