@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api.http import routes_jobs, routes_office, routes_submissions, routes_system
+from api.http import routes_cases, routes_jobs, routes_office, routes_reference, routes_submissions, routes_system
 from api.http.errors import add_handlers
 from api.http.middleware import Envelope, Metrics
 from api.service.context import Service
@@ -37,7 +37,7 @@ def create_app(service: Service, handlers: Mapping[str, Handler]) -> FastAPI:
     app = FastAPI(title=_TITLE, description=_ABOUT, version=program_version(), lifespan=lifespan)
     app.state.service, app.state.metrics = service, Metrics()
     add_handlers(app)
-    for module in (routes_submissions, routes_office, routes_jobs, routes_system):
+    for module in (routes_cases, routes_submissions, routes_office, routes_jobs, routes_reference, routes_system):
         app.include_router(module.router)
     app.add_middleware(Envelope, service=service, metrics=app.state.metrics)
     return app

@@ -1,0 +1,152 @@
+"""What the service goes by, to be read: codes, schemes, columns, policies, problems."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import polars as pl
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import Field
+
+from api.http.answers import Answer, Page
+from api.http.deps import Allowed, ServiceHere
+from api.http.errors import not_found
+from api.service.audit import Actor
+from api.service.basis import basis_of
+from api.service.roles import Role
+from reference_tables.codes import fold, load_code_books
+from reference_tables.columns import columns
+from reference_tables.packs import built_in_packs, find_pack
+from reference_tables.policy import find_policies, load_policy
+from reference_tables.problems import catalogue
+
+router = APIRouter(prefix="/v1", tags=["reference"])
+_Reads = Annotated[Actor, Depends(Allowed("查阅", *Role))]
+_MOST = 200
+
+
+class Code(Answer):
+    """诊断或手术操作编码（国家医保版）。"""
+
+    kind: str = Field(description="dx 诊断、px 手术操作", examples=["dx"])
+    code: str = Field(examples=["I63.900"])
+    name: str = Field(examples=["脑梗死"])
+
+
+class Column(Answer):
+    """病例的一个标准字段。"""
+
+    name: str
+    label: str
+    meaning: str
+    dtype: str
+    unit: str = Field(description="years 岁、days 天、g 克、fen 分 等")
+    values: dict[str, str]
+    required_for: list[str]
+
+
+class Kind(Answer):
+    """一种问题。"""
+
+    code: str
+    level: str = Field(description="error 拒收文件、reject 拒收病例、warn 警告、info 提示")
+    who: str
+    title: str
+    message: str
+    fix: str
+
+
+@router.get("/codes", summary="按编码或名称查编码")
+def codes(
+    _who: _Reads,
+    q: Annotated[str, Query(min_length=1, max_length=60, description="编码开头或名称中的字")],
+    kind: Annotated[str, Query(pattern="^(dx|px|all)$", description="dx、px 或 all")] = "all",
+    limit: Annotated[int, Query(ge=1, le=_MOST)] = 50,
+) -> Page[Code]:
+    """编码开头相符的在前，其次名称中含有的。"""
+    books = load_code_books()
+    wanted = {"dx": books.diagnosis, "px": books.procedure}
+    found: list[Code] = []
+    for name, book in wanted.items():
+        if kind not in {name, "all"}:
+            continue
+        starts = fold(pl.col("code")).str.starts_with(fold(q))
+        named = pl.col("name").str.contains(q, literal=True)
+        rows = book.frame.filter(starts | named).with_columns((~starts).alias("by_name"))
+        ordered = rows.sort("by_name", "code").head(limit)
+        found += [Code(kind=name, code=code, name=text) for code, text in ordered.select("code", "name").iter_rows()]
+    return Page(items=found[:limit])
+
+
+@router.get("/columns", summary="病例的标准字段")
+def case_columns(_who: _Reads) -> Page[Column]:
+    """分组接口和结果所用的字段名、类型、单位、取值。"""
+    return Page(
+        items=[
+            Column(
+                name=item.name, label=item.label, meaning=item.meaning, dtype=str(item.dtype), unit=item.unit,
+                values=dict(item.values), required_for=sorted(item.required_for),
+            )
+            for item in columns().values()
+        ]
+    )  # fmt: skip
+
+
+@router.get("/problems", summary="问题目录")
+def problems(_who: _Reads) -> Page[Kind]:
+    """每一种问题的级别、说明和处理办法；程序按 code 判断，文字给人看。"""
+    kinds = sorted(catalogue().values(), key=lambda item: item.code)
+    names = Kind.model_fields
+    return Page(items=[Kind(**{name: str(getattr(item, name)) for name in names}) for item in kinds])
+
+
+@router.get("/schemes", summary="分组方案")
+def schemes(_who: _Reads) -> Page[dict[str, Any]]:
+    """内置的 DRG、DIP 分组方案。"""
+    return Page(items=[_pack(find_pack(name)) for name in sorted(built_in_packs())])
+
+
+@router.get("/schemes/current", summary="正在使用的政策和分组方案")
+def current(service: ServiceHere, _who: _Reads) -> dict[str, str]:
+    """名称和校验值。"""
+    with service.database.read() as connection:
+        return basis_of(service, connection).about
+
+
+@router.get("/policies", summary="内置的支付政策")
+def policies(_who: _Reads) -> Page[dict[str, Any]]:
+    """编号、名称、方法、数据性质。"""
+    return Page(items=[_policy(name) for name in find_policies()])
+
+
+@router.get("/policies/{name}", summary="一个支付政策的全部参数")
+def policy(_who: _Reads, name: Annotated[str, Path(max_length=80)]) -> dict[str, Any]:
+    """每个取值及其范围、日期、来源、可信程度。"""
+    if name not in find_policies():
+        raise not_found("支付政策", name)
+    found = load_policy(name)
+    return _policy(name) | {
+        "settings": [
+            {
+                "key": item.key, "value": item.raw, "for": dict(item.scope), "from": str(item.since or ""),
+                "until": str(item.until or ""), "source": item.source, "article": item.article,
+                "confidence": item.confidence, "note": item.note,
+            }
+            for item in found.settings
+        ]
+    }  # fmt: skip
+
+
+def _policy(name: str) -> dict[str, Any]:
+    found = load_policy(name)
+    return {
+        "id": found.id, "name": found.name, "region": found.region, "method": found.method,
+        "scheme": found.header.scheme, "data_level": found.header.data_level, "sha256": found.sha256,
+        "from": str(found.header.effective_from), "until": str(found.header.effective_until or ""),
+    }  # fmt: skip
+
+
+def _pack(pack: Any) -> dict[str, Any]:
+    return {
+        "id": pack.id, "version": pack.version, "sha256": pack.sha256, "data_level": pack.data_level,
+    }  # fmt: skip
