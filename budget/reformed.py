@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
 
 import polars as pl
 
 from budget.group_values import GroupValues
+from budget.reform_scope import FACTS_SCHEMA, GroupFacts, Reach, Resolver
+from budget.reform_values import limits_text, out_of_range, value_shown
+from budget.reformed_settings import PUBLISHED, new_settings, new_values, published_by_values
 from reference_tables.policy import Policy
-from reference_tables.problems import Problem
+from reference_tables.policy_schema import policy_schema
+from reference_tables.policy_settings import Setting, scope_text
+from reference_tables.problems import Level, Problem, TablesRefused
 from reference_tables.reform_parts import Change, Reform
+from reference_tables.reform_schema import reform_schema
 
-FACTS_SCHEMA: dict[str, pl.DataType] = {"group": pl.String(), "mdc": pl.String(), "type": pl.String()}
+__all__ = [
+    "FACTS_SCHEMA", "TOUCHED_SCHEMA", "AppliedChange", "GroupFacts", "Reformed", "apply_reforms", "touched",
+]  # fmt: skip
 
-
-@dataclass(frozen=True)
-class GroupFacts:
-    """What the grouping scheme says of its groups. `frame`: FACTS_SCHEMA, one row a group; `mdc` "" where the scheme has
-    none, `type` surgical, procedure, medical or "" (not told)."""
-
-    frame: pl.DataFrame
+TOUCHED_SCHEMA: dict[str, pl.DataType] = {
+    "change": pl.Int64(), "groups": pl.Int64(), "cases": pl.Int64(), "hospitals": pl.Int64(), "moved": pl.Int64(),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,27 @@ class Reformed:
     problems: tuple[Problem, ...]
 
 
+@dataclass(frozen=True)
+class _Resolved:
+    change: Change
+    reform: Reform
+    reach: Reach
+
+    @property
+    def place(self) -> dict[str, Any]:
+        file = self.change.place.rpartition(":")[0] if self.change.line else self.change.place
+        return {"file": file, "row": self.change.line, "field": self.change.key}
+
+    def args(self, **more: str | int) -> dict[str, str | int]:
+        label = policy_schema().parameters[self.change.key].label
+        return {"label": label, "key": self.change.key, "scope": self.reach.text, **more}
+
+    @property
+    def said(self) -> str:
+        """The change in Chinese."""
+        return f"{reform_schema().actions[self.change.action]} {self.change.raw}"
+
+
 def apply_reforms(
     policy: Policy,
     values: GroupValues,
@@ -59,4 +86,135 @@ def apply_reforms(
     `policy`, `values` and `facts` are those after a reform's switch; `hospitals`: ids that are known, None = any.
     Raises TablesRefused with every problem.
     """
-    return Reformed(policy, values, (), ())
+    resolver = Resolver(policy, values, facts, hospitals)
+    resolved = [
+        _Resolved(change, reform, reach)
+        for reform in reforms
+        for change in reform.changes
+        if (reach := resolver.resolve(change, reform)) is not None
+    ]
+    problems = [*resolver.problems, *_conflicts(resolved), *_not_meant(policy, reforms)]
+    _refuse(policy, problems)
+    applied: list[AppliedChange] = []
+    for item in resolved:
+        policy, values, done = _applied(policy, values, item, problems)
+        applied.append(done)
+    _refuse(policy, problems)
+    return Reformed(policy, values, tuple(applied), tuple(problems))
+
+
+def _refuse(policy: Policy, problems: list[Problem]) -> None:
+    if any(problem.level is Level.ERROR for problem in problems):
+        raise TablesRefused(policy.id, problems)
+
+
+def _conflicts(resolved: Sequence[_Resolved]) -> Iterator[Problem]:
+    """Changes of two reforms that meet: two different values refuse the run (RF28), else their order is told (RF53)."""
+    for one, other in combinations(resolved, 2):
+        if one.reform is other.reform or one.change.key != other.change.key or not one.reach.meets(other.reach):
+            continue
+        where = {"first": one.change.place, "second": other.change.place}
+        if one.change.action == other.change.action == "set":
+            if one.change.value != other.change.value:
+                told = {**where, "one": str(one.change.raw), "other": str(other.change.raw)}
+                yield Problem("RF28", other.args(**told), **other.place)
+            continue
+        yield Problem("RF53", other.args(**where, one=one.said, other=other.said), **other.place)
+
+
+def _not_meant(policy: Policy, reforms: Sequence[Reform]) -> Iterator[Problem]:
+    for reform in reforms:
+        if reform.policies and policy.id not in reform.policies:
+            args: dict[str, str | int] = {
+                "id": reform.id, "policies": "、".join(reform.policies), "policy": policy.id,
+            }  # fmt: skip
+            yield Problem("RF54", args, file=reform.file)
+
+
+def _applied(
+    policy: Policy, values: GroupValues, item: _Resolved, problems: list[Problem]
+) -> tuple[Policy, GroupValues, AppliedChange]:
+    """The policy and values after one change, and what was put."""
+    change, reach = item.change, item.reach
+    parameter = policy_schema().parameters[change.key]
+    published = change.key in PUBLISHED
+    by_values = published and published_by_values(policy, change, reach)
+    made = new_settings(policy, values, change, reach, published=published and not by_values)
+    after_values = new_values(values, change, reach) if by_values else values
+    moved_values = [key for key, value in after_values.values.items() if values.values.get(key) != value]
+    differing = [setting for setting in made if _before(policy, setting) != setting.value]
+    if not made and not moved_values and change.action != "set" and not _same_values(by_values, values, item):
+        problems.append(Problem("RF26", item.args(policy=policy.id, action=item.said), **item.place))
+    for setting in differing:
+        if out_of_range(parameter, setting.value):
+            problems.append(
+                Problem("RF27", {
+                    **item.args(before=value_shown(parameter, _before(policy, setting)),
+                                after=value_shown(parameter, setting.value), limits=limits_text(parameter)),
+                    "scope": scope_text(setting.scope),
+                }, **item.place)
+            )  # fmt: skip
+            return policy, values, AppliedChange(change, item.reform.id, 0, "", "", reach.text, reach.groups)
+    if not differing and not moved_values:
+        problems.append(Problem("RF51", item.args(), **item.place))
+        return policy, values, AppliedChange(change, item.reform.id, 0, "", "", reach.text, reach.groups)
+    if differing:
+        example = differing[0]
+        shown = value_shown(parameter, _before(policy, example)), value_shown(parameter, example.value)
+    else:
+        part, key = PUBLISHED[change.key], moved_values[0]
+        old = getattr(values.get(*key), part)
+        new = getattr(after_values.values[key], part)
+        shown = f"{key[0]} {value_shown(parameter, old)}", f"{key[0]} {value_shown(parameter, new)}"
+    after = policy.overlay(made) if differing else policy
+    count = len(differing) + len(moved_values)
+    return after, after_values, AppliedChange(change, item.reform.id, count, *shown, reach.text, reach.groups)
+
+
+def _same_values(by_values: bool, values: GroupValues, item: _Resolved) -> bool:
+    """Are there published values in the reach, though the change leaves them as they are?"""
+    if not by_values:
+        return False
+    part, groups = PUBLISHED[item.change.key], item.reach.groups
+    return any(
+        getattr(value, part) is not None for (group, _, _), value in values.values.items()
+        if groups is None or group in groups
+    )  # fmt: skip
+
+
+def _before(policy: Policy, setting: Setting) -> Any:
+    """What held in the scope and from the first day of a setting before it was put; None when nothing did."""
+    found = policy.get(setting.key, setting.since or policy.header.effective_from, **dict(setting.scope))
+    return None if found is None else found.value
+
+
+def touched(
+    cases: pl.DataFrame, applied: Sequence[AppliedChange], before: pl.DataFrame, after: pl.DataFrame
+) -> pl.DataFrame:
+    """TOUCHED_SCHEMA: of each change the groups, cases and hospitals in its scope and days, and the cases there whose
+    payment moved. `cases` PAYABLE, `before` and `after` priced, row for row the same."""
+    moved = _moved(before, after, "package_fen") | _moved(before, after, "fund_fen")
+    frame = cases.select("hospital_id", "tier", "insurance", "month", "group").with_columns(moved.alias("moved"))
+    rows = []
+    for at, item in enumerate(applied):
+        found = frame.filter(_within(item))
+        counts = (found["group"].n_unique(), found.height, found["hospital_id"].n_unique(), int(found["moved"].sum()))
+        rows.append((at, *counts))
+    return pl.DataFrame(rows, schema=TOUCHED_SCHEMA, orient="row")
+
+
+def _moved(before: pl.DataFrame, after: pl.DataFrame, name: str) -> pl.Series:
+    return before[name].ne_missing(after[name])
+
+
+def _within(item: AppliedChange) -> pl.Expr:
+    """The cases that a change is for."""
+    change, names = item.change, {"insurance": "insurance", "tier": "tier", "hospital": "hospital_id", "month": "month"}
+    parts = [pl.col(names[name]) == value for name, value in change.scope if name in names]
+    if item.groups is not None:
+        parts.append(pl.col("group").is_in(sorted(item.groups)))
+    if change.since is not None:
+        parts.append(pl.col("month") + "-01" >= str(change.since))
+    if change.until is not None:
+        parts.append(pl.col("month") + "-01" < str(change.until))
+    return pl.all_horizontal(*parts).fill_null(value=False) if parts else pl.lit(value=True)

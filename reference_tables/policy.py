@@ -20,7 +20,7 @@ from typing import Any
 from reference_tables.policy_checks import check_settings
 from reference_tables.policy_file import Answer, Header, read_policy_data, read_policy_text
 from reference_tables.policy_schema import policy_schema
-from reference_tables.policy_settings import Setting, precedence, scope_text
+from reference_tables.policy_settings import Scope, Setting, precedence, scope_text
 from reference_tables.problems import Level, Problem, TablesRefused
 
 __all__ = ["Policy", "Setting", "find_policies", "load_policy", "parse_policy", "policy_of", "policy_source"]
@@ -196,9 +196,13 @@ class Policy:
         An overlay of values it has already is the same policy. Raises TablesRefused when the result is no sound
         policy.
         """
-        kept = list(self.settings)
+        whole: dict[tuple[str, Scope], list[Setting]] = {}
+        for old in self.settings:
+            whole.setdefault((old.key, old.scope), []).append(old)
         for new in settings:
-            kept = [part for old in kept for part in _outside(old, new)] + [new]
+            same = whole.setdefault((new.key, new.scope), [])
+            same[:] = [*(part for old in same for part in _outside(old, new)), new]
+        kept = [setting for same in whole.values() for setting in same]
         problems = check_settings(self.header, kept)
         if any(problem.level is Level.ERROR for problem in problems):
             raise TablesRefused(self.id, problems)
@@ -206,9 +210,7 @@ class Policy:
 
 
 def _outside(old: Setting, new: Setting) -> list[Setting]:
-    """What is left of `old` on the days that `new` does not take."""
-    if (old.key, old.scope) != (new.key, new.scope):
-        return [old]
+    """What is left of `old`, of the same key and scope, on the days that `new` does not take."""
     parts = []
     if new.since is not None and (old.since is None or old.since < new.since):
         end = new.since if old.until is None or old.until > new.since else old.until

@@ -20,6 +20,7 @@ from api.cli import (
     report,
     serve,
     settle,
+    simulate,
     weights,
 )
 from api.cli.help_text import chinese_help
@@ -46,6 +47,7 @@ app.command("settle")(settle.settle)
 app.command("advance")(settle.advance)
 app.command("clear")(clear.clear)
 app.command("report")(report.report)
+app.command("simulate")(simulate.simulate)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
 app.add_typer(pack.app, name="pack")

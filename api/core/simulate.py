@@ -1,0 +1,213 @@
+"""A policy simulation (政策模拟): what reforms do to everyone before anyone is paid by them.
+
+The cases are priced, and the year cleared, under the policy as it stands and again under the policy with its reforms:
+first the switch to another policy or scheme, then every reform in the order given with what it solves for, then what
+happens to the cases (growth). Everything that is not a resample is exact to the fen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from api.core.group_facts import group_facts
+from api.core.program_code import code_sha256
+from api.core.simulate_cases import Base, Read, SimulationRequest, list_hashes, read_base, with_pools
+from api.core.simulate_solve import solve_reform
+from api.core.simulate_stage import Stage, compared_frame, hospital_totals, pools_of, run_stage
+from api.core.simulate_sweep import sweep_table
+from api.core.simulate_switch import read_switched, switch_of
+from api.core.simulate_tables import changes_table, fund_table, gain_tables, moved_groups, steps_table
+from api.core.simulate_trial import Trial
+from api.core.solved import Solved, solved_frame
+from budget.reformed import AppliedChange, touched
+from grouper.pipeline import Progress
+from grouper.proof import program_version
+from grouper.schemes import Scheme
+from reference_tables.codes import load_code_books
+from reference_tables.policy import Policy
+from reference_tables.problems import PROBLEM_SCHEMA, Problem, problem_frame
+from reference_tables.reform import Reform
+from reference_tables.year_file import YearFile
+
+BEFORE_ZH, AFTER_ZH = "改革前", "改革后"
+UNCOVERED = "CL30"
+_MOVED = (pl.col("package_before_fen") != pl.col("package_after_fen")) | (
+    pl.col("fund_before_fen") != pl.col("fund_after_fen")
+)
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A simulation's result. `before`, `after`, and `steps` from the one to the other; `reforms` with what was solved
+    put in as plain changes; `applied` changes; `tables` by the names of `compare_frames.TABLES`, a part not asked for
+    absent; `told` of the reforms, `problems` the same with what the clearings left out and `reading` of the case files
+    (PROBLEM_SCHEMA); `deciding` everything
+    that decides the result, by content; `levels` data levels of packs, weights, policies, reforms and year file."""
+
+    request: SimulationRequest
+    year_file: YearFile | None
+    before: Stage
+    after: Stage
+    steps: tuple[Stage, ...]
+    reforms: tuple[Reform, ...]
+    applied: tuple[AppliedChange, ...]
+    tables: Mapping[str, pl.DataFrame]
+    told: tuple[Problem, ...]
+    problems: pl.DataFrame
+    reading: pl.DataFrame
+    deciding: Mapping[str, object]
+    levels: tuple[str, ...]
+
+    @property
+    def synthetic(self) -> bool:
+        """Is anything of it made up?"""
+        return "synthetic" in self.levels
+
+
+def simulate(
+    request: SimulationRequest,
+    policy: Policy,
+    scheme: Scheme,
+    year_file: YearFile | None = None,
+    progress: Progress | None = None,
+    told: Told = lambda _: None,
+) -> Simulation:
+    """Run a simulation; `told` hears of each part as it begins.
+
+    Raises TablesRefused with everything that cannot be used: lists, weights, reforms that contradict each other or name
+    what is not there, a year that cannot be cleared.
+    """
+    switch = switch_of(request.reforms)
+    told("读入病例")
+    read = read_base(request, policy, scheme, request.weights, year_file, progress)
+    told(BEFORE_ZH)
+    before = run_stage(BEFORE_ZH, read.base, year_file, policy, read.base.values)
+    switched = read
+    if switch:
+        told(switch.label)
+        switched = read_switched(request, read, switch, year_file, progress)
+    base = switched.base
+    hospitals = frozenset(base.cases["hospital_id"].drop_nulls())
+    trial = Trial(base, year_file, group_facts(base.scheme), hospitals)
+    steps = [before]
+    if switch:
+        steps.append(trial.stage(switch.label, ()))
+    resolved: list[Reform] = []
+    solved: list[Solved] = []
+    for reform in request.reforms:
+        told(f"改革 {reform.name}")
+        found = solve_reform(reform, before, trial, resolved, told)
+        solved += found.solved
+        resolved.append(found.reform)
+        if switch and not found.reform.changes:
+            continue
+        steps.append(trial.stage(reform.name, resolved))
+    made, after = trial.reformed(resolved), steps[-1]
+    told("汇总")
+    compared, unknown = compared_frame(before, after)
+    start = steps[1] if switch else before
+    touches = touched(base.cases, made.changes, start.priced, after.priced)
+    tables = gain_tables(before, after, compared, read.base.scheme)
+    tables["steps"] = steps_table(steps)
+    tables["changes"] = changes_table(made.changes, touches)
+    if before.clearing is not None:
+        tables["fund"] = fund_table(before, after)
+    if (moved := moved_groups(compared)) is not None:
+        tables["transition"] = moved
+    if (swept := sweep_table(before, trial, resolved, told)) is not None:
+        tables["sweep"] = swept
+    if solved:
+        tables["solved"] = solved_frame(tuple(solved))
+    problems = [*(problem for reform in resolved for problem in reform.problems), *made.problems]
+    if unknown:
+        problems.append(Problem("SI10", {"count": unknown}))
+    problems += _touching_nothing(made.changes, tables["changes"])
+    problems += [problem for item in solved for problem in item.problems]
+    if compared.select(_MOVED).to_series().sum() == 0 and hospital_totals(before) == hospital_totals(after):
+        problems.append(Problem("SI12"))
+    problems += [*_uncovered(before, BEFORE_ZH), *_uncovered(after, AFTER_ZH), *with_pools(base, _pools(after))[1]]
+    left_out = [] if before.clearing is None else [before.clearing.problems.filter(pl.col("code") != UNCOVERED)]
+    return Simulation(
+        request, year_file, before, after, tuple(steps), tuple(resolved), made.changes, tables, tuple(problems),
+        pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), problem_frame(problems), *left_out]), _reading(read, switched),
+        _deciding(request, read.base, base, year_file, read.inputs), _levels(request, read.base, base, year_file),
+    )  # fmt: skip
+
+
+def _touching_nothing(applied: Sequence[AppliedChange], changes: pl.DataFrame) -> list[Problem]:
+    """RF52 for every change without a case in its scope and days."""
+    found = []
+    for item, row in zip(applied, changes.iter_rows(named=True), strict=True):
+        if not row["cases"]:
+            args: dict[str, str | int] = {"label": row["label"], "key": row["key"], "scope": row["scope"]}
+            file = item.change.place.rpartition(":")[0] or item.change.place
+            found.append(Problem("RF52", args, file=file, row=item.change.line, field=row["key"]))
+    return found
+
+
+def _pools(stage: Stage) -> str:
+    return pools_of(stage.policy, None if stage.clearing is None else stage.clearing.given.year)
+
+
+def _uncovered(stage: Stage, when: str) -> list[Problem]:
+    """Money that nothing pays for (SI13), as clearing tells it."""
+    if stage.clearing is None:
+        return []
+    lacking = stage.clearing.problems.filter(pl.col("code") == UNCOVERED)["message"]
+    return [Problem("SI13", {"when": when, "message": text}) for text in lacking]
+
+
+def _reading(read: Read, switched: Read) -> pl.DataFrame:
+    """What reading the cases told, under both schemes."""
+    if switched.problems is read.problems:
+        return read.problems
+    return pl.concat([read.problems, switched.problems]).unique(maintain_order=True)
+
+
+def _levels(request: SimulationRequest, before: Base, after: Base, year_file: YearFile | None) -> tuple[str, ...]:
+    """Data levels of everything that decides the result, each once."""
+    found = [item.data_level for item in request.reforms]
+    for base in (before, after):
+        found += [base.policy.header.data_level, base.scheme.pack.data_level]
+        found += [] if base.weights is None else [base.weights.data_level]
+    found += [] if year_file is None else [year_file.data_level]
+    return tuple(sorted(set(found)))
+
+
+def _deciding(
+    request: SimulationRequest,
+    before: Base,
+    after: Base,
+    year_file: YearFile | None,
+    inputs: Sequence[Mapping[str, str]],
+) -> dict[str, object]:
+    """Everything that decides the result, by content."""
+    books = load_code_books()
+    return {
+        "program": {"name": "drgdip", "version": program_version(), "code_sha256": code_sha256()},
+        "reforms": [{"id": item.id, "sha256": item.sha256, "data_level": item.data_level} for item in request.reforms],
+        "before": _paid_by(before),
+        "after": _paid_by(after),
+        "year": request.year,
+        "year_file": None if year_file is None else {"name": year_file.file, "sha256": year_file.sha256},
+        "code_books": {"diagnosis": books.diagnosis.edition, "procedure": books.procedure.edition},
+        "cases": [dict(item) for item in inputs],
+        "lists": list_hashes(request, year_file),
+        "edition": request.edition,
+        "bootstrap": request.bootstrap,
+        "seed": request.seed if request.bootstrap else None,
+    }
+
+
+def _paid_by(base: Base) -> dict[str, object]:
+    """Policy, pack and weights of one side."""
+    policy, pack, weights = base.policy, base.scheme.pack, base.weights
+    return {
+        "policy": {"id": policy.id, "sha256": policy.sha256, "data_level": policy.header.data_level},
+        "pack": {"id": pack.id, "version": pack.version, "sha256": pack.sha256, "data_level": pack.data_level},
+        "weights": None if weights is None else {"id": weights.id, "sha256": weights.sha256},
+    }

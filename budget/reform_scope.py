@@ -1,0 +1,220 @@
+"""Whom a change concerns: its scope resolved against policy, scheme and hospitals, every unknown word told."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import cached_property
+
+import polars as pl
+
+from budget.group_values import GroupValues
+from reference_tables.policy import Policy
+from reference_tables.policy_schema import METHODS, policy_schema
+from reference_tables.problems import Problem
+from reference_tables.reform_parts import Change, Pairs, Reform
+from reference_tables.reform_schema import reform_schema
+
+FACTS_SCHEMA: dict[str, pl.DataType] = {"group": pl.String(), "mdc": pl.String(), "type": pl.String()}
+_GROUPWISE = ("group", "list", "mdc", "type")
+_FEW = 8
+_MDC = "MDC"
+
+
+@dataclass(frozen=True)
+class GroupFacts:
+    """What the grouping scheme says of its groups.
+
+    `frame`: FACTS_SCHEMA, one row a group; `mdc` "" where the scheme has none, `type` surgical, procedure, medical or
+    "" (not told).
+    """
+
+    frame: pl.DataFrame
+
+    @staticmethod
+    def none() -> GroupFacts:
+        """Of a scheme that nothing is known of."""
+        return GroupFacts(pl.DataFrame(schema=FACTS_SCHEMA))
+
+    @cached_property
+    def groups(self) -> frozenset[str]:
+        return frozenset(self.frame["group"])
+
+    @cached_property
+    def classes(self) -> Mapping[str, Mapping[str, frozenset[str]]]:
+        """mdc and type: word -> its groups."""
+        return {
+            name: {
+                str(word): frozenset(groups)
+                for word, groups in self.frame.filter(pl.col(name) != "").group_by(name).agg("group").iter_rows()
+            }
+            for name in ("mdc", "type")
+        }
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A resolved scope. `rest`: pairs but those that stand for groups; `groups`: it is limited to (None: not by group);
+    `lists`: names of the lists it is limited to, where the parameter differs by list alone; `since`, `until`: its days
+    inside the policy's, `until` None = open."""
+
+    rest: Pairs
+    groups: frozenset[str] | None
+    lists: tuple[str, ...]
+    since: date
+    until: date | None
+    text: str
+
+    def meets(self, other: Reach) -> bool:
+        """May one case on one day be in both?"""
+        mine = dict(self.rest)
+        if any(mine.get(name, value) != value for name, value in other.rest):
+            return False
+        if self.groups is not None and other.groups is not None and not self.groups & other.groups:
+            return False
+        return self.since < (other.until or date.max) and other.since < (self.until or date.max)
+
+
+@dataclass
+class Resolver:
+    """Resolves scopes for one policy; `problems` takes what is unknown or does not fit."""
+
+    policy: Policy
+    values: GroupValues
+    facts: GroupFacts
+    hospitals: Collection[str] | None
+    problems: list[Problem] = field(default_factory=list)
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """Every group that scheme, weights or policy know."""
+        named = {value for setting in self.policy.settings for name, value in setting.scope if name == "group"}
+        listed = {code for codes in self.policy.lists.values() for code in codes}
+        return self.facts.groups | named | listed | {group for group, _, _ in self.values.values}
+
+    def resolve(self, change: Change, reform: Reform) -> Reach | None:
+        """Whom the change concerns; None with at least one problem."""
+        before = len(self.problems)
+        self._method(change)
+        self._words(change)
+        groups = self._groups(change, reform)
+        span = self._span(change)
+        if len(self.problems) > before or span is None:
+            return None
+        by_group = "group" in policy_schema().parameters[change.key].scope
+        lists = tuple(value for name, value in change.scope if name == "list" and not by_group)
+        rest = tuple((name, value) for name, value in change.scope if name not in _GROUPWISE)
+        return Reach(rest, groups, lists, *span, scope_shown(change))
+
+    def _note(self, change: Change, code: str, args: dict[str, str | int]) -> None:
+        file = change.place.rpartition(":")[0] if change.line else change.place
+        self.problems.append(Problem(code, args, file=file, row=change.line, field=change.key))
+
+    def _method(self, change: Change) -> None:
+        parameter = policy_schema().parameters[change.key]
+        if self.policy.method not in parameter.methods:
+            args: dict[str, str | int] = {
+                "key": change.key, "label": parameter.label, "method": METHODS[self.policy.method],
+                "policy": self.policy.id, "methods": "、".join(METHODS[name] for name in parameter.methods),
+            }  # fmt: skip
+            self._note(change, "RF20", args)
+
+    def _words(self, change: Change) -> None:
+        known = {"insurance": self.policy.insurances, "tier": self.policy.tiers, "hospital": self.hospitals}
+        for name, value in change.scope:
+            words = known.get(name)
+            if words is not None and value not in words:
+                shown = "、".join(sorted(words)[:_FEW] if name == "hospital" else words) or "无"
+                more = f" … 共 {len(words)} 家" if name == "hospital" and len(words) > _FEW else ""
+                args: dict[str, str | int] = {
+                    "policy": self.policy.id, "scope": reform_schema().scopes[name], "value": value,
+                    "known": shown + more,
+                }  # fmt: skip
+                self._note(change, "RF21", args)
+
+    def _groups(self, change: Change, reform: Reform) -> frozenset[str] | None:
+        """The groups of the change: those that all the names of its scope allow."""
+        found: frozenset[str] | None = None
+        named = [*change.groups, *(value for name, value in change.scope if name == "group")]
+        unknown = [code for code in named if code not in self.known]
+        if unknown:
+            self._unknown(change, unknown)
+        parts = [frozenset(change.groups)] if change.groups else []
+        for name, value in change.scope:
+            if name == "group":
+                parts.append(frozenset({value}))
+            elif name == "list":
+                parts.append(self._list(change, reform, value))
+            elif name in {"mdc", "type"}:
+                parts.append(self._class(change, name, value))
+        for part in parts:
+            found = part if found is None else found & part
+        if found is not None and not found and all(parts):
+            self._note(change, "RF24", {"what": scope_shown(change), "reason": "范围内没有病组"})
+        return found
+
+    def _unknown(self, change: Change, codes: list[str]) -> None:
+        more = f" … 共 {len(codes)} 个" if len(codes) > _FEW else ""
+        self._note(change, "RF22", {"codes": "、".join(codes[:_FEW]) + more})
+
+    def _list(self, change: Change, reform: Reform, name: str) -> frozenset[str]:
+        own, given = reform.lists.get(name), self.policy.lists.get(name)
+        if own is None and given is None:
+            known = "、".join(dict.fromkeys([*reform.lists, *self.policy.lists])) or "无"
+            args: dict[str, str | int] = {
+                "policy": self.policy.id, "scope": reform_schema().scopes["list"], "value": name, "known": known,
+            }  # fmt: skip
+            self._note(change, "RF21", args)
+            return frozenset()
+        if own is not None and given is not None and set(own) != set(given):
+            self._note(change, "RF30", {"name": name})
+        unknown = [code for code in own or () if code not in self.known]
+        if unknown:
+            self._unknown(change, unknown)
+        return frozenset(own if own is not None else given or ())
+
+    def _class(self, change: Change, name: str, value: str) -> frozenset[str]:
+        known = self.facts.classes[name]
+        found = known.get(value) or (known.get(_MDC + value) if name == "mdc" else None)
+        if found is None:
+            args: dict[str, str | int] = {
+                "scope": reform_schema().scopes[name], "value": value, "known": "、".join(sorted(known)) or "无",
+            }  # fmt: skip
+            self._note(change, "RF23", args)
+        return found or frozenset()
+
+    def _span(self, change: Change) -> tuple[date, date | None] | None:
+        """The days of the change inside the policy's; None when there are none."""
+        first, last = self.policy.header.effective_from, self.policy.header.effective_until
+        since = max(change.since or first, first)
+        until = min(change.until or date.max, last or date.max)
+        if since >= until:
+            day = timedelta(days=1)
+            args: dict[str, str | int] = {
+                "policy": self.policy.id, "since": str(change.since or first),
+                "until": str(change.until - day) if change.until else "今",
+                "first": str(first), "last": str(last - day) if last else "今",
+            }  # fmt: skip
+            self._note(change, "RF25", args)
+            return None
+        label = policy_schema().parameters[change.key].label
+        for limit in (change.since, change.until):
+            if limit is not None and limit.day != 1:
+                month = f"{limit:%Y-%m}"
+                self._note(change, "RF55", {"key": change.key, "label": label, "day": str(limit), "month": month})
+        return since, None if until == date.max else until
+
+
+def scope_shown(change: Change) -> str:
+    """The scope of a change and its days in Chinese; 全部 when it has none."""
+    schema = reform_schema()
+    parts = [f"{schema.scopes[name]} {schema.types.get(value, value)}" for name, value in change.scope]
+    if change.groups:
+        more = f" … 共 {len(change.groups)} 个" if len(change.groups) > _FEW else ""
+        parts.append(f"病组 {'、'.join(change.groups[:_FEW])}{more}")
+    if change.since or change.until:
+        start = f"{change.since} 起" if change.since else ""
+        end = f"至 {change.until - timedelta(days=1)}" if change.until else ""
+        parts.append(f"{start}{end}")
+    return "，".join(parts) or "全部"

@@ -1,0 +1,219 @@
+"""Puts a change into force exactly: whatever the scopes of the values before it, each case in its scope and days has
+f(the value it had), and nothing else moves.
+
+For every combination of scopes that some cases may meet at once (the closure under unions of the scopes that fit
+together, joined with the change's own) one value is put: of all that hold for a case it names the most scopes and wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from itertools import pairwise
+from typing import Any
+
+from budget.group_values import GroupValue, GroupValues, Key
+from budget.reform_scope import Reach
+from budget.reform_values import changed_value, written
+from reference_tables.policy import Policy
+from reference_tables.policy_schema import Parameter, policy_schema
+from reference_tables.policy_settings import Scope, Setting, ordered_scope
+from reference_tables.reform_parts import Change
+
+Pairs = frozenset[tuple[str, str]]
+Span = tuple[date | None, date | None]
+PUBLISHED = {"weight": "weight", "coefficient": "coefficient", "peer_average": "peer_average"}
+
+
+def new_settings(
+    policy: Policy, values: GroupValues, change: Change, reach: Reach, *, published: bool
+) -> list[Setting]:
+    """The values that put a change of one parameter into force; with `published` also those that say of published
+    values of groups what the change makes of them, and on the policy's other days what they are."""
+    parameter = policy_schema().parameters[change.key]
+    own = _value_scopes(values, parameter) if published else {}
+    cut = _spans(policy, change.key, reach)
+    found: list[Setting] = []
+    for scope in closure(policy, change.key, reach, own):
+        given = dict(scope)
+        of_values = given.get("group") in own
+        for since, until in _whole_spans(policy, change.key, reach) if of_values else cut:
+            day = since or policy.header.effective_from
+            inside = reach.since <= day and (reach.until is None or day < reach.until)
+            setting, before = _effective(policy, values, change.key, day, given, published=of_values)
+            if (before is None and change.action != "set") or (not inside and (setting is not None or before is None)):
+                continue
+            value = changed_value(parameter, change, before) if inside else before
+            found.append(_setting(parameter, change, setting, value, scope, (since, until)))
+    return _joined(found)
+
+
+def _effective(
+    policy: Policy, values: GroupValues, key: str, day: date, scope: dict[str, str], *, published: bool
+) -> tuple[Setting | None, Any]:
+    """The setting that decides, None when a published value does, and the value that holds."""
+    setting = policy.get(key, day, **scope)
+    old = None
+    if published:
+        of = values.get(scope["group"], scope.get("tier", ""), scope.get("insurance", ""))
+        old = getattr(of, PUBLISHED[key])
+    by_group = setting is not None and any(name in {"group", "list"} for name, _ in setting.scope)
+    if old is not None and (setting is None or (key == "coefficient" and not by_group)):
+        return None, old
+    return setting, None if setting is None else setting.value
+
+
+def _value_scopes(values: GroupValues, parameter: Parameter) -> dict[str, set[Pairs]]:
+    """The tiers and insurances that published values of a part are told apart by, by group."""
+    part, found = PUBLISHED[parameter.key], dict[str, set[Pairs]]()
+    for (group, tier, insurance), value in values.values.items():
+        if getattr(value, part) is not None:
+            pairs = [("tier", tier)] if tier and "tier" in parameter.scope else []
+            pairs += [("insurance", insurance)] if insurance else []
+            found.setdefault(group, set()).add(frozenset(pairs))
+    return found
+
+
+def closure(policy: Policy, key: str, reach: Reach, more: Mapping[str, set[Pairs]]) -> Iterator[Scope]:
+    """Every combination of scopes within the reach that needs a value of its own; `more` scopes by group beside those
+    of the policy's values."""
+    lists = {name: frozenset(codes) for name, codes in policy.lists.items()}
+    plain: set[Pairs] = set()
+    by_group: dict[str, set[Pairs]] = {}
+    for setting in policy.all(key):
+        pairs = dict(setting.scope)
+        group = pairs.pop("group", None)
+        if group is None:
+            plain.add(frozenset(setting.scope))
+        else:
+            by_group.setdefault(group, set()).add(frozenset(pairs.items()))
+    for group, scopes in more.items():
+        by_group.setdefault(group, set()).update(scopes)
+    base = frozenset(reach.rest)
+    bases = [base | {("list", name)} for name in reach.lists] or [base]
+    whole: set[Pairs] = set()
+    if reach.groups is None:
+        for start in bases:
+            whole |= _unions(start, plain)
+    for group in sorted(reach.groups if reach.groups is not None else by_group):
+        own = {_without(pairs, "list") for pairs in plain if _fits(pairs, group, lists)} | by_group.get(group, set())
+        for start in bases:
+            if not _fits(start, group, lists):
+                continue
+            whole |= {pairs | {("group", group)} for pairs in _unions(_without(start, "list"), own)}
+    yield from sorted(ordered_scope(dict(pairs)) for pairs in whole)
+
+
+def _unions(start: Pairs, others: Iterable[Pairs]) -> set[Pairs]:
+    """`start` joined with every set of the others that fit it and each other."""
+    found = {start}
+    for other in others:
+        found |= {pairs | other for pairs in found if _together(pairs, other)}
+    return found
+
+
+def _together(one: Pairs, other: Pairs) -> bool:
+    named = dict(one)
+    return all(named.get(name, value) == value for name, value in other)
+
+
+def _fits(pairs: Pairs, group: str, lists: dict[str, frozenset[str]]) -> bool:
+    return all(name != "list" or group in lists.get(value, frozenset()) for name, value in pairs)
+
+
+def _without(pairs: Pairs, name: str) -> Pairs:
+    return frozenset(pair for pair in pairs if pair[0] != name)
+
+
+def _spans(policy: Policy, key: str, reach: Reach) -> list[Span]:
+    """The reach's days cut where any value of the parameter begins or ends; None = as the policy."""
+    cuts = {day for setting in policy.all(key) for day in (setting.since, setting.until) if day is not None}
+    inside = sorted(day for day in cuts if reach.since < day < (reach.until or date.max))
+    return _between(policy, [reach.since, *inside, reach.until])
+
+
+def _whole_spans(policy: Policy, key: str, reach: Reach) -> list[Span]:
+    """All of the policy's days, cut likewise and where the reach begins and ends."""
+    first, last = policy.header.effective_from, policy.header.effective_until
+    cuts = {day for setting in policy.all(key) for day in (setting.since, setting.until) if day is not None}
+    cuts |= {day for day in (reach.since, reach.until) if day is not None}
+    return _between(policy, [first, *sorted(day for day in cuts if first < day < (last or date.max)), last])
+
+
+def _between(policy: Policy, edges: Sequence[date | None]) -> list[Span]:
+    first, last = policy.header.effective_from, policy.header.effective_until
+    return [
+        (None if start == first else start, None if end == last or end is None else end)
+        for start, end in pairwise(edges)
+    ]
+
+
+def _setting(
+    parameter: Parameter, change: Change, before: Setting | None, value: Any, scope: Scope, span: Span
+) -> Setting:
+    """A value with where it comes from: the change's own source, else that of the value before."""
+    source = change.source or ("" if before is None else before.source)
+    confidence = "project" if change.source or before is None else before.confidence
+    return Setting(
+        change.key, value, written(parameter, value), scope, *span, source=source, confidence=confidence or "project",
+        note=change.note, place=change.place,
+    )  # fmt: skip
+
+
+def _joined(settings: Iterable[Setting]) -> list[Setting]:
+    """Neighbouring days of the same value as one."""
+    found: list[Setting] = []
+    for setting in settings:
+        last = found[-1] if found else None
+        same = last is not None and (last.scope, last.value) == (setting.scope, setting.value)
+        if last is not None and same and last.until == setting.since and last.until is not None:
+            found[-1] = replace(last, until=setting.until)
+        else:
+            found.append(setting)
+    return found
+
+
+def published_by_values(policy: Policy, change: Change, reach: Reach) -> bool:
+    """Can the published values of groups take the change up themselves? They know tiers and insurances, no days and no
+    hospitals."""
+    header = policy.header
+    whole = reach.since == header.effective_from and reach.until == header.effective_until
+    plain = {name for name, _ in reach.rest} <= {"tier", "insurance"} and not reach.lists
+    own = change.key == "coefficient" and reach.groups is not None  # a setting by group goes before what is published
+    return whole and plain and not own
+
+
+def new_values(values: GroupValues, change: Change, reach: Reach) -> GroupValues:
+    """The published values after a change of theirs."""
+    part = PUBLISHED[change.key]
+    parameter = policy_schema().parameters[change.key]
+    rest = dict(reach.rest)
+    start = (rest.get("tier", ""), rest.get("insurance", ""))
+    by_group: dict[str, set[tuple[str, str]]] = {}
+    for group, tier, insurance in values.values:
+        by_group.setdefault(group, set()).add((tier, insurance))
+    made = dict(values.values)
+    for group, keys in by_group.items():
+        if reach.groups is not None and group not in reach.groups:
+            continue
+        for tier, insurance in _value_keys(start, keys):
+            old = getattr(values.get(group, tier, insurance), part)
+            if old is None:
+                continue
+            key: Key = (group, tier, insurance)
+            have = made.get(key, GroupValue(None, None, None))
+            made[key] = replace(have, **{part: changed_value(parameter, change, old)})
+    return GroupValues(made)
+
+
+def _value_keys(start: tuple[str, str], keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The (tier, insurance) that need an entry of their own."""
+    found = {start}
+    for tier, insurance in keys:
+        found |= {
+            (tier or at[0], insurance or at[1])
+            for at in found
+            if (not tier or not at[0] or tier == at[0]) and (not insurance or not at[1] or insurance == at[1])
+        }
+    return found
