@@ -14,7 +14,7 @@ from api.http.errors import not_found
 from api.service.audit import Actor
 from api.service.basis import basis_of
 from api.service.roles import Role
-from reference_tables.codes import fold, load_code_books
+from reference_tables.codes import load_code_books
 from reference_tables.columns import columns
 from reference_tables.packs import built_in_packs, find_pack
 from reference_tables.policy import find_policies, load_policy
@@ -70,7 +70,7 @@ def codes(
     for name, book in wanted.items():
         if kind not in {name, "all"}:
             continue
-        starts = fold(pl.col("code")).str.starts_with(fold(q))
+        starts = pl.col("code").str.to_uppercase().str.starts_with(q.upper())
         named = pl.col("name").str.contains(q, literal=True)
         rows = book.frame.filter(starts | named).with_columns((~starts).alias("by_name"))
         ordered = rows.sort("by_name", "code").head(limit)
