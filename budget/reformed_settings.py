@@ -32,7 +32,11 @@ def new_settings(
     """The values that put a change of one parameter into force; with `published` also those that say of published
     values of groups what the change makes of them, and on the policy's other days what they are."""
     parameter = policy_schema().parameters[change.key]
-    own = _value_scopes(values, parameter) if published else {}
+    own = _value_scopes(values, parameter) if published or change.key == "coefficient" else {}
+    if not published:
+        # A value by group goes before a published coefficient, so that where one is put it must be what is published.
+        settled = _settled_groups(policy, change.key)
+        own = {group: scopes for group, scopes in own.items() if group in settled}
     cut = _spans(policy, change.key, reach)
     found: list[Setting] = []
     for scope in closure(policy, change.key, reach, own):
@@ -42,7 +46,7 @@ def new_settings(
             day = since or policy.header.effective_from
             inside = reach.since <= day and (reach.until is None or day < reach.until)
             setting, before = _effective(policy, values, change.key, day, given, published=of_values)
-            if (before is None and change.action != "set") or (not inside and (setting is not None or before is None)):
+            if before is None and (change.action != "set" or not inside):
                 continue
             value = changed_value(parameter, change, before) if inside else before
             found.append(_setting(parameter, change, setting, value, scope, (since, until)))
@@ -62,6 +66,15 @@ def _effective(
     if old is not None and (setting is None or (key == "coefficient" and not by_group)):
         return None, old
     return setting, None if setting is None else setting.value
+
+
+def _settled_groups(policy: Policy, key: str) -> set[str]:
+    """Groups that some value of the parameter names, alone or in a list."""
+    found: set[str] = set()
+    for setting in policy.all(key):
+        for name, value in setting.scope:
+            found |= {value} if name == "group" else set(policy.lists.get(value, ())) if name == "list" else set()
+    return found
 
 
 def _value_scopes(values: GroupValues, parameter: Parameter) -> dict[str, set[Pairs]]:
