@@ -19,21 +19,25 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DRGDIP_", frozen=True, extra="ignore")
 
-    data: Path = Field(Path("drgdip-data"), description="folder of the embedded database, files and year books")
-    database_url: str = Field("", description="PostgreSQL URL; empty: SQLite in the data folder")
-    host: str = Field("127.0.0.1", description="address to listen on; others than loopback need tokens")
-    port: int = Field(8471, ge=0, le=65535)
+    data: Path = Field(default=Path("drgdip-data"), description="folder of the embedded database, files and year books")
+    database_url: str = Field(default="", description="PostgreSQL URL; empty: SQLite in the data folder")
+    host: str = Field(default="127.0.0.1", description="address to listen on; others than loopback need tokens")
+    port: int = Field(default=8471, ge=0, le=65535)
     open_access: bool = Field(default=False, description="no tokens asked for; on loopback only")
-    policy: str = Field("synthetic-city-drg-point", description="the policy that cases are paid by")
-    scheme: str = Field("", description="grouping scheme; empty: as the policy says")
-    max_body_bytes: int = Field(512 << 20, gt=0, description="largest body or file as sent")
-    max_unpacked_bytes: int = Field(2 << 30, gt=0, description="largest file after unpacking")
-    max_rows: int = Field(2_000_000, gt=0, description="most rows of a submission")
-    max_cases: int = Field(10_000, gt=0, description="most cases of one request for grouping")
-    requests_per_minute: int = Field(6_000, gt=0, description="of one token")
-    lease_seconds: float = Field(30.0, gt=0, description="a job whose worker is silent for so long is taken over")
-    workers: int = Field(1, ge=0, description="threads of the server that work on jobs")
-    most_attempts: int = Field(5, gt=0, description="a job that dies so often is given up")
+    policy: str = Field(default="synthetic-city-drg-point", description="the policy that cases are paid by")
+    scheme: str = Field(default="", description="grouping scheme; empty: as the policy says")
+    max_body_bytes: int = Field(default=512 << 20, gt=0, description="largest body or file as sent")
+    max_request_bytes: int = Field(1 << 20, gt=0, description="largest body of a request that is not a file")
+    max_batch_bytes: int = Field(64 << 20, gt=0, description="largest body of many cases in one request")
+    max_unpacked_bytes: int = Field(default=2 << 30, gt=0, description="largest file after unpacking")
+    max_rows: int = Field(default=2_000_000, gt=0, description="most rows of a submission")
+    max_cases: int = Field(default=10_000, gt=0, description="most cases of one request for grouping")
+    requests_per_minute: int = Field(default=6_000, gt=0, description="of one token")
+    lease_seconds: float = Field(
+        default=30.0, gt=0, description="a job whose worker is silent for so long is taken over"
+    )
+    workers: int = Field(default=1, ge=0, description="threads of the server that work on jobs")
+    most_attempts: int = Field(default=5, gt=0, description="a job that dies so often is given up")
 
     @property
     def url(self) -> str:
@@ -43,9 +47,14 @@ class Settings(BaseSettings):
     @property
     def is_loopback(self) -> bool:
         """Is the address one that only this machine reaches?"""
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return only_here(self.host)
+
+
+def only_here(host: str) -> bool:
+    """Is a host's name or address one that only this machine reaches?"""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
