@@ -134,7 +134,7 @@ def show(data: DataOption = None, json: JsonOption = False) -> None:
 
 @tokens.command("revoke")
 def revoke(name: Annotated[str, typer.Argument(metavar="ID")], data: DataOption = None) -> None:
-    """撤销令牌，立即生效。"""
+    """撤销令牌，一秒内生效。"""
     from api.service.audit import COMMAND
     from api.service.tokens import NoSuchToken, revoke_token
 

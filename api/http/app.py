@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from api.http import routes_cases, routes_jobs, routes_office, routes_reference, routes_submissions, routes_system
+from api.http.callers import Callers
 from api.http.errors import add_handlers
 from api.http.middleware import Envelope, Metrics
+from api.service.basis import RecentBasis
 from api.service.context import Service
 from api.service.worker import Handler, Worker
 from grouper.proof import program_version
@@ -35,7 +37,8 @@ def create_app(service: Service, handlers: Mapping[str, Handler]) -> FastAPI:
             thread.join()
 
     app = FastAPI(title=_TITLE, description=_ABOUT, version=program_version(), lifespan=lifespan)
-    app.state.service, app.state.metrics = service, Metrics()
+    app.state.service, app.state.metrics, app.state.callers = service, Metrics(), Callers(service)
+    app.state.basis = RecentBasis(service)
     add_handlers(app)
     for module in (routes_cases, routes_submissions, routes_office, routes_jobs, routes_reference, routes_system):
         app.include_router(module.router)

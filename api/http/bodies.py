@@ -40,9 +40,15 @@ class Upload:
     media_type: str
 
 
+def allow_bytes(request: Request, limit: int) -> None:
+    """Let the body of this request be so large, more than the limit of requests that are not files."""
+    request.state.max_bytes = limit
+
+
 async def take_upload(request: Request, service: Service) -> Upload:
     """The request's body: the only file of a multipart form, or the raw body with its name from the query (`name`) or
     its media type. Refused: SV05 too large, SV09 not readable or empty."""
+    allow_bytes(request, service.settings.max_body_bytes)
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media == "multipart/form-data":
         return await _of_form(request, service)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
 
+from api.http.callers import Callers
 from api.http.errors import Refused, not_found
 from api.service.audit import Actor
 from api.service.context import ANYONE, Service
 from api.service.roles import Role
-from api.service.tokens import actor_of
+from api.service.settings import only_here
 from reference_tables.problems import Problem
 
 _bearer = HTTPBearer(auto_error=False, description="drgdip token create 生成的访问令牌")
 ROLE_ZH = {Role.HOSPITAL: "医疗机构", Role.OFFICE: "经办机构", Role.POLICY: "政策研究", Role.ADMIN: "管理员"}
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     """The service of the application."""
     service: Service = request.app.state.service
     return service
@@ -27,19 +31,27 @@ def service_of(request: Request) -> Service:
 ServiceHere = Annotated[Service, Depends(service_of)]
 
 
-def actor(
+async def actor(
     request: Request,
     service: ServiceHere,
     given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None,
 ) -> Actor:
-    """Who asks. Refused (401) without a token that holds."""
-    if given is None and service.settings.open_access and service.settings.is_loopback:
-        found: Actor | None = ANYONE
-    elif given is None:
-        found = None
-    else:
-        with service.database.read() as connection:
-            found = actor_of(connection, given.credentials)
+    """Who asks. Refused: 401 without a token that holds, 429 when it asks too often (by token; without one by
+    address)."""
+    callers: Callers = request.app.state.callers
+    found: Actor | None = None
+    if given is not None:
+        found = callers.known(given.credentials)
+        if found is None:
+            found = await run_in_threadpool(callers.looked_up, given.credentials)
+    elif service.settings.open_access and service.settings.is_loopback and _from_here(request):
+        found = ANYONE
+    client = request.client.host if request.client else ""
+    wait = callers.rates.wait(found.id if found is not None else f"address {client}", time.monotonic())
+    if wait:
+        seconds = int(wait) + 1
+        problem = Problem("SV06", {"limit": callers.rates.limit, "seconds": seconds})
+        raise Refused(problem, headers={"Retry-After": str(seconds)})
     if found is None:
         raise Refused(Problem("SV01"), headers={"WWW-Authenticate": "Bearer"})
     request.state.actor_id = found.id
@@ -55,7 +67,7 @@ class Allowed:
     def __init__(self, what: str, *roles: Role) -> None:
         self.what, self.roles = what, frozenset(role.value for role in roles)
 
-    def __call__(self, who: ActorHere) -> Actor:
+    async def __call__(self, who: ActorHere) -> Actor:
         if who.role not in self.roles:
             role = ROLE_ZH[Role(who.role)]
             raise Refused(Problem("SV02", {"role": role, "what": self.what}))
@@ -66,3 +78,15 @@ def own(who: Actor, hospital_id: str, what: str, value: str) -> None:
     """A hospital sees its own alone: another's looks as if it were not there (404)."""
     if who.role == Role.HOSPITAL.value and who.hospital_id != hospital_id:
         raise not_found(what, value)
+
+
+def _from_here(request: Request) -> bool:
+    """Was this machine itself addressed, and not by a page of another site? Where no token is asked for, a web page
+    open in a browser on this machine must not be able to use the service."""
+    try:
+        hosts = [urlsplit(f"//{request.headers.get('host', '')}").hostname]
+        if "origin" in request.headers:
+            hosts.append(urlsplit(request.headers["origin"]).hostname)
+    except ValueError:  # no address at all
+        return False
+    return all(only_here(host or "") for host in hosts)

@@ -13,9 +13,11 @@ import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from api.core.book import BookRefused
+from api.http.reasons import reason_zh
 from api.store.database import Unavailable
 from api.store.files import TooLarge
 from reference_tables.problems import Problem, TablesRefused
@@ -28,6 +30,15 @@ _STATUS = {
 }  # fmt: skip
 REFUSED = 422
 _SHOWN = 1_000
+_LONGEST_PLACE = 200
+
+
+class BodyTooLarge(HTTPException):
+    """More bytes arrive than the route takes: `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(413)
 
 
 class Refused(Exception):
@@ -95,15 +106,23 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:
         found = [
-            Problem("SV04", {"field": place, "reason": str(item["msg"])}, field=place)
+            Problem("SV04", {"field": place, "reason": reason_zh(item)}, field=place)
             for item in error.errors()
-            for place in [".".join(str(part) for part in item["loc"])]
+            for place in [".".join(str(part) for part in item["loc"])[:_LONGEST_PLACE]]
         ]
         return problem_response(found, request)
 
+    @app.exception_handler(BodyTooLarge)
+    def too_large(request: Request, error: BodyTooLarge) -> Response:
+        return problem_response([Problem("SV05", {"limit": error.limit})], request, {"Connection": "close"})
+
+    @app.exception_handler(ClientDisconnect)
+    def gone(request: Request, _error: ClientDisconnect) -> Response:
+        return problem_response([Problem("SV09", {"reason": "上传中断"})], request)
+
     @app.exception_handler(HTTPException)
     def plain(request: Request, error: HTTPException) -> Response:
-        return problem_response([_of_status(error.status_code, request, str(error.detail))], request, error.headers)
+        return problem_response([_of_status(error.status_code, request)], request, error.headers)
 
     @app.exception_handler(Unavailable)
     def unavailable(request: Request, error: Unavailable) -> Response:
@@ -121,11 +140,11 @@ def unexpected(request: Request) -> Response:
     return problem_response([Problem("SV22", {"request": getattr(request.state, "request_id", "")})], request)
 
 
-def _of_status(status: int, request: Request, detail: str) -> Problem:
+def _of_status(status: int, request: Request) -> Problem:
     if status == 405:
         return Problem("SV12", {"path": request.url.path, "method": request.method})
     if status == 404:
         return Problem("SV03", {"what": "地址", "value": request.url.path})
     if status == 401:
         return Problem("SV01")
-    return Problem("SV09", {"reason": detail})
+    return Problem("SV09", {"reason": "不是所要求的格式"})

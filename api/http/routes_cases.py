@@ -12,10 +12,11 @@ import polars as pl
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from api.http.bodies import allow_bytes
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import Refused
 from api.service.audit import Actor
-from api.service.basis import Basis, basis_of
+from api.service.basis import Basis, RecentBasis, basis_of
 from api.service.cases import BadCases, case_frame, checked_frame, compared, explained, grouped_many, grouped_one
 from api.service.roles import Role
 from reference_tables.problems import Problem
@@ -54,7 +55,6 @@ class Shape(StrEnum):
 @router.post("", summary="一个病例的分组、依据和预计支付", openapi_extra=_BODY)
 async def group(
     request: Request,
-    service: ServiceHere,
     who: _Asks,
     trace: Annotated[bool, Query(description="逐条规则说明依据")] = False,
     whatif: Annotated[bool, Query(description="换主要诊断、去掉编码会怎样")] = False,
@@ -62,7 +62,10 @@ async def group(
 ) -> Response:
     """字段为标准列名，见 /v1/columns；年龄为岁、天，体重为克，金额为分。"""
     case = _json(await request.body())
-    basis = await run_in_threadpool(_basis, service)
+    recent: RecentBasis = request.app.state.basis
+    basis = recent.known()
+    if basis is None:
+        basis = await run_in_threadpool(recent.looked_up)
     try:
         answer = grouped_one(case, basis)
         if trace or whatif or pay:
@@ -82,6 +85,7 @@ async def group_batch(
 ) -> Response:
     """JSON（逐例或按列）、NDJSON、Parquet、Arrow IPC；逐行对应，一例不少。"""
     media = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    allow_bytes(request, service.settings.max_batch_bytes)
     body = await request.body()
 
     def work() -> Response:

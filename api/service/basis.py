@@ -6,6 +6,7 @@ The policy is the office's latest document of that kind, else the one of the set
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -72,6 +73,30 @@ def basis_of(service: Service, connection: sa.Connection) -> Basis:
                 _kept.pop(next(iter(_kept)))
             _kept[key] = _loaded(service, found)
         return _kept[key]
+
+
+class RecentBasis:
+    """The basis as it was within the last second, so that single cases need not ask the database each time. A new
+    document decides their estimates a second later at most; submissions and settlements never read it here."""
+
+    SECONDS = 1.0
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._found: tuple[Basis, float] | None = None
+
+    def known(self) -> Basis | None:
+        """The basis, without asking; None when it has to be looked up."""
+        found = self._found
+        return found[0] if found is not None and time.monotonic() < found[1] else None
+
+    def looked_up(self) -> Basis:
+        """The basis that holds now. Raises as `basis_of`."""
+        until = time.monotonic() + self.SECONDS
+        with self._service.database.read() as connection:
+            found = basis_of(self._service, connection)
+        self._found = found, until
+        return found
 
 
 def _loaded(service: Service, found: tuple[DocumentInfo, ...]) -> Basis:

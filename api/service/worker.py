@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from api.service.jobs import Cancelled, Change, Leased, LeaseLost, Queue
+from api.service.quiet import trace_of
 from api.store.database import Unavailable
 from reference_tables.problems import Problem
 
@@ -108,8 +109,8 @@ class Worker:
             self.queue.give_back(held)
         except LeaseLost:
             raise
-        except Exception:
-            log.exception("job %s (%s) broke off", held.id, held.kind)
+        except Exception as error:
+            log.error("job %s (%s) broke off: %s", held.id, held.kind, trace_of(error))
             # Left as it is: its lease runs out and it is tried again, a few times.
 
     def _pulse(self, context: JobContext, ended: threading.Event) -> None:
