@@ -25,6 +25,7 @@ from typing import Any
 import orjson
 import polars as pl
 
+from api.store.faults import point
 from budget.frames import PAYABLE_SCHEMA, PRICED_SCHEMA
 from budget.ledger import POSTING_SCHEMA, balances
 from reference_tables.problems import Problem
@@ -33,6 +34,7 @@ CLEAR = "clear"
 INDEX = "book.json"
 LOCK = ".lock"
 PARTIAL = ".partial"
+_HELD = "ST03"
 PARTS = ("months", "ledger", "runs", "policies")
 FORMAT = 2
 KEY = ("hospital_id", "case_id")
@@ -246,6 +248,7 @@ class Book:
             files.append(BookFile(role, place, hashlib.sha256(data).hexdigest(), 1))
         made = replace(run, files=tuple(files))
         sealed = replace(made, seal=seal_of(made, self.seal))
+        point("book files written")
         book = replace(self, runs=(*self.runs, sealed), _counting={})
         book.write_index()
         return book
@@ -327,11 +330,16 @@ def locked(path: Path) -> Iterator[None]:
             try:
                 _take(stream.fileno())
             except OSError:
-                raise BookRefused([Problem("ST03", {"path": str(path)}, file=path.name)]) from None
+                raise BookRefused([Problem(_HELD, {"path": str(path)}, file=path.name)]) from None
             yield
     finally:
         if new and {entry.name for entry in path.iterdir()} <= {LOCK}:
             shutil.rmtree(path)
+
+
+def is_held(error: BookRefused) -> bool:
+    """Was the book refused because another command holds it?"""
+    return any(problem.code == _HELD for problem in error.problems)
 
 
 def _take(handle: int) -> None:

@@ -44,7 +44,9 @@ class Submission(Answer):
     hospital_id: str = Field(examples=["H01"])
     month: str = Field(examples=["2026-03"])
     kind: str = Field(description="new 新提交、correction 更正、withdrawal 撤回", examples=["new"])
-    state: str = Field(description="received、accepted、refused、superseded、withdrawn、done", examples=["accepted"])
+    state: str = Field(
+        description="received、accepted、done；refused、superseded、withdrawn、cancelled", examples=["accepted"]
+    )
     file_name: str = Field(examples=["cases.csv"])
     format: str = Field(examples=["auto"])
     sha256: str = Field(description="上传内容的校验值")

@@ -16,7 +16,7 @@ from api.http.answers import IdPath, Job, Limit, Page
 from api.http.deps import Allowed, ServiceHere, own
 from api.http.errors import Refused, not_found
 from api.service.audit import Actor
-from api.service.jobs import ENDED, JobInfo, cancel, find_job, list_jobs
+from api.service.jobs import ENDED, JobInfo, find_job, list_jobs
 from api.service.roles import Role
 from reference_tables.problems import Problem
 
@@ -66,10 +66,10 @@ async def events(service: ServiceHere, who: _Sees, name: IdPath) -> StreamingRes
 
 @router.delete("/{name}", summary="取消任务")
 def stop(service: ServiceHere, who: _Sees, name: IdPath) -> Job:
-    """等待中的立即取消，进行中的在下一步停下；已结束的不能取消。"""
+    """等待中的立即取消，进行中的在下一步停下；已结束的、已开始写账册的结算和入账不能取消。"""
     found = _found(service, who, name)
     with service.database.write() as connection:
-        if not cancel(connection, who, name):
+        if not service.queue.cancel(connection, who, name):
             raise Refused(Problem("SV11", {"what": f"任务 {name}", "state": found.state, "action": "取消"}))
     return shown(_found(service, who, name))
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from api.core.book import BookRefused, locked, open_book
+from api.core.book import BookRefused, is_held, locked, open_book
 from api.core.book_clearing import record_clearing
 from api.core.clear_inputs import ClearInputs, read_inputs
 from api.core.clear_request import Cleared, ClearRequest, clear_request
@@ -28,6 +28,7 @@ from api.service.jobs import enqueue
 from api.service.runs import (
     APPROVED,
     DRAFT,
+    LOCK_JOB,
     LOCKED,
     SUPERSEDED,
     Made,
@@ -40,11 +41,11 @@ from api.service.runs import (
 )
 from api.service.submissions import NotTaken
 from api.service.values import new_id
-from api.service.worker import JobContext, JobRefused
+from api.service.worker import JobContext, JobRefused, Later
 from api.store.faults import point
 from reference_tables.problems import Problem, TablesRefused
 
-JOB, LOCK_JOB = "clear", "lock"
+JOB = "clear"
 YEAR_FILE, DECISIONS, EARLIER = "year_file", "decisions", "policy"
 
 
@@ -77,7 +78,7 @@ def approve(connection: sa.Connection, actor: Actor, name: str, reason: str) -> 
         )
     if found.state == DRAFT:
         set_state(connection, actor, name, APPROVED, reason)
-    return enqueue(connection, actor, LOCK_JOB, f"{LOCK_JOB} {name} {new_id('try')}", {"run": name})
+    return enqueue(connection, actor, LOCK_JOB, f"{LOCK_JOB} {name}", {"run": name})
 
 
 def _locked(connection: sa.Connection, year: int) -> RunInfo | None:
@@ -117,12 +118,15 @@ def lock(service: Service, context: JobContext) -> Any:
     args = found.proof["asked"]
 
     def back(connection: sa.Connection) -> Mapping[str, Any]:
-        set_state(connection, asker, found.id, DRAFT, "未能入账")
+        now = find_run(connection, found.id)
+        if now is not None and now.state == APPROVED:
+            set_state(connection, asker, found.id, DRAFT, "未能入账")
         return {}
 
     asker = Actor(context.held.created_by, "office")
     book_folder = service.books / str(found.year)
     with _laid_out(service, context, args, back) as (_, asked), locked(book_folder):
+        context.hold()
         book = open_book(book_folder)
         done = clear_request(asked.request, asked.given, asked.basis.scheme, book)
         if run_id_of(done.deciding) != found.run_id:
@@ -169,6 +173,8 @@ def _laid_out(
         )
         yield folder, _Asked(request, given, basis, command)
     except (TablesRefused, BookRefused) as error:
+        if isinstance(error, BookRefused) and is_held(error):
+            raise Later("the book is in use") from None
         raise JobRefused(list(error.problems), back) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)

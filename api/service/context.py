@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.service.audit import Actor
+from api.service.endings import RULES
 from api.service.jobs import Queue
 from api.service.roles import Role
 from api.service.settings import Settings
@@ -59,7 +60,7 @@ def open_service(settings: Settings) -> Service:
         settings,
         database,
         FileStore(settings.data),
-        Queue(database, settings.lease_seconds, settings.most_attempts),
+        Queue(database, settings.lease_seconds, settings.most_attempts, RULES),
     )
     for place in (service.books, service.work):
         place.mkdir(exist_ok=True)

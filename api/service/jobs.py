@@ -3,23 +3,26 @@
 A job is enqueued in the transaction that asks for it, under a key: the same key is the same job. A worker leases it,
 says again and again that it is alive, and finishes it in one transaction with all that it changes in the catalogue;
 whoever has lost the lease meanwhile (a worker that was stopped, a machine that slept) cannot finish. A job whose worker
-falls silent is leased anew, a few times; what a handler does outside the catalogue must bear being done twice.
+falls silent is leased anew, a few times; what a handler does outside the catalogue must bear being done twice. A job
+that is cancelled or given up undoes in the catalogue what asking for it did there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
-from api.service.audit import Actor, record
+from api.service.audit import SYSTEM, Actor, record
 from api.service.values import canonical, later, new_id, now
 from api.store.database import Database
 from api.store.faults import point
 from api.store.tables import job
+from reference_tables.problems import Problem
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 ENDED = frozenset({DONE, FAILED, CANCELLED})
@@ -65,14 +68,31 @@ class Leased:
 Change = Callable[[sa.Connection], Mapping[str, Any]]
 """What a job does to the catalogue, in the transaction that finishes it; gives its result."""
 
+Undo = Callable[[sa.Connection, Mapping[str, Any], str, Problem | None], None]
+"""What a job's end without being done means for the catalogue: its args, its state, why it was given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a kind of job ends. `writes_book`: once it has begun it may have written what no catalogue can take back, so
+    that it can be cancelled only before."""
+
+    undo: Undo | None = None
+    writes_book: bool = False
+
+
+_PLAIN = Rules()
+
 
 def enqueue(
     connection: sa.Connection, actor: Actor, kind: str, key: str, args: Mapping[str, object], hospital_id: str = ""
 ) -> str:
-    """A job's id; of the job that has the key already, if there is one."""
-    found = connection.execute(sa.select(job.c.id).where(job.c.key == key)).scalar()
+    """A job's id; of the job that has the key already, if there is one that was not cancelled and has not failed."""
+    found = connection.execute(sa.select(job.c.id, job.c.state).where(job.c.key == key)).first()
+    if found is not None and found.state not in {FAILED, CANCELLED}:
+        return str(found.id)
     if found is not None:
-        return str(found)
+        connection.execute(job.update().where(job.c.id == found.id).values(key=found.id))
     row = {
         "id": new_id("job"), "kind": kind, "key": key, "args": canonical(dict(args)), "state": QUEUED, "attempts": 0,
         "progress": 0, "progress_of": 0, "cancel": 0, "created_at": now(), "created_by": actor.id,
@@ -96,42 +116,42 @@ def list_jobs(connection: sa.Connection, *, hospital_id: str | None = None, limi
     return [_info(row) for row in connection.execute(query)]
 
 
-def cancel(connection: sa.Connection, actor: Actor, name: str) -> bool:
-    """Ask a job to stop: one that waits stops at once, one that runs when it next looks. False when it has ended."""
-    row = connection.execute(sa.select(job.c.state).where(job.c.id == name).with_for_update()).first()
-    if row is None or row.state in ENDED:
-        return False
-    values: dict[str, object] = {"cancel": 1}
-    if row.state == QUEUED:
-        values |= {"state": CANCELLED, "finished_at": now()}
-    connection.execute(job.update().where(job.c.id == name).values(values))
-    record(connection, actor, "job.cancel", name)
-    return True
-
-
 class Queue:
     """The jobs of a database, as workers take them."""
 
-    def __init__(self, database: Database, lease_seconds: float, most_attempts: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        lease_seconds: float,
+        most_attempts: int,
+        rules: Mapping[str, Rules] = MappingProxyType({}),
+    ) -> None:
         self.database = database
         self.lease_seconds = lease_seconds
         self.most_attempts = most_attempts
+        self.rules = rules
+
+    def cancel(self, connection: sa.Connection, actor: Actor, name: str) -> bool:
+        """Ask a job to stop: one that waits stops at once, one that runs when it next looks. False when it has ended,
+        or has begun and writes a book."""
+        row = connection.execute(sa.select(job).where(job.c.id == name)).first()
+        if row is None or row.state in ENDED:
+            return False
+        if row.lease_until is not None and self.rules.get(row.kind, _PLAIN).writes_book:
+            return False
+        connection.execute(job.update().where(job.c.id == name).values(cancel=1))
+        record(connection, actor, "job.cancel", name)
+        if row.state == QUEUED:
+            self._undone(connection, row, CANCELLED)
+        return True
 
     def take(self) -> Leased | None:
         """Lease the oldest job that waits, or whose worker has fallen silent; None when there is none. A job that has
         been tried too often is given up."""
         with self.database.write() as connection:
-            time = now()
-            free = (job.c.state == QUEUED) | ((job.c.state == RUNNING) & (job.c.lease_until < time))
-            query = sa.select(job).where(free).order_by(job.c.created_at, job.c.id).limit(1)
-            row = connection.execute(query.with_for_update(skip_locked=True)).first()
+            while (row := self._oldest(connection)) is not None and (row.cancel or row.attempts >= self.most_attempts):
+                self._undone(connection, row, CANCELLED if row.cancel else FAILED)
             if row is None:
-                return None
-            if row.cancel or row.attempts >= self.most_attempts:
-                ended = {"state": CANCELLED if row.cancel else FAILED, "finished_at": time, "lease": None}
-                if not row.cancel:
-                    ended["error"] = canonical({"code": "SV20", "args": {"attempts": row.attempts}})
-                connection.execute(job.update().where(job.c.id == row.id).values(ended))
                 return None
             lease = new_id("lease")
             values = {
@@ -145,10 +165,7 @@ class Queue:
     def alive(self, held: Leased, progress: int | None = None, of: int | None = None) -> None:
         """Say that the job is being worked on, and how far it is. Raises LeaseLost, Cancelled."""
         with self.database.write() as connection:
-            row = connection.execute(sa.select(job.c.lease, job.c.cancel).where(job.c.id == held.id)).first()
-            if row is None or row.lease != held.lease:
-                raise LeaseLost(held.id)
-            if row.cancel:
+            if self._hold(connection, held).cancel:
                 raise Cancelled(held.id)
             values: dict[str, object] = {"lease_until": later(self.lease_seconds)}
             if progress is not None and of is not None:
@@ -160,7 +177,7 @@ class Queue:
         with self.database.write() as connection:
             self._hold(connection, held)
             result = change(connection)
-            self._end(connection, held, DONE, result=canonical(dict(result)))
+            self._end(connection, held.id, DONE, result=canonical(dict(result)))
         point("job finished")
 
     def fail(self, held: Leased, error: Mapping[str, object], change: Change | None = None) -> None:
@@ -170,32 +187,46 @@ class Queue:
             self._hold(connection, held)
             if change is not None:
                 change(connection)
-            self._end(connection, held, FAILED, error=canonical(dict(error)))
+            self._end(connection, held.id, FAILED, error=canonical(dict(error)))
 
-    def stop(self, held: Leased, change: Change | None = None) -> None:
-        """End a job that was cancelled. Raises LeaseLost."""
+    def stop(self, held: Leased) -> None:
+        """End a job that was cancelled, and undo what asking for it did. Raises LeaseLost."""
+        with self.database.write() as connection:
+            self._undone(connection, self._hold(connection, held), CANCELLED)
+
+    def give_back(self, held: Leased, seconds: float = 0.0) -> None:
+        """Put a job back to wait for so long, its try not counted. Raises LeaseLost."""
         with self.database.write() as connection:
             self._hold(connection, held)
-            if change is not None:
-                change(connection)
-            self._end(connection, held, CANCELLED)
-
-    def give_back(self, held: Leased) -> None:
-        """Put a job back to wait, its try not counted: the worker is being shut down or the store cannot be written."""
-        with self.database.write() as connection:
-            self._hold(connection, held)
-            values = {"state": QUEUED, "lease": None, "lease_until": None, "attempts": held.attempts - 1}
+            values = {"state": QUEUED, "lease": None, "lease_until": later(seconds), "attempts": held.attempts - 1}
             connection.execute(job.update().where(job.c.id == held.id).values(values))
 
-    def _hold(self, connection: sa.Connection, held: Leased) -> None:
-        query = sa.select(job.c.lease, job.c.state).where(job.c.id == held.id).with_for_update()
-        row = connection.execute(query).first()
+    def _oldest(self, connection: sa.Connection) -> Any:
+        """The row of the oldest job that may be leased: it never was, or its time of waiting or silence is over."""
+        over = job.c.lease_until.is_(None) | (job.c.lease_until < now())
+        query = sa.select(job).where(job.c.state.in_([QUEUED, RUNNING]), over)
+        return connection.execute(query.order_by(job.c.created_at, job.c.id).limit(1)).first()
+
+    def _hold(self, connection: sa.Connection, held: Leased) -> Any:
+        row = connection.execute(sa.select(job).where(job.c.id == held.id)).first()
         if row is None or row.lease != held.lease or row.state != RUNNING:
             raise LeaseLost(held.id)
+        return row
 
-    def _end(self, connection: sa.Connection, held: Leased, state: str, **values: object) -> None:
-        ended = {"state": state, "lease": None, "lease_until": None, "finished_at": now(), **values}
-        connection.execute(job.update().where(job.c.id == held.id).values(ended))
+    def _end(self, connection: sa.Connection, name: str, state: str, **values: object) -> None:
+        ended = {"state": state, "lease": None, "finished_at": now(), **values}
+        connection.execute(job.update().where(job.c.id == name).values(ended))
+
+    def _undone(self, connection: sa.Connection, row: Any, state: str) -> None:
+        """End a job that comes to nothing."""
+        problem = Problem("SV20", {"attempts": row.attempts}) if state == FAILED else None
+        told = {} if problem is None else {"error": canonical({"code": problem.code, "args": dict(problem.args)})}
+        self._end(connection, row.id, state, **told)
+        if problem is not None:
+            record(connection, SYSTEM, "job.give_up", row.id, {"attempts": row.attempts})
+        undo = self.rules.get(row.kind, _PLAIN).undo
+        if undo is not None:
+            undo(connection, orjson.loads(row.args), state, problem)
 
 
 def _info(row: Any) -> JobInfo:

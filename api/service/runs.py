@@ -21,17 +21,20 @@ from api.store.tables import answer, run
 
 DRAFT, APPROVED, LOCKED, SUPERSEDED, DONE = "draft", "approved", "locked", "superseded", "done"
 CONFIRMED, DISPUTED = "confirmed", "disputed"
+LOCK_JOB = "lock"
+"""The job that enters an approved clearing into the book."""
 STATES_ZH = {
     DRAFT: "草稿", APPROVED: "已批准，正在入账", LOCKED: "已锁定", SUPERSEDED: "已被取代", DONE: "已完成",
     CONFIRMED: "已确认", DISPUTED: "有异议",
 }  # fmt: skip
 KINDS_ZH = {
-    "budget": "总额预算",
-    "settle": "月度结算",
-    "clear": "年终清算",
-    "simulate": "政策模拟",
-    "advance": "预付金",
-}
+    "budget": "总额预算", "advance": "预付金", "settle": "月度结算", "clear": "年终清算", "indicators": "运行指标",
+    "report": "年度报告", "simulate": "政策模拟", "weights": "权重（分值）测算", "catalog": "病种目录",
+}  # fmt: skip
+POLICY_KINDS = ("simulate", "weights", "catalog", "indicators")
+"""What policy staff ask for and see: sums alone, no single case."""
+CASE_FILES = frozenset({"problems.csv", "postings.csv", "corrections.csv"})
+"""Files of a run that name single cases."""
 
 
 @dataclass(frozen=True, slots=True)

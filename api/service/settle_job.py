@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from api.core.book import BookRefused, locked
+from api.core.book import BookRefused, is_held, locked
 from api.core.pay_inputs import read_decisions
 from api.core.settle import (
     PLACED_DECISION_SCHEMA,
@@ -39,7 +39,7 @@ from api.service.submission_job import CASE_SCHEMA
 from api.service.submissions import ACCEPTED, CORRECTION, NEW, ROLES, SETTLE, WITHDRAWAL, NotTaken
 from api.service.submissions import DONE as SETTLED
 from api.service.values import canonical, checksum
-from api.service.worker import JobContext, JobRefused
+from api.service.worker import JobContext, JobRefused, Later
 from api.store.faults import point
 from api.store.tables import job, submission
 from reference_tables.problems import Problem, TablesRefused
@@ -95,13 +95,15 @@ def work_on(service: Service, context: JobContext) -> Any:
     try:
         listed = None if decisions is None else laid_out(service.files, decisions, folder)
         given = _input(service, basis, args, rows, listed)
-        settled = _settled(service, basis, month, given)
+        settled = _settled(service, context, basis, month, given)
         point("book written")
         write_settlement(settled, folder / "out")
         files = kept_folder(service.files, folder / "out")
     except TablesRefused as error:
         raise JobRefused(list(error.problems)) from None
     except BookRefused as error:
+        if is_held(error):
+            raise Later("the book is in use") from None
         raise JobRefused(list(error.problems)) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -152,11 +154,12 @@ def _input(
     )  # fmt: skip
 
 
-def _settled(service: Service, basis: Basis, month: str, given: MonthInput) -> Settled:
+def _settled(service: Service, context: JobContext, basis: Basis, month: str, given: MonthInput) -> Settled:
     """Settle into the year's book, locked from beginning to end."""
     folder = service.books / month[:4]
     folder.mkdir(exist_ok=True)
     with locked(folder):
+        context.hold()
         book = book_for(folder, month)
         before = repeated(book, basis.policy, given)
         if before is not None:

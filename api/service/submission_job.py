@@ -33,11 +33,12 @@ from api.service.submissions import (
     SubmissionInfo,
     closed_until,
     find,
+    waits_for_settlement,
 )
 from api.service.unpack import Unpackable, unpack
 from api.service.values import canonical, now
 from api.service.withdrawals import read_withdrawn
-from api.service.worker import JobContext, JobRefused
+from api.service.worker import JobContext, JobRefused, Later
 from api.store.tables import submission
 from budget.frames import PAYABLE_SCHEMA
 from budget.pricing import Pricer
@@ -71,7 +72,7 @@ def work_on(service: Service, context: JobContext) -> Any:
         found = find(connection, name)
         assert found is not None, "the job comes with its submission"
         basis = basis_of(service, connection)
-        taken = _taken(service, connection, found)
+        beside, taken = _taken(service, connection, found)
     folder = service.work / context.held.id
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -94,7 +95,7 @@ def work_on(service: Service, context: JobContext) -> Any:
     }
 
     def change(connection: sa.Connection) -> Mapping[str, Any]:
-        problem = None if worked.refused else _late(service, connection, found)
+        problem = None if worked.refused else _late(service, connection, found, beside)
         refused = worked.refused or problem is not None
         values = {
             **kept, "state": REFUSED if refused else ACCEPTED, "rows": worked.rows,
@@ -179,23 +180,40 @@ def _fitting(
     return joined.filter(~out & ~invalid).drop("submission"), told
 
 
-def _taken(service: Service, connection: sa.Connection, found: SubmissionInfo) -> pl.DataFrame:
-    """case_id, submission: what other submissions of the hospital and month hold already."""
+def _beside(connection: sa.Connection, found: SubmissionInfo) -> dict[str, str]:
+    """The other submissions of the hospital and month whose cases count: id -> sha256 of them."""
     query = sa.select(submission.c.id, submission.c.cases_sha256).where(
         submission.c.hospital_id == found.hospital_id, submission.c.month == found.month,
         submission.c.state == ACCEPTED, submission.c.kind.in_([NEW, CORRECTION]), submission.c.id != found.id,
     )  # fmt: skip
+    rows = connection.execute(query.order_by(submission.c.created_at, submission.c.id))
+    return {row.id: row.cases_sha256 for row in rows if row.id != found.supersedes}
+
+
+def _taken(
+    service: Service, connection: sa.Connection, found: SubmissionInfo
+) -> tuple[frozenset[str], pl.DataFrame]:  # fmt: skip
+    """The submissions beside this one, and what they hold: case_id, submission."""
+    beside = _beside(connection, found)
     frames = [
         pl.read_parquet(service.files.path(sha256), columns=["case_id"]).with_columns(pl.lit(name).alias("submission"))
-        for name, sha256 in connection.execute(query)
-        if name != found.supersedes
+        for name, sha256 in beside.items()
     ]
     schema = {"case_id": pl.String(), "submission": pl.String()}
-    return pl.concat([pl.DataFrame(schema=schema), *frames]).unique("case_id", keep="first", maintain_order=True)
+    whole = pl.concat([pl.DataFrame(schema=schema), *frames]).unique("case_id", keep="first", maintain_order=True)
+    return frozenset(beside), whole
 
 
-def _late(service: Service, connection: sa.Connection, found: SubmissionInfo) -> Problem | None:
-    """What has come between since the submission was received: the month closed, or the one it ends has ended."""
+def _late(
+    service: Service, connection: sa.Connection, found: SubmissionInfo, beside: frozenset[str]
+) -> Problem | None:  # fmt: skip
+    """What has come between since the submission was received: the month closed, or the one it ends has ended.
+
+    Raises Later when that is not settled yet, or when a submission whose cases were not looked at was accepted."""
+    if waits_for_settlement(connection, found):
+        raise Later("a settlement is under way")
+    if not beside >= _beside(connection, found).keys():
+        raise Later("another submission of the month was accepted meanwhile")
     args: dict[str, str | int] = {"month": found.month, "value": found.supersedes or "—"}
     if found.kind == NEW and found.month <= closed_until(service, found.month[:4]):
         return Problem("SV35", args)

@@ -1,36 +1,41 @@
 """Submissions: a hospital's file of one month, taken once, with an id at once and its result when it is worked out.
 
 The bytes are kept as they came, then the catalogue row and the job that works on it, together. The same bytes for the
-same month are one submission. Within an open month a correction or withdrawal ends an earlier submission; cases of a
-closed month are corrected in the settlement of the next open one.
+same month are one submission, unless that was refused, cancelled or ended by another: then they may come again. Within
+an open month a correction or withdrawal ends an earlier submission; cases of a closed month are corrected in the
+settlement of the next open one.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import sqlalchemy as sa
 
 from api.core.book import INDEX, open_book
 from api.service.audit import Actor, record
-from api.service.context import Service
 from api.service.jobs import QUEUED, RUNNING, enqueue
 from api.service.values import new_id, now
 from api.store.files import Stored
 from api.store.tables import job, submission
 from reference_tables.problems import Problem
 
+if TYPE_CHECKING:
+    from api.service.context import Service
+
 NEW, CORRECTION, WITHDRAWAL = "new", "correction", "withdrawal"
 KINDS_ZH = {NEW: "新提交", CORRECTION: "更正", WITHDRAWAL: "撤回"}
-RECEIVED, ACCEPTED, REFUSED, SUPERSEDED, WITHDRAWN, DONE = (
-    "received", "accepted", "refused", "superseded", "withdrawn", "done",
+RECEIVED, ACCEPTED, REFUSED, SUPERSEDED, WITHDRAWN, DONE, CANCELLED = (
+    "received", "accepted", "refused", "superseded", "withdrawn", "done", "cancelled",
 )  # fmt: skip
+COUNTING = (RECEIVED, ACCEPTED, DONE)
+"""States of what counts or may still come to count: the same file is not taken beside it."""
 STATES_ZH = {
     RECEIVED: "已接收", ACCEPTED: "已受理", REFUSED: "不能受理", SUPERSEDED: "已被更正取代", WITHDRAWN: "已撤回",
-    DONE: "已办理",
+    DONE: "已办理", CANCELLED: "已取消",
 }  # fmt: skip
 JOB, SETTLE = "submission", "settle"
 ROLES = {"cases": "cases", "corrections": "correct", "withdrawals": "withdraw"}
@@ -108,7 +113,7 @@ def receive(
     """Take a file that is in the store; the submission, and whether it is a new one. Raises NotTaken."""
     query = sa.select(submission).where(
         submission.c.hospital_id == given.hospital_id, submission.c.month == given.month,
-        submission.c.kind == given.kind, submission.c.sha256 == stored.sha256,
+        submission.c.kind == given.kind, submission.c.sha256 == stored.sha256, submission.c.state.in_(COUNTING),
     )  # fmt: skip
     before = connection.execute(query).first()
     if before is not None:
@@ -158,8 +163,22 @@ def _check(service: Service, connection: sa.Connection, given: Given) -> None:
 
 def _being_settled(connection: sa.Connection) -> frozenset[str]:
     """Submissions that a settlement under way takes: they cannot be corrected or withdrawn meanwhile."""
+    return frozenset(name for args in _settlements(connection) for role in ROLES for name in args[role])
+
+
+def waits_for_settlement(connection: sa.Connection, found: SubmissionInfo) -> bool:
+    """Must a submission wait for the end of a settlement under way: one that may close its month, or takes what it
+    ends?"""
+    if found.supersedes in _being_settled(connection):
+        return True
+    months = [str(args["month"]) for args in _settlements(connection)]
+    return found.kind == NEW and any(found.month <= month and found.month[:4] == month[:4] for month in months)
+
+
+def _settlements(connection: sa.Connection) -> list[dict[str, Any]]:
+    """What settlements under way were asked for."""
     rows = connection.execute(sa.select(job.c.args).where(job.c.kind == SETTLE, job.c.state.in_([QUEUED, RUNNING])))
-    return frozenset(name for (text,) in rows for role in ROLES for name in orjson.loads(text)[role])
+    return [orjson.loads(text) for (text,) in rows]
 
 
 def find(connection: sa.Connection, name: str) -> SubmissionInfo | None:

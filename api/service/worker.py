@@ -1,11 +1,13 @@
 """Workers: threads that take jobs one after the other and let the queue know that they are alive.
 
 A handler does the work and gives back what it changes in the catalogue; the queue finishes the job with it. Problems of
-data end a job with its error; anything else a handler raises leaves the job to be tried again.
+data end a job with its error; a store that cannot be written, or something that has to end first, puts it back to wait;
+anything else a handler raises leaves the job to be tried again.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -15,11 +17,18 @@ from dataclasses import dataclass, field
 from api.service.jobs import Cancelled, Change, Leased, LeaseLost, Queue
 from api.service.quiet import trace_of
 from api.store.database import Unavailable
+from api.store.faults import point
 from reference_tables.problems import Problem
 
 log = logging.getLogger("drgdip.worker")
 _IDLE_SECONDS = 0.2
 _AFTER_TROUBLE = 1.0
+_STORE_ERRORS = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE,
+    errno.ENFILE, errno.ENODEV, errno.ENOMEM, errno.ESTALE,
+})  # fmt: skip
+_STORE_WORDS = ("No space left on device", "File too large", "Disk quota exceeded")
+"""How libraries tell of such errors that do not give their number."""
 
 
 class JobRefused(Exception):
@@ -31,6 +40,10 @@ class JobRefused(Exception):
         super().__init__(f"{len(problems)} problems")
 
 
+class Later(Exception):
+    """Not now: something else has to end first. What was done is dropped, the job waits a while."""
+
+
 @dataclass
 class JobContext:
     """What a handler gets: the job, and a way to tell how far it is (which also hears of a cancelled job)."""
@@ -39,19 +52,40 @@ class JobContext:
     held: Leased
     lost: threading.Event = field(default_factory=threading.Event)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    stopping: threading.Event = field(default_factory=threading.Event)
     done: int = 0
     of: int = 0
 
     def tell(self, done: int, of: int) -> None:
-        """Say how far the work is. Raises Cancelled or LeaseLost when it is of no use to go on."""
+        """Say how far the work is. Raises Cancelled or LeaseLost when it is of no use to go on, Later when the worker
+        is being stopped."""
         self.done, self.of = done, of
         if self.lost.is_set():
             raise LeaseLost(self.held.id)
         if self.cancelled.is_set():
             raise Cancelled(self.held.id)
+        if self.stopping.is_set():
+            raise Later("the worker is being stopped")
+        point("job told")
+
+    def hold(self) -> None:
+        """Make sure that the job is still this worker's: before it writes what no catalogue can take back, in the lock
+        that keeps others from writing it. Raises LeaseLost, Unavailable."""
+        self.queue.alive(self.held, self.done, self.of)
 
 
 Handler = Callable[[JobContext], Change]
+
+
+def cannot_write(error: BaseException | None) -> bool:
+    """Does an error, or one that it came from, say that the database or the disk cannot be written now?"""
+    while error is not None:
+        if isinstance(error, Unavailable) or (isinstance(error, OSError) and error.errno in _STORE_ERRORS):
+            return True
+        if any(word in str(error) for word in _STORE_WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class Worker:
@@ -62,7 +96,7 @@ class Worker:
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        """Work until `stopping` is set; a job in hand is done to its end."""
+        """Work until `stopping` is set; a job in hand is put back when it next tells how far it is, else done."""
         while not self.stopping.is_set():
             try:
                 if not self.work_once():
@@ -70,13 +104,16 @@ class Worker:
             except Unavailable:
                 log.warning("the database does not answer; trying again")
                 self.stopping.wait(_AFTER_TROUBLE)
+            except Exception as error:  # a worker that ends unseen would leave the service without one
+                log.error("the worker goes on after: %s", trace_of(error))
+                self.stopping.wait(_AFTER_TROUBLE)
 
     def work_once(self) -> bool:
         """Take one job and do it; False when none waits. Raises Unavailable."""
         held = self.queue.take()
         if held is None:
             return False
-        context = JobContext(self.queue, held)
+        context = JobContext(self.queue, held, stopping=self.stopping)
         ended = threading.Event()
         pulse = threading.Thread(target=self._pulse, args=(context, ended), daemon=True)
         pulse.start()
@@ -102,14 +139,17 @@ class Worker:
             self.queue.fail(held, {"problems": problems}, refused.change)
         except Cancelled:
             self.queue.stop(held)
-        except (Unavailable, OSError) as error:
-            # The store cannot be written or the disk is full: the work is not at fault.
-            log.warning("job %s put back: %s", held.id, type(error).__name__)
-            self.stopping.wait(_AFTER_TROUBLE)
-            self.queue.give_back(held)
+        except Later as reason:
+            log.info("job %s waits: %s", held.id, reason)
+            self.queue.give_back(held, 0.0 if self.stopping.is_set() else _AFTER_TROUBLE)
         except LeaseLost:
             raise
         except Exception as error:
+            if cannot_write(error):
+                # The database or the disk is at fault, not the work.
+                log.warning("job %s put back: %s", held.id, type(error).__name__)
+                self.queue.give_back(held, _AFTER_TROUBLE)
+                return
             log.error("job %s (%s) broke off: %s", held.id, held.kind, trace_of(error))
             # Left as it is: its lease runs out and it is tried again, a few times.
 

@@ -8,7 +8,7 @@ it.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text, text
 
 metadata = MetaData(
     naming_convention={
@@ -18,6 +18,7 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+_COUNTING = text("state IN ('received', 'accepted', 'done')")
 _ID, _SHA, _TIME, _WORD, _MONTH = String(40), String(64), String(27), String(40), String(7)
 
 token = Table(
@@ -59,7 +60,7 @@ submission = Table(
     Column("file_name", String(200), nullable=False),
     Column("format", _WORD, nullable=False),
     Column("bytes", BigInteger, nullable=False),
-    Column("state", _WORD, nullable=False),  # received, accepted, refused, superseded, withdrawn
+    Column("state", _WORD, nullable=False),  # received, accepted, done, refused, superseded, withdrawn, cancelled
     Column("reason", Text, nullable=False),  # of a correction or withdrawal
     Column("supersedes", _ID, ForeignKey("submission.id")),
     Column("rows", BigInteger),
@@ -73,10 +74,14 @@ submission = Table(
     Column("created_at", _TIME, nullable=False),
     Column("created_by", _ID, nullable=False),
     Column("finished_at", _TIME),
-    UniqueConstraint("hospital_id", "month", "kind", "sha256"),
     Index("ix_submission_month_state", "month", "state"),
-)
-"""A hospital's file of one month, its cases and what became of them. The same bytes are one submission."""
+    Index(
+        "uq_submission_counting", "hospital_id", "month", "kind", "sha256",
+        unique=True, sqlite_where=_COUNTING, postgresql_where=_COUNTING,
+    ),
+)  # fmt: skip
+"""A hospital's file of one month, its cases and what became of them. The same bytes are one submission, unless that has
+ended without counting: then they may be handed in again."""
 
 idempotency = Table(
     "idempotency",

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from databases import fresh_database, fresh_url
 
 from api.service.audit import Actor, record, verify
-from api.service.jobs import DONE, FAILED, Cancelled, LeaseLost, Queue, cancel, enqueue, find_job
+from api.service.jobs import DONE, FAILED, Cancelled, LeaseLost, Queue, enqueue, find_job
 from api.service.roles import Role
 from api.service.tokens import NoSuchToken, actor_of, create_token, has_tokens, list_tokens, revoke_token
 from api.store.database import Database
@@ -204,14 +204,14 @@ def test_cancelling(database: Database) -> None:
     queue = Queue(database, 30, 3)
     with database.write() as connection:
         waits = enqueue(connection, OFFICE, "test", "one", {})
-        assert cancel(connection, OFFICE, waits)
-        assert not cancel(connection, OFFICE, waits)
+        assert queue.cancel(connection, OFFICE, waits)
+        assert not queue.cancel(connection, OFFICE, waits)
         runs = enqueue(connection, OFFICE, "test", "two", {})
     held = queue.take()
     assert held is not None
     assert held.id == runs
     with database.write() as connection:
-        assert cancel(connection, OFFICE, runs)
+        assert queue.cancel(connection, OFFICE, runs)
     with pytest.raises(Cancelled):
         queue.alive(held)
 

@@ -126,12 +126,14 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.String(length=27), nullable=True),
         sa.ForeignKeyConstraint(["supersedes"], ["submission.id"], name=op.f("fk_submission_supersedes")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_submission")),
-        sa.UniqueConstraint(
-            "hospital_id", "month", "kind", "sha256", name=op.f("uq_submission_hospital_id_month_kind_sha256")
-        ),
     )
     with op.batch_alter_table("submission", schema=None) as batch_op:
         batch_op.create_index("ix_submission_month_state", ["month", "state"], unique=False)
+    counting = sa.text("state IN ('received', 'accepted', 'done')")
+    op.create_index(
+        "uq_submission_counting", "submission", ["hospital_id", "month", "kind", "sha256"],
+        unique=True, sqlite_where=counting, postgresql_where=counting,
+    )  # fmt: skip
 
     op.create_table(
         "token",
