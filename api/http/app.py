@@ -8,7 +8,17 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api.http import routes_cases, routes_jobs, routes_office, routes_reference, routes_submissions, routes_system
+from api.http import (
+    routes_audit,
+    routes_cases,
+    routes_jobs,
+    routes_office,
+    routes_policy,
+    routes_reference,
+    routes_runs,
+    routes_submissions,
+    routes_system,
+)
 from api.http.callers import Callers
 from api.http.errors import add_handlers
 from api.http.middleware import Envelope, Metrics
@@ -19,6 +29,10 @@ from grouper.proof import program_version
 
 _TITLE = "drgdip"
 _ABOUT = "DRG/DIP 分组与医保预算服务。金额单位为分（fen）或注明的元，日期为 ISO 8601，编码为国家医保版。"
+_ROUTES = (
+    routes_cases, routes_submissions, routes_office, routes_runs, routes_policy, routes_jobs, routes_reference,
+    routes_audit, routes_system,
+)  # fmt: skip
 
 
 def create_app(service: Service, handlers: Mapping[str, Handler]) -> FastAPI:
@@ -40,7 +54,7 @@ def create_app(service: Service, handlers: Mapping[str, Handler]) -> FastAPI:
     app.state.service, app.state.metrics, app.state.callers = service, Metrics(), Callers(service)
     app.state.basis = RecentBasis(service)
     add_handlers(app)
-    for module in (routes_cases, routes_submissions, routes_office, routes_jobs, routes_reference, routes_system):
+    for module in _ROUTES:
         app.include_router(module.router)
     app.add_middleware(Envelope, service=service, metrics=app.state.metrics)
     return app

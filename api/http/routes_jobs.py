@@ -18,6 +18,7 @@ from api.http.errors import Refused, not_found
 from api.service.audit import Actor
 from api.service.jobs import ENDED, JobInfo, find_job, list_jobs
 from api.service.roles import Role
+from api.service.runs import POLICY_KINDS
 from reference_tables.problems import Problem
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -32,10 +33,12 @@ def shown(found: JobInfo) -> Job:
 
 @router.get("", summary="列出最近的任务")
 def jobs(service: ServiceHere, who: _Sees, limit: Limit = 100) -> Page[Job]:
-    """医疗机构只看到自己的。"""
+    """医疗机构只看到自己的，政策人员只看到测算的。"""
     owner = who.hospital_id if who.role == Role.HOSPITAL.value else None
+    kinds = POLICY_KINDS if who.role == Role.POLICY.value else None
     with service.database.read() as connection:
-        return Page(items=[shown(item) for item in list_jobs(connection, hospital_id=owner, limit=limit)])
+        found = list_jobs(connection, hospital_id=owner, kinds=kinds, limit=limit)
+        return Page(items=[shown(item) for item in found])
 
 
 @router.get("/{name}", summary="一个任务")
@@ -80,6 +83,6 @@ def _found(service: ServiceHere, who: Actor, name: str) -> JobInfo:
     if found is None:
         raise not_found("任务", name)
     own(who, found.hospital_id, "任务", name)
-    if who.role == Role.POLICY.value and found.kind != "simulate":
+    if who.role == Role.POLICY.value and found.kind not in POLICY_KINDS:
         raise not_found("任务", name)
     return found

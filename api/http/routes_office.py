@@ -13,17 +13,26 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from api.http.answers import Answer, IdPath, Job, KeyHeader, Limit, Page
-from api.http.bodies import remember, replayed, take_upload
+from api.http.bodies import take_upload
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import Refused, not_found
-from api.http.routes_jobs import shown as shown_job
+from api.http.job_asked import asked_job
 from api.service import clear_job, settle_job
 from api.service.audit import Actor
 from api.service.documents import KINDS, DocumentInfo, latest, list_documents, put_document
-from api.service.jobs import find_job
 from api.service.roles import Role
-from api.service.runs import CONFIRMED, DISPUTED, DRAFT, RunInfo, answers, find_run, list_runs, say
-from api.service.submissions import NotTaken
+from api.service.runs import (
+    CASE_FILES,
+    CONFIRMED,
+    DISPUTED,
+    DRAFT,
+    POLICY_KINDS,
+    RunInfo,
+    answers,
+    find_run,
+    list_runs,
+    say,
+)
 from reference_tables.problems import Problem
 
 router = APIRouter(prefix="/v1", tags=["office"])
@@ -32,6 +41,8 @@ Reader = Annotated[Actor, Depends(Allowed("查看", Role.OFFICE, Role.ADMIN, Rol
 KindPath = Annotated[str, Path(pattern=f"^({'|'.join(KINDS)})$", description="、".join(KINDS))]
 NamePath = Annotated[str, Path(max_length=120, pattern=r"^[\w][\w.\-]*$", description="文件名")]
 FIRST_YEAR, LAST_YEAR = 2000, 2100
+_STATED = ("settle", "clear")
+"""Kinds of runs with a statement for each hospital."""
 
 
 class Document(Answer):
@@ -114,7 +125,7 @@ async def put(
         with service.database.write() as connection:
             return put_document(connection, who, kind, name, upload.stored, upload.media_type, reason)
 
-    return _document(await run_in_threadpool(work))
+    return shown_document(await run_in_threadpool(work))
 
 
 @router.get("/documents", summary="列出文件及其版本")
@@ -123,7 +134,7 @@ def documents(
 ) -> Page[Document]:
     """每个版本一行。"""
     with service.database.read() as connection:
-        return Page(items=[_document(item) for item in list_documents(connection, kind)])
+        return Page(items=[shown_document(item) for item in list_documents(connection, kind)])
 
 
 @router.get("/documents/{kind}/{name}", summary="下载文件的最新版本", response_class=Response)
@@ -139,7 +150,7 @@ def document(service: ServiceHere, _who: Office, kind: KindPath, name: NamePath)
 @router.post("/settlements", status_code=202, summary="月度结算")
 def settle(service: ServiceHere, who: Office, asked: SettleAsked, key: KeyHeader = None) -> Job:
     """结算已受理的全部提交，以及以前月份的更正和撤回；立即得到任务编号。"""
-    return _asked(
+    return asked_job(
         service, who, key, {"route": "settlements", **asked.model_dump()},
         lambda connection: settle_job.ask(
             connection, who, asked.month, close=asked.close, reason=asked.reason, policy_reason=asked.policy_reason,
@@ -151,7 +162,7 @@ def settle(service: ServiceHere, who: Office, asked: SettleAsked, key: KeyHeader
 @router.post("/clearings", status_code=202, summary="年终清算：做一份草稿")
 def clear(service: ServiceHere, who: Office, asked: ClearAsked, key: KeyHeader = None) -> Job:
     """从年度账册清算，不改变账册；医疗机构确认或提出异议之后再批准。"""
-    return _asked(
+    return asked_job(
         service, who, key, {"route": "clearings", **asked.model_dump()},
         lambda connection: clear_job.ask(
             connection, who, asked.year, policies=asked.policies, supersedes=asked.supersedes,
@@ -163,7 +174,7 @@ def clear(service: ServiceHere, who: Office, asked: ClearAsked, key: KeyHeader =
 @router.post("/clearings/{name}/approve", status_code=202, summary="批准清算：记入账册并锁定")
 def approve(service: ServiceHere, who: Office, name: IdPath, asked: Reason) -> Job:
     """账册或文件在草稿之后有变动则不能入账。锁定后只能由写明取代它的新清算代替。"""
-    return _asked(service, who, None, {}, lambda connection: clear_job.approve(connection, who, name, asked.reason))
+    return asked_job(service, who, None, {}, lambda connection: clear_job.approve(connection, who, name, asked.reason))
 
 
 @router.post("/clearings/{name}/answer", summary="医疗机构确认清算草稿或提出异议")
@@ -188,7 +199,7 @@ def runs(
     service: ServiceHere, who: Reader, kind: Annotated[str | None, Query(max_length=20)] = None,
     year: Annotated[int | None, Query(ge=FIRST_YEAR, le=LAST_YEAR)] = None, limit: Limit = 100,
 ) -> Page[Run]:  # fmt: skip
-    """医疗机构看到有本机构的结算和清算，政策人员看到模拟。"""
+    """医疗机构看到有本机构的结算和清算，政策人员看到模拟、权重、目录和指标。"""
     with service.database.read() as connection:
         found = list_runs(connection, kind=kind, year=year, limit=limit)
         return Page(items=[_shown(connection, item, who) for item in found if _may_see(item, who)])
@@ -202,7 +213,7 @@ def one(service: ServiceHere, who: Reader, name: IdPath) -> Run:
 
 @router.get("/runs/{name}/files/{file:path}", summary="下载办理结果的文件", response_class=Response)
 def download(service: ServiceHere, who: Reader, name: IdPath, file: Annotated[str, Path(max_length=200)]) -> Response:
-    """清算单、分录、问题清单、证明等；医疗机构只有本机构的清算单。"""
+    """清算单、分录、问题清单、证明等；医疗机构只有本机构的结算单、清算单。"""
     with service.database.read() as connection:
         found = find_run(connection, name)
     if found is None or not _may_see(found, who) or file not in _files(found, who):
@@ -213,23 +224,8 @@ def download(service: ServiceHere, who: Reader, name: IdPath, file: Annotated[st
     return _plain(service.files.path(found.files[file]).read_bytes(), media, file.rsplit("/", 1)[-1])
 
 
-def _asked(service: ServiceHere, who: Actor, key: str | None, asked: dict[str, object], ask: Any) -> Job:
-    with service.database.write() as connection:
-        before = replayed(connection, who, key, asked)
-        if before is not None:
-            return Job(**before.body)
-        try:
-            name = ask(connection)
-        except NotTaken as error:
-            raise Refused(error.problem) from None
-        found = find_job(connection, name)
-        assert found is not None
-        answer = shown_job(found)
-        remember(connection, who, key, asked, 202, answer.model_dump())
-        return answer
-
-
-def _document(found: DocumentInfo) -> Document:
+def shown_document(found: DocumentInfo) -> Document:
+    """A document's version as answered."""
     return Document(**{name: value for name, value in asdict(found).items() if name != "created_by"})
 
 
@@ -243,15 +239,17 @@ def _is_in(found: RunInfo, hospital: str) -> bool:
 
 def _may_see(found: RunInfo, who: Actor) -> bool:
     if who.role == Role.POLICY.value:
-        return found.kind == "simulate"
-    return who.role != Role.HOSPITAL.value or (found.kind == "clear" and _is_in(found, who.hospital_id))
+        return found.kind in POLICY_KINDS
+    return who.role != Role.HOSPITAL.value or (found.kind in _STATED and _is_in(found, who.hospital_id))
 
 
 def _files(found: RunInfo, who: Actor) -> list[str]:
-    """The files that one may have: a hospital its own statements."""
+    """The files that one may have: a hospital its own statements, policy staff none that name single cases."""
+    if who.role == Role.POLICY.value:
+        return [name for name in found.files if name not in CASE_FILES]
     if who.role != Role.HOSPITAL.value:
         return list(found.files)
-    names = {f"statements/{who.hospital_id}.{ending}" for ending in ("html", "xlsx")}
+    names = {f"statements/{quote(who.hospital_id, safe='')}.{ending}" for ending in ("html", "json", "xlsx")}
     return [name for name in found.files if name in names]
 
 

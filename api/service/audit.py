@@ -77,12 +77,18 @@ def record(
     connection.execute(audit_head.update().values(seq=seq, hash=hashed))
 
 
-def entries(connection: sa.Connection, after: int = 0, limit: int | None = None) -> Iterator[Entry]:
-    """Entries in their order, those after a number, at most `limit` of them."""
+def entries(
+    connection: sa.Connection, after: int = 0, limit: int | None = None, *, action: str = "", actor: str = "",
+    thing: str = "",
+) -> Iterator[Entry]:  # fmt: skip
+    """Entries in their order, those after a number, at most `limit` of them; only those of an action, an actor, a
+    thing, where that is asked for."""
+    wanted = {audit.c.action: action, audit.c.actor: actor, audit.c.object: thing}
+    chosen = sa.select(audit).where(*(column == value for column, value in wanted.items() if value))
     left = limit
     while left is None or left > 0:
         size = _PAGE if left is None else min(left, _PAGE)
-        rows = connection.execute(sa.select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(size)).all()
+        rows = connection.execute(chosen.where(audit.c.seq > after).order_by(audit.c.seq).limit(size)).all()
         for row in rows:
             yield Entry(*row)
         if len(rows) < size:

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from api.service import clear_job, settle_job, submissions
+from api.service import (
+    budget_job,
+    catalog_job,
+    clear_job,
+    indicator_job,
+    settle_job,
+    simulate_job,
+    submissions,
+    weights_job,
+)
 from api.service.context import Service
+from api.service.runs import LOCK_JOB
 from api.service.submission_job import work_on
 from api.service.worker import Handler
 
@@ -17,5 +27,12 @@ def handlers_of(service: Service) -> Mapping[str, Handler]:
         submissions.JOB: partial(work_on, service),
         submissions.SETTLE: partial(settle_job.work_on, service),
         clear_job.JOB: partial(clear_job.make_draft, service),
-        clear_job.LOCK_JOB: partial(clear_job.lock, service),
+        LOCK_JOB: partial(clear_job.lock, service),
+        budget_job.BUDGET: partial(budget_job.make, service),
+        budget_job.ADVANCE: partial(budget_job.pay, service),
+        indicator_job.INDICATORS: partial(indicator_job.count, service),
+        indicator_job.REPORT: partial(indicator_job.draw, service),
+        simulate_job.JOB: partial(simulate_job.work_on, service),
+        weights_job.JOB: partial(weights_job.work_on, service),
+        catalog_job.JOB: partial(catalog_job.work_on, service),
     }

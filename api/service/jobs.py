@@ -9,7 +9,7 @@ that is cancelled or given up undoes in the catalogue what asking for it did the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -108,11 +108,15 @@ def find_job(connection: sa.Connection, name: str) -> JobInfo | None:
     return None if row is None else _info(row)
 
 
-def list_jobs(connection: sa.Connection, *, hospital_id: str | None = None, limit: int = 100) -> list[JobInfo]:
-    """The latest jobs, of one hospital or of all."""
+def list_jobs(
+    connection: sa.Connection, *, hospital_id: str | None = None, kinds: Sequence[str] | None = None, limit: int = 100
+) -> list[JobInfo]:
+    """The latest jobs, of one hospital or of all, of some kinds or of all."""
     query = sa.select(job).order_by(job.c.created_at.desc(), job.c.id).limit(limit)
     if hospital_id is not None:
         query = query.where(job.c.hospital_id == hospital_id)
+    if kinds is not None:
+        query = query.where(job.c.kind.in_(kinds))
     return [_info(row) for row in connection.execute(query)]
 
 

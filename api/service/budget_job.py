@@ -1,0 +1,159 @@
+"""Total budgets and yearly advances as jobs: the commands' own budget, and advances paid out of the year book."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+import xlsxwriter
+
+from api.core.advance import Advanced, fund_states, pay_advances
+from api.core.budget import make_budget, tally_files, write_budget
+from api.core.clear_request import ClearRequest
+from api.core.clearing_files import csv_bytes, run_id_of
+from api.service.audit import Actor
+from api.service.context import Service
+from api.service.jobs import enqueue
+from api.service.office_work import (
+    CASES,
+    YEAR_FILE,
+    all_needed,
+    basis_now,
+    deciding,
+    ending,
+    lay,
+    lay_cases,
+    lay_latest,
+    lay_year_file,
+    needed,
+    unfit,
+    working,
+    year_file_name,
+)
+from api.service.runs import DONE, Made, kept_folder
+from api.service.values import new_id
+from api.service.worker import JobContext, JobRefused
+from api.store.faults import point
+from budget.money import exact, yuan_text
+from grouper.proof import file_sha256
+
+BUDGET, ADVANCE, SPEND = "budget", "advance", "spend"
+ADVANCE_HEADER = ("insurance", "pool", "hospital", "advance")
+
+
+def ask_budget(connection: sa.Connection, actor: Actor, year: int, cases: Sequence[str]) -> str:
+    """The id of a job that makes a year's budget; `cases`: documents whose cases give the expected units, none = the
+    year file's history. Raises NotTaken (SV03)."""
+    needed(connection, YEAR_FILE, year_file_name(year))
+    all_needed(connection, CASES, cases)
+    return enqueue(connection, actor, BUDGET, f"{BUDGET} {new_id('ask')}", {"year": year, "cases": list(cases)})
+
+
+def make(service: Service, context: JobContext) -> Any:
+    """The handler of budgets."""
+    year, names = int(context.held.args["year"]), list(context.held.args["cases"])
+    with working(service, context) as folder:
+        basis = basis_now(service)
+        figures = lay_year_file(service, folder, year)
+        paths = lay_cases(service, folder, names)
+        tallies = None
+        if paths:
+            weights = lay_latest(service, folder, "weights")
+            request = ClearRequest(year, tuple(paths), weights=None if weights is None else str(weights))
+            tallies = tally_files(
+                request, basis.policy, basis.scheme, basis.hospitals, lambda _, rows: context.tell(rows, 0)
+            )
+        run = make_budget(basis.policy, figures, tallies)
+        write_budget(run, folder / "out")
+        cases = [{"name": Path(path).name, "sha256": file_sha256(Path(path))} for path in paths]
+        proof = deciding(BUDGET, basis, year_file={"name": figures.file, "sha256": figures.sha256}, cases=cases)
+        options = "".join(f" --cases {item['name']}" for item in cases)
+        recompute = f"drgdip budget --policy policy.toml --year-file {figures.file}{options} -o DIR"
+        made = Made(
+            BUDGET, year, "", DONE, run_id_of(proof), run.as_json(), {**proof, "recompute": recompute},
+            kept_folder(service.files, folder / "out"),
+        )  # fmt: skip
+    return ending(context, made)
+
+
+def ask_advance(
+    connection: sa.Connection,
+    actor: Actor,
+    month: str,
+    spend: str,
+    balances: Mapping[str, str],
+    deficits: Sequence[str],
+) -> str:
+    """The id of a job that pays a year's advances; `balances`: months that each insurance's balance lasts, decimal
+    text. Raises NotTaken (SV03)."""
+    needed(connection, SPEND, spend)
+    args = {"month": month, "spend": spend, "balances": dict(balances), "deficits": sorted(deficits)}
+    return enqueue(connection, actor, ADVANCE, f"{ADVANCE} {new_id('ask')}", args)
+
+
+def pay(service: Service, context: JobContext) -> Any:
+    """The handler of advances. Done again after a crash, the book answers with what it has paid already."""
+    args = context.held.args
+    month = str(args["month"])
+    with working(service, context) as folder:
+        basis = basis_now(service)
+        strange = [name for name in (*args["balances"], *args["deficits"]) if name not in basis.policy.insurances]
+        if strange:
+            known = "、".join(basis.policy.insurances)
+            raise JobRefused([unfit("balances", f"政策没有险种 {'、'.join(strange)}，可用：{known}")])
+        months: dict[str, Fraction] = {name: exact(text) for name, text in args["balances"].items()}
+        spend = lay(service, folder, SPEND, str(args["spend"]))
+        book = service.books / month[:4]
+        book.mkdir(exist_ok=True)
+        paid = pay_advances(book, month, basis.policy, spend, fund_states(months, frozenset(args["deficits"])))
+        point("advance recorded")
+        if paid.run is None:
+            summary = _summary(paid)
+            return lambda _: {"run": None, **summary}
+        out = folder / "out"
+        _write(paid, out)
+        proof = deciding(ADVANCE, basis, spend=file_sha256(spend), asked=dict(args))
+        made = Made(
+            ADVANCE, int(month[:4]), month, DONE, paid.run.run_id, _summary(paid), proof,
+            kept_folder(service.files, out),
+        )  # fmt: skip
+    return ending(context, made)
+
+
+def _rows(paid: Advanced) -> list[tuple[str, ...]]:
+    columns = ("insurance", "pool", "hospital_id", "advance_fen")
+    return [(*texts, yuan_text(fen)) for *texts, fen in paid.rows.select(columns).iter_rows()]
+
+
+def _summary(paid: Advanced) -> dict[str, Any]:
+    return {
+        "repeated": paid.repeated,
+        "insurances": {
+            name: {
+                "eligible": found.of.eligible, "base_month": yuan_text(found.of.base_month),
+                "advance": yuan_text(found.of.advance),
+            }
+            for name, found in paid.found.items()
+        },
+        "hospitals": [dict(zip(ADVANCE_HEADER, row, strict=True)) for row in _rows(paid)],
+        "problems": [problem.as_row() for problem in paid.problems],
+    }  # fmt: skip
+
+
+def _write(paid: Advanced, out: Path) -> None:
+    """advances.csv and advances.xlsx."""
+    out.mkdir()
+    rows = _rows(paid)
+    (out / "advances.csv").write_bytes(csv_bytes(ADVANCE_HEADER, rows))
+    with xlsxwriter.Workbook(str(out / "advances.xlsx"), {"strings_to_formulas": False}) as book:
+        sheet = book.add_worksheet("预付金")
+        money = book.add_format({"num_format": "#,##0.00"})
+        for column, name in enumerate(("险种", "基金池", "医疗机构编码", "预付金（元）")):
+            sheet.write_string(0, column, name)
+        for line, (*texts, amount) in enumerate(rows, 1):
+            for column, text in enumerate(texts):
+                sheet.write_string(line, column, text)
+            sheet.write_number(line, len(texts), float(amount), money)

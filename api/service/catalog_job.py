@@ -1,0 +1,107 @@
+"""DIP catalogs out of case documents, as a job: the command's own pack and report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from api.core.catalog import BuiltCatalog, build_catalog
+from api.core.catalog_auxiliary import DEFAULT, auxiliary_tables
+from api.core.catalog_plan import CatalogIdentity, CatalogPlan, MethodName
+from api.core.catalog_report import riv_rows, write_report
+from api.core.clearing_files import run_id_of
+from api.core.weights import MEAN_COST
+from api.service.audit import Actor
+from api.service.context import Service
+from api.service.history_terms import check_scheme, scheme_of, terms_of
+from api.service.jobs import enqueue
+from api.service.office_work import (
+    CASES,
+    Kept,
+    all_needed,
+    basis_now,
+    deciding,
+    ending,
+    lay_cases,
+    unfit,
+    working,
+)
+from api.service.runs import DONE, Made, kept_folder
+from api.service.values import new_id
+from api.service.worker import JobContext, JobRefused
+from grouper.catalog.case_keys import Combination
+from grouper.compile import CompiledScheme
+from grouper.dip.compile import CompiledDip
+from grouper.proof import file_sha256
+from reference_tables.manifest import DataLevel
+
+JOB = "catalog"
+
+
+def ask(connection: sa.Connection, actor: Actor, args: Mapping[str, Any]) -> str:
+    """The id of a job that builds a catalog. Raises NotTaken (SV03, SV04)."""
+    all_needed(connection, CASES, args["cases"])
+    terms_of(args)
+    for name in ("scheme", "drg_scheme"):
+        check_scheme(str(args[name]))
+    return enqueue(connection, actor, JOB, f"{JOB} {new_id('ask')}", dict(args))
+
+
+def work_on(service: Service, context: JobContext) -> Any:
+    """The handler of catalogs."""
+    args = context.held.args
+    terms = terms_of(args)
+    with working(service, context) as folder:
+        basis = basis_now(service)
+        drg = scheme_of(basis, str(args["drg_scheme"]))
+        base = scheme_of(basis, str(args["scheme"])) if args["scheme"] else None
+        if not isinstance(drg, CompiledScheme):
+            raise JobRefused([unfit("drg_scheme", "应为 DRG 方案")])
+        if base is not None and not isinstance(base, CompiledDip):
+            raise JobRefused([unfit("scheme", "应为 DIP 方案")])
+        auxiliary = str(args["auxiliary"]) or ("" if base is not None else DEFAULT)
+        plan = CatalogPlan(
+            years=terms.years, year_weights=terms.year_weights, min_cases=terms.min_cases,
+            combination=cast(Combination, args["combination"]), benchmark=terms.benchmark,
+            method=cast(MethodName, terms.method or MEAN_COST), quota_fen=terms.quota_fen, trimming=terms.trimming,
+            scheme=str(args["scheme"]), auxiliary=auxiliary,
+        )  # fmt: skip
+        region = str(args["region"])
+        name = str(args["name"]) or f"{region}按病种分值付费（DIP）病种目录"
+        identity = CatalogIdentity(str(args["id"]), name, region, cast(DataLevel, args["data_level"]))
+        paths = lay_cases(service, folder, args["cases"])
+        out, problems = folder / "out", Kept()
+        out.mkdir()
+        built = build_catalog(
+            paths, out / "pack", plan, identity, drg_scheme=drg, base=base,
+            auxiliary=auxiliary_tables(auxiliary) if auxiliary else None,
+            problems=problems, progress=lambda _, rows: context.tell(rows, 0),
+        )  # fmt: skip
+        write_report(built, out / "report.xlsx")
+        problems.write_csv(out)
+        inputs = [{"name": Path(path).name, "sha256": file_sha256(Path(path))} for path in sorted(paths)]
+        proof = deciding(JOB, None, asked={**args, "cases": inputs, "years": list(built.years)}, pack=built.pack.sha256)
+        made = Made(
+            JOB, max(built.years), "", DONE, run_id_of(proof), _summary(built), proof, kept_folder(service.files, out)
+        )
+    return ending(context, made)
+
+
+def _summary(built: BuiltCatalog) -> dict[str, Any]:
+    pack, history = built.pack, built.history
+    return {
+        "pack": {"id": pack.id, "version": pack.version, "sha256": pack.sha256, "data_level": pack.data_level},
+        "years": list(built.years), "cases": history.cases.height, "counted": built.scores.whole.cases,
+        "status": dict(sorted(history.status.items())),
+        "scored": dict(zip(("groups", "with_score", "cases_without"), built.scored(), strict=True)),
+        "riv": [
+            {"scheme": name, "groups": every.groups, "riv": every.text or None, "riv_trimmed": trimmed.text or None}
+            for name, every, trimmed in riv_rows(built)
+        ],
+        "problems": [
+            {"code": code, "level": level, "count": count} for (code, level), count in sorted(history.problems.items())
+        ],
+    }  # fmt: skip

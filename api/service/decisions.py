@@ -1,0 +1,116 @@
+"""Decisions on special cases (特例单议) of a year, entered one by one, beside the quota of each hospital.
+
+They are kept in the list that the year file names, in the order in which they were made: where a hospital has more than
+its quota, the year's clearing takes the first ones.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+import sqlalchemy as sa
+
+from api.core.book import INDEX, open_book
+from api.core.pay_inputs import DECISION_SCHEMA, read_decisions
+from api.service.audit import Actor
+from api.service.basis import Basis, basis_of
+from api.service.context import Service
+from api.service.documents import DocumentInfo, latest, put_document
+from api.service.office_work import DECISIONS, YEAR_FILE, year_file_name
+from api.service.year_edits import year_tables
+from budget.special_quota import special_quota
+
+COLUMNS = ("case_id", "decision", "amount", "hospital_id")
+REFUSED = "refused"
+MEDIA = "text/csv"
+
+
+@dataclass(frozen=True, slots=True)
+class HospitalQuota:
+    """A hospital's special cases: `quota` of its discharges settled so far, `accepted` decisions, `over` those beyond
+    the quota."""
+
+    hospital_id: str
+    discharges: int
+    quota: int
+    accepted: int
+    over: int
+
+
+def list_name(service: Service, connection: sa.Connection, year: int) -> str:
+    """How the year's list of decisions is called: as its year file says."""
+    if latest(connection, YEAR_FILE, year_file_name(year)) is None:
+        return f"decisions-{year}.csv"
+    return str(year_tables(service, connection, year)[1].get("decisions") or f"decisions-{year}.csv")
+
+
+def decided(service: Service, connection: sa.Connection, year: int) -> tuple[DocumentInfo | None, list[dict[str, str]]]:
+    """The year's list and its rows; None and nothing when there is none. Raises NotTaken, TablesRefused."""
+    found = latest(connection, DECISIONS, list_name(service, connection, year))
+    if found is None:
+        return None, []
+    text = service.files.path(found.sha256).read_text(encoding="utf-8-sig")
+    rows = csv.DictReader(io.StringIO(text))
+    return found, [{name: (row.get(name) or "").strip() for name in COLUMNS} for row in rows]
+
+
+def decide(
+    service: Service, connection: sa.Connection, actor: Actor, year: int, row: Mapping[str, str], reason: str
+) -> DocumentInfo:
+    """Add a decision, or change the one made of the case before (which keeps its place). Raises TablesRefused with the
+    faults of the list."""
+    _, rows = decided(service, connection, year)
+    key = (row["hospital_id"], row["case_id"])
+    places = [at for at, old in enumerate(rows) if (old["hospital_id"], old["case_id"]) == key]
+    new = {name: str(row[name]) for name in COLUMNS}
+    if places:
+        rows[places[0]] = new
+    else:
+        rows.append(new)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    name = list_name(service, connection, year)
+    data = text.getvalue().encode()
+    _read(service, basis_of(service, connection), name, data)
+    return put_document(connection, actor, DECISIONS, name, service.files.put(data), MEDIA, reason)
+
+
+def _read(service: Service, basis: Basis, name: str, data: bytes) -> pl.DataFrame:
+    with TemporaryDirectory(dir=service.work) as folder:
+        path = Path(folder) / name
+        path.write_bytes(data)
+        return read_decisions(path, basis.policy)
+
+
+def quotas(service: Service, connection: sa.Connection, year: int) -> list[HospitalQuota]:
+    """The quota of every hospital with settled cases or decisions, by the policy's share of discharges; a decision
+    without a hospital counts for the hospital of its case."""
+    basis = basis_of(service, connection)
+    found, _ = decided(service, connection, year)
+    listed = pl.DataFrame(schema=DECISION_SCHEMA)
+    if found is not None:
+        listed = _read(service, basis, found.name, service.files.path(found.sha256).read_bytes())
+    folder = service.books / str(year)
+    cases = pl.DataFrame(schema={"hospital_id": pl.String(), "case_id": pl.String()})
+    if (folder / INDEX).exists():
+        cases = open_book(folder).cases().select("hospital_id", "case_id")
+    accepted = listed.filter(pl.col("decision") != REFUSED).select("hospital_id", "case_id")
+    named = accepted.filter(pl.col("hospital_id").is_not_null())
+    free = accepted.filter(pl.col("hospital_id").is_null()).select("case_id").join(cases, on="case_id")
+    counts = pl.concat([named, free.select(named.columns)]).group_by("hospital_id").len("accepted")
+    whole = cases.group_by("hospital_id").len("discharges").join(counts, on="hospital_id", how="full", coalesce=True)
+    share = basis.policy.get("special_quota")
+    made = []
+    for hospital, discharges, applied in whole.sort("hospital_id").fill_null(0).iter_rows():
+        of = special_quota(discharges, share.value, applied) if share is not None else None
+        quota, over = (0, 0) if of is None else (of.quota, of.over)
+        made.append(HospitalQuota(hospital, discharges, quota, applied, over))
+    return made

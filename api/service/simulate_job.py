@@ -1,0 +1,186 @@
+"""Policy simulations as jobs: what a reform does to hospitals and to the fund, over submitted cases or case documents.
+
+The result holds sums alone; what names single cases (the list of problems) is for the office.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from api.core.simulate import Simulation, simulate
+from api.core.simulate_cases import SimulationRequest
+from api.core.simulation_files import told_problems, write_simulation
+from api.service.audit import Actor
+from api.service.context import Service
+from api.service.documents import latest
+from api.service.history_terms import check_scheme, scheme_of
+from api.service.jobs import enqueue
+from api.service.office_work import (
+    CASES,
+    DECISIONS,
+    YEAR_FILE,
+    all_needed,
+    basis_now,
+    counted,
+    ending,
+    lay,
+    lay_cases,
+    lay_latest,
+    lay_year_file,
+    needed,
+    unfit,
+    working,
+    year_file_name,
+)
+from api.service.runs import DONE, Made, kept_folder
+from api.service.submissions import NotTaken
+from api.service.submitted_cases import lay_submitted, standing
+from api.service.values import new_id
+from api.service.worker import JobContext
+from reference_tables.problems import Problem, TablesRefused
+from reference_tables.reform import Reform, find_reforms, load_reform, parse_reform
+
+JOB, REFORM, PREPAID = "simulate", "reform", "prepaid"
+_TOLD = ("changes", "steps", "winners", "fund", "solved")
+_LISTS = {"decisions": DECISIONS, "prepaid": PREPAID}
+
+
+def read_reform(data: bytes, name: str) -> Reform:
+    """A reform as it is handed in. Raises TablesRefused with all its problems; SV04 where it names a file elsewhere."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = data[: error.start].count(b"\n") + 1
+        raise TablesRefused(name, [Problem("RF02", {"reason": "不是 UTF-8 编码"}, file=name, row=row)]) from None
+    found = parse_reform(text, name)
+    switch = tomllib.loads(text.replace("\r\n", "\n")).get("switch", {})
+    if any("/" in str(value) or "\\" in str(value) for value in switch.values()):
+        raise TablesRefused(name, [unfit("switch", "只能写内置编号或文件名，不能写文件夹")])
+    return found
+
+
+def ask(connection: sa.Connection, actor: Actor, args: Mapping[str, Any]) -> str:
+    """The id of a job that simulates. Raises NotTaken (SV03, SV04)."""
+    if bool(args["cases"]) == bool(args["submitted"]):
+        raise NotTaken(unfit("cases", "给出病例文件（cases）或已提交病例的年度（submitted），二者取一"))
+    if args["submitted"] and not standing(connection, int(args["submitted"])):
+        raise NotTaken(Problem("SV03", {"what": "已受理的提交，年度", "value": str(args["submitted"])}))
+    all_needed(connection, CASES, args["cases"])
+    for name in args["reforms"]:
+        if name not in find_reforms():
+            needed(connection, REFORM, name)
+    if args["year"]:
+        needed(connection, YEAR_FILE, year_file_name(int(args["year"])))
+    if args["prepaid"] and not args["year"]:
+        raise NotTaken(unfit("prepaid", "只用于清算，须同时给出 year"))
+    for field, kind in _LISTS.items():
+        if args[field]:
+            needed(connection, kind, str(args[field]))
+    check_scheme(str(args["scheme"]))
+    return enqueue(connection, actor, JOB, f"{JOB} {new_id('ask')}", dict(args))
+
+
+def work_on(service: Service, context: JobContext) -> Any:
+    """The handler of simulations."""
+    args = context.held.args
+    with working(service, context) as folder:
+        basis = basis_now(service)
+        reforms = tuple(_reform(service, folder, name) for name in args["reforms"])
+        year = int(args["year"]) if args["year"] else None
+        figures = None if year is None else lay_year_file(service, folder, year)
+        cases = (
+            lay_submitted(service, folder, int(args["submitted"]))
+            if args["submitted"]
+            else lay_cases(service, folder, args["cases"])
+        )
+        lists = {name: lay(service, folder, kind, args[name]) for name, kind in _LISTS.items() if args[name]}
+        weights = lay_latest(service, folder, "weights")
+        request = SimulationRequest(
+            tuple(cases), reforms, year, hospitals=lay_latest(service, folder, "hospitals"),
+            separate=lay_latest(service, folder, "separate"), weights=None if weights is None else str(weights),
+            bootstrap=int(args["bootstrap"]), seed=int(args["seed"]), threads=1, decisions=lists.get("decisions"),
+            prepaid=lists.get("prepaid"),
+        )  # fmt: skip
+        scheme = scheme_of(basis, str(args["scheme"]))
+        steps = _Steps(context)
+        done = simulate(request, basis.policy, scheme, figures, steps.rows, steps.next)
+        command = _command(request, args, figures is not None)
+        run_id = write_simulation(done, folder / "out", command)
+        proof = {**done.deciding, "run_id": run_id, "recompute": command}
+        made = Made(
+            JOB, year or int(args["submitted"] or 0) or _year(done), "", DONE, run_id, _summary(done), proof,
+            kept_folder(service.files, folder / "out"),
+        )  # fmt: skip
+    return ending(context, made)
+
+
+class _Steps:
+    """Tells the job how far it is: rows read, then parts done; hears of a cancelled job in between."""
+
+    def __init__(self, context: JobContext) -> None:
+        self.context, self.read = context, 0
+
+    def rows(self, _source: object, rows: int) -> None:
+        self.read = rows
+        self.context.tell(rows, 0)
+
+    def next(self, _text: str) -> None:
+        self.context.tell(self.read, 0)
+
+
+def _reform(service: Service, folder: Path, name: str) -> Reform:
+    """A reform among the documents, else a built-in one; what it switches to lies beside it."""
+    with service.database.read() as connection:
+        found = latest(connection, REFORM, name)
+    if found is None:
+        return load_reform(name)
+    data = service.files.path(found.sha256).read_bytes()
+    switch = read_reform(data, name).switch
+    for kind, wanted in (("policy", switch.policy), ("weights", switch.weights)) if switch else ():
+        with service.database.read() as connection:
+            if wanted and latest(connection, kind, Path(wanted).name) is not None:
+                lay(service, folder, kind, Path(wanted).name)
+    path = folder / name
+    path.write_bytes(data)
+    return load_reform(path)
+
+
+def _command(request: SimulationRequest, args: Mapping[str, Any], cleared: bool) -> str:
+    """The command that repeats the run beside its files."""
+    parts = ["drgdip simulate", *sorted(Path(name).name for name in request.cases), "--policy policy.toml"]
+    parts += [f"--reform {name}" for name in args["reforms"]]
+    parts += [f"--year-file {args['year']}.toml"] if cleared else []
+    parts += [f"--scheme {args['scheme']}"] if args["scheme"] else []
+    parts += [f"--weights {Path(request.weights).name}"] if request.weights else []
+    parts += [f"--{name} {path.name}" for name, path in request.lists.items()]
+    parts += [f"--bootstrap {request.bootstrap} --seed {request.seed}"] if request.bootstrap else []
+    return " ".join([*parts, "-o DIR"])
+
+
+def _year(done: Simulation) -> int:
+    """The last year that a case was settled in."""
+    return int(str(done.before.cases["month"].drop_nulls().max() or "0000")[:4])
+
+
+def _summary(done: Simulation) -> dict[str, Any]:
+    """What changed, step by step, for whom, and the fund; everything else stands in the files."""
+    tables = {name: _plain(done.tables[name]) for name in _TOLD if name in done.tables}
+    return {
+        "policy": {"before": done.before.policy.id, "after": done.after.policy.id},
+        "reforms": [item.id for item in done.request.reforms], "cases": done.before.cases.height,
+        "synthetic": done.synthetic, **tables,
+        "told": [{"code": item.code, "message": item.message} for item in told_problems(done)],
+        "problems": counted(pl.concat([done.problems, done.reading])),
+    }  # fmt: skip
+
+
+def _plain(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """Rows as plain values; decimals as text."""
+    decimals = [name for name, dtype in table.schema.items() if isinstance(dtype, pl.Decimal)]
+    return table.with_columns(pl.col(decimals).cast(pl.String)).to_dicts()

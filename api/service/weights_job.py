@@ -1,0 +1,128 @@
+"""Weights (RW) or scores of a scheme's groups from case documents, as a job: the command's own table and report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from api.core.clearing_files import run_id_of
+from api.core.peer_averages import PeerTiers
+from api.core.weight_comparison import Comparison, compare, table_id
+from api.core.weight_report import write_weight_report
+from api.core.weights import MEAN_COST, RELATIVE, WeightPlan, Weights, weigh, weight_table
+from api.service.audit import Actor
+from api.service.basis import Basis
+from api.service.context import Service
+from api.service.history_terms import check_scheme, positive, scheme_of, terms_of
+from api.service.jobs import enqueue
+from api.service.office_work import (
+    CASES,
+    Kept,
+    all_needed,
+    basis_now,
+    deciding,
+    ending,
+    lay_cases,
+    unfit,
+    working,
+)
+from api.service.runs import DONE, Made, kept_folder
+from api.service.submissions import NotTaken
+from api.service.values import canonical, new_id
+from api.service.worker import JobContext
+from budget.money import decimal_text
+from grouper.dip.compile import CompiledDip
+from grouper.output import BOM
+from reference_tables.group_weights import built_in_weights
+
+JOB = "weights"
+
+
+def ask(connection: sa.Connection, actor: Actor, args: Mapping[str, Any]) -> str:
+    """The id of a job that weighs case documents. Raises NotTaken (SV03, SV04)."""
+    all_needed(connection, CASES, args["cases"])
+    terms_of(args)
+    positive("cv", str(args["cv"]))
+    check_scheme(str(args["scheme"]))
+    _check_compared(str(args["compare"]))
+    return enqueue(connection, actor, JOB, f"{JOB} {new_id('ask')}", dict(args))
+
+
+def _check_compared(name: str) -> None:
+    """A published table by its id, or region and year; a name is never taken for a path."""
+    if name and table_id(name) not in built_in_weights():
+        raise NotTaken(unfit("compare", f"没有内置的权重表 {name}"))
+
+
+def work_on(service: Service, context: JobContext) -> Any:
+    """The handler of weights."""
+    args = context.held.args
+    terms = terms_of(args)
+    with working(service, context) as folder:
+        basis = basis_now(service)
+        scheme = scheme_of(basis, str(args["scheme"]))
+        usual = MEAN_COST if isinstance(scheme, CompiledDip) else RELATIVE
+        plan = WeightPlan(
+            terms.method or usual, terms.years, terms.year_weights, terms.trimming, terms.min_cases,
+            positive("cv", str(args["cv"])), terms.benchmark, terms.quota_fen,
+        )  # fmt: skip
+        compared = str(args["compare"])
+        if compared:
+            compare({}, {}, compared)  # a table that is not there is said before the long work
+        paths = lay_cases(service, folder, args["cases"])
+        tiers = PeerTiers(basis.policy, basis.hospitals) if args["peers"] else None
+        problems = Kept()
+        found = weigh(
+            paths, scheme, plan, tiers=tiers, problems=problems, progress=lambda _, rows: context.tell(rows, 0)
+        )  # fmt: skip
+        beside = _beside(found, compared) if compared else None
+        out = folder / "out"
+        out.mkdir()
+        (out / "weights.csv").write_bytes(BOM + weight_table(found).write_csv().encode())
+        write_weight_report(found, beside, out / "report.xlsx")
+        problems.write_csv(out)
+        proof = _proof(found, basis, args)
+        made = Made(
+            JOB, max(found.years), "", DONE, run_id_of(proof), _summary(found, beside), proof,
+            kept_folder(service.files, out),
+        )  # fmt: skip
+    return ending(context, made)
+
+
+def _beside(found: Weights, name: str) -> Comparison:
+    numbers = {code: Fraction(score) for code, score in found.scores.scores.items()}
+    return compare(numbers, {code: costs.cases for code, costs in found.scores.costs.items()}, name)
+
+
+def _proof(found: Weights, basis: Basis, args: Mapping[str, Any]) -> dict[str, Any]:
+    pack = found.scheme.pack
+    inputs = sorted(
+        ({"name": Path(item.path).name, "sha256": item.sha256} for item in found.sources), key=canonical
+    )  # fmt: skip
+    decides = {**args, "cases": inputs, "years": list(found.years), "scheme": pack.id, "scheme_sha256": pack.sha256}
+    return deciding(JOB, basis if args["peers"] else None, asked=decides)
+
+
+def _summary(found: Weights, beside: Comparison | None) -> dict[str, Any]:
+    history, scores = found.history, found.scores
+    compared = None if beside is None else {
+        "title": beside.title, "common": len(beside.groups), "only_ours": len(beside.only_ours),
+        "only_theirs": len(beside.only_theirs),
+        "level": None if beside.level is None else decimal_text(beside.level, 4),
+        "rank_correlation": beside.rank_correlation or None,
+    }  # fmt: skip
+    return {
+        "scheme": found.scheme.pack.id, "years": list(found.years), "method": found.plan.method,
+        "trimming": found.plan.trimming, "cases": history.cases.height, "counted": scores.whole.cases,
+        "status": dict(sorted(history.status.items())),
+        "groups": {kind: {"groups": groups, "cases": cases} for kind, (groups, cases) in found.by_stability().items()},
+        "reference_fen": decimal_text(scores.reference_fen, 2), "riv": found.explained.text or None,
+        "riv_trimmed": found.explained_trimmed.text or None, "comparison": compared,
+        "problems": [
+            {"code": code, "level": level, "count": count} for (code, level), count in sorted(history.problems.items())
+        ],
+    }  # fmt: skip
