@@ -15,6 +15,7 @@ import polars as pl
 from api.core.group_facts import group_facts
 from api.core.program_code import code_sha256
 from api.core.simulate_cases import Base, Read, SimulationRequest, list_hashes, read_base, with_pools
+from api.core.simulate_chances import chances
 from api.core.simulate_solve import solve_reform
 from api.core.simulate_stage import Stage, compared_frame, hospital_totals, pools_of, run_stage
 from api.core.simulate_sweep import sweep_table
@@ -28,7 +29,7 @@ from grouper.proof import program_version
 from grouper.schemes import Scheme
 from reference_tables.codes import load_code_books
 from reference_tables.policy import Policy
-from reference_tables.problems import PROBLEM_SCHEMA, Problem, problem_frame
+from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused, problem_frame
 from reference_tables.reform import Reform
 from reference_tables.year_file import YearFile
 
@@ -81,6 +82,8 @@ def simulate(
     Raises TablesRefused with everything that cannot be used: lists, weights, reforms that contradict each other or name
     what is not there, a year that cannot be cleared.
     """
+    if request.bootstrap and year_file is None:
+        raise TablesRefused(policy.id, [Problem("SI04", {"what": "重抽样"})])
     switch = switch_of(request.reforms)
     told("读入病例")
     read = read_base(request, policy, scheme, request.weights, year_file, progress)
@@ -120,6 +123,8 @@ def simulate(
         tables["transition"] = moved
     if (swept := sweep_table(before, trial, resolved, told)) is not None:
         tables["sweep"] = swept
+    if request.bootstrap:
+        tables |= chances(before, after, request.bootstrap, request.seed, told)
     if solved:
         tables["solved"] = solved_frame(tuple(solved))
     problems = [*(problem for reform in resolved for problem in reform.problems), *made.problems]
