@@ -13,6 +13,7 @@ import time
 
 import orjson
 from fastapi import Request
+from polars.exceptions import PanicException
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -84,7 +85,7 @@ class Envelope:
                 await problem_response([problem], request)(scope, receive, answered)
             else:
                 await self.app(scope, counted, answered)
-        except Exception as error:
+        except (Exception, PanicException) as error:
             # Messages of exceptions may quote what was sent: the log says what broke and where, not what it held.
             log.error("request %s broke off: %s", request.state.request_id, trace_of(error))
             if not begun:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -40,6 +39,9 @@ _MANY = {"requestBody": {"required": True, "content": {
     "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
     "application/vnd.apache.arrow.stream": {"schema": {"type": "string", "format": "binary"}},
 }}}  # fmt: skip
+_COMPRESSED = (b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
+"""How compressed buffers of Arrow IPC begin (zstd, LZ4), behind eight bytes that say how long they are unpacked."""
+_MOST_UNPACKED = 1 << 28
 _PARQUET, _ARROW = "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"
 
 
@@ -127,10 +129,9 @@ def _json(body: bytes) -> Any:
 def _read(media: str, body: bytes, most: int) -> pl.DataFrame:
     """The cases of a body as a canonical frame."""
     if media in {_PARQUET, _ARROW, "application/vnd.apache.arrow.file"}:
-        reader: Callable[..., pl.DataFrame] = pl.read_parquet if media == _PARQUET else pl.read_ipc_stream
         try:
-            frame = reader(io.BytesIO(body))
-        except (pl.exceptions.PolarsError, OSError, ValueError):
+            frame = _table(media, body, most)
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError):
             raise Refused(Problem("SV09", {"reason": "不是 Parquet 或 Arrow IPC"})) from None
         _count(frame.height, most)
         return checked_frame(frame)
@@ -146,6 +147,27 @@ def _read(media: str, body: bytes, most: int) -> pl.DataFrame:
         raise Refused(Problem("SV04", {"field": "cases", "reason": "应为列表"}, field="cases"))
     _count(len(cases), most)
     return case_frame(cases)
+
+
+def _table(media: str, body: bytes, most: int) -> pl.DataFrame:
+    """A binary table; not even unpacked when it has too many rows, or says that its parts are larger than any body."""
+    if media == _PARQUET:
+        _count(int(pl.scan_parquet(io.BytesIO(body)).select(pl.len()).collect().item()), most)
+        return pl.read_parquet(io.BytesIO(body))
+    if _stated_bytes(body) > _MOST_UNPACKED:
+        raise Refused(Problem("SV05", {"limit": _MOST_UNPACKED}))
+    return pl.read_ipc_stream(io.BytesIO(body))
+
+
+def _stated_bytes(body: bytes) -> int:
+    """What the compressed buffers of an Arrow stream say they take unpacked; the readers allocate that much."""
+    total = 0
+    for mark in _COMPRESSED:
+        at = body.find(mark)
+        while at >= 0:
+            total += max(0, int.from_bytes(body[max(0, at - 8) : at], "little", signed=True))
+            at = body.find(mark, at + 1)
+    return total
 
 
 def _rows(columns: Any) -> list[dict[str, Any]] | None:
