@@ -17,6 +17,7 @@ from api.cli import (
     pack,
     pay,
     policy,
+    reform,
     report,
     serve,
     settle,
@@ -53,6 +54,7 @@ app.command("worker")(serve.worker)
 app.add_typer(pack.app, name="pack")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(policy.app, name="policy")
+app.add_typer(reform.app, name="reform")
 app.add_typer(settle.app, name="book")
 app.add_typer(serve.tokens, name="token")
 app.add_typer(serve.audits, name="audit")
