@@ -19,6 +19,7 @@ from budget.money import to_fen, yuan_text
 from reference_tables.packs import find_drg_pack
 
 HOSPITALS, CASES, YEAR = 40, 200_000, 2026
+REFORMED, REFORM, RESAMPLES = "synthetic-city-drg-rate", "synthetic-surgical-neutral", 200
 SHOWN = 8
 Command = Callable[..., int]
 
@@ -69,6 +70,13 @@ def show_year(root: Path, folder: Path, scheme: str, catalog: str, command: Comm
         f"\n网页 [bold]{page}[/]，各医院清算单 [bold]{methods[0].cleared}/statements[/]、"
         f"[bold]{methods[1].cleared}/statements[/]"
     )
+    simulated = str(folder / "simulated")
+    console.print("\n[bold]政策模拟[/]：手术组权重上调 5%，基金支出不变，谁增谁减")
+    command(
+        "simulate", *months, "--policy", REFORMED, "--reform", REFORM, "--year-file", year_file, "--hospitals",
+        register, "--bootstrap", str(RESAMPLES), "--seed", "1", "-o", simulated,
+    )  # fmt: skip
+    console.print(f"\n模拟网页 [bold]{simulated}/simulation.html[/]，表格 [bold]{simulated}/tables.xlsx[/]")
 
 
 def _settle_rest(root: Path, methods: Sequence[Method], register: str, months: Sequence[str], console: Console) -> None:
