@@ -83,7 +83,7 @@ def sort_cases(cases: pl.DataFrame, at: Ints, row: Ints, cost: Ints, modes: Sequ
     key = (row << _SHIFT) + np.minimum(cost, NO_END) + 1
     order = np.argsort(key, kind="stable")
     at, row, cost = at[order], row[order], cost[order]
-    own = cases[pl.Series(at)]
+    own = cases.select(*_PAID, *NEEDS["RATIO_ON_STANDARD"], "fund_by_item_fen", "separate_fen")[pl.Series(at)]
     amounts = {name: own[name].fill_null(0).to_numpy() for name in (*_PAID, *NEEDS["RATIO_ON_STANDARD"])}
     paid = sum((amounts[name] for name in _PAID), np.zeros(len(at), np.int64))
     deducted = sum((amounts[name] for name in NEEDS["RATIO_ON_STANDARD"]), np.zeros(len(at), np.int64))

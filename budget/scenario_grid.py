@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budget.scenario_lines import Column, Exact, Ints, Poly, Reals, evaluate, wrapped
-from budget.scenario_moves import LARGEST, Scenarios
+from budget.scenario_moves import LARGEST, Places, Scenarios, check_range
 from budget.scenario_rows import BANDS, OrdinaryRow, Part, Shape
+from reference_tables.policy_bands import LimitBand
 
 NO_END = 1 << 35
 """Above the cost of every case that is looked at row by row."""
+_BLOCK = 1 << 14
+"""Numbers that are worked out at a time, so that they stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -75,61 +78,81 @@ class Variables:
     usable: NDArray[np.bool_]
 
 
-def variables(rows: Sequence[OrdinaryRow], scenarios: Scenarios, price_key: str, largest: Ints) -> Variables:
-    """The variables of rows; `largest` int64 [rows]: the highest cost of a row's cases, fen. Raises OverflowError when
-    the numbers are too fine."""
-    columns = {
-        "w": _column("weight", [row.weight for row in rows], scenarios),
-        "k": _column("coefficient", [row.coefficient for row in rows], scenarios),
-        "p": _column(price_key, [row.price for row in rows], scenarios),
-    }
-    columns["t"] = _limits(rows, columns["w"])
-    usable = np.logical_and.reduce([(column.number > 0).all(axis=0) for column in columns.values()])
-    return Variables(columns, largest, usable & (largest < NO_END - 1))
+class Parts:
+    """One number of all rows: what moves, by what it is multiplied, and what it is at least."""
+
+    def __init__(self, key: str, parts: Sequence[Part]) -> None:
+        self.key = key
+        self._places = Places([part.address for part in parts])
+        self._value = _over_one([part.value for part in parts])
+        self._factor = _over_one([part.factor for part in parts])
+        self._least = _over_one([part.least for part in parts])
+
+    def column(self, scenarios: Scenarios) -> Column:
+        """The number in every scenario."""
+        number, below = scenarios.column(self.key, self._places, *self._value)
+        factor, factors = self._factor
+        if factors != 1 or (factor != 1).any():
+            check_range(number, float(np.abs(factor).max(initial=1)))
+            number, below = number * factor, below * factors
+        least, floors = self._least
+        if least.any():
+            common = lcm(below, floors)
+            check_range(number, common // below)
+            check_range(least, common // floors)
+            number, below = np.maximum(number * (common // below), least * (common // floors)), common
+        return Column(number, below)
 
 
-def _column(key: str, parts: Sequence[Part], scenarios: Scenarios) -> Column:
-    number, below = scenarios.columns(key, [part.address for part in parts], [part.value for part in parts])
-    factors = lcm(1, *(part.factor.denominator for part in parts))
-    floors = lcm(1, *(part.least.denominator for part in parts))
-    factor = _integers([part.factor * factors for part in parts])
-    _check(number, float(np.abs(factor).max(initial=1)))
-    number, below = number * factor, below * factors
-    least = _integers([part.least * floors for part in parts])
-    if least.any():
-        common = lcm(below, floors)
-        _check(number, common // below)
-        _check(least, common // floors)
-        number, below = np.maximum(number * (common // below), least * (common // floors)), common
-    return Column(number, below)
-
-
-def _integers(values: Sequence[Fraction]) -> Ints:
-    whole = [int(value) for value in values]
+def _over_one(values: Sequence[Fraction]) -> tuple[Ints, int]:
+    """Fractions as whole numbers over one denominator. Raises OverflowError for those too fine for 64 bits."""
+    below = lcm(1, *{value.denominator for value in values})
+    whole = [value.numerator * (below // value.denominator) for value in values]
     if any(abs(value) >= LARGEST for value in whole):
         raise OverflowError("a value is too fine for 64 bits")
-    return np.array(whole, np.int64)
+    return np.array(whole, np.int64), below
 
 
-def _check(values: Ints, factor: float) -> None:
-    if float(np.abs(values).max(initial=0)) * factor >= LARGEST:
-        raise OverflowError("a value is too fine for 64 bits")
+class RowParts:
+    """The numbers of all rows: weight, coefficient, price and the high limits by weight. Raises OverflowError for
+    numbers too fine for 64 bits."""
 
+    def __init__(self, rows: Sequence[OrdinaryRow], price_key: str) -> None:
+        self._weight = Parts("weight", [row.weight for row in rows])
+        self._coefficient = Parts("coefficient", [row.coefficient for row in rows])
+        self._price = Parts(price_key, [row.price for row in rows])
+        places: dict[tuple[LimitBand, ...], list[int]] = {}
+        for at, row in enumerate(rows):
+            places.setdefault(row.limits, []).append(at)
+        self._limits = [(limits, np.array(at, np.int64)) for limits, at in places.items()]
 
-def _limits(rows: Sequence[OrdinaryRow], weight: Column) -> Column:
-    """The high limit of each row and scenario, by its weight there."""
-    below = lcm(1, *(band.limit.denominator for row in rows for band in row.limits))
-    found = np.zeros(weight.number.shape, np.int64)
-    for limits in {row.limits for row in rows}:
-        here = np.flatnonzero([row.limits == limits for row in rows])
-        own = weight.number[:, here]
-        chosen = np.full(own.shape, int(limits[-1].limit * below), np.int64)
-        for band in reversed(limits[:-1]):
-            assert band.up_to is not None, "only the last band has no end"
-            edge = band.up_to * weight.below
-            chosen = np.where(own <= edge.numerator // edge.denominator, int(band.limit * below), chosen)
-        found[:, here] = chosen
-    return Column(found, below)
+    def variables(self, scenarios: Scenarios, largest: Ints) -> Variables:
+        """The variables in every scenario; `largest` int64 [rows]: the highest cost of a row's cases, fen."""
+        weight = self._weight.column(scenarios)
+        columns = {
+            "w": weight, "k": self._coefficient.column(scenarios), "p": self._price.column(scenarios),
+            "t": self._high_limits(weight),
+        }  # fmt: skip
+        usable = np.logical_and.reduce([(column.number > 0).all(axis=0) for column in columns.values()])
+        return Variables(columns, largest, usable & (largest < NO_END - 1))
+
+    def _high_limits(self, weight: Column) -> Column:
+        """The high limit of each row and scenario, by its weight there."""
+        below = lcm(1, *(band.limit.denominator for limits, _ in self._limits for band in limits))
+        banded = any(len(limits) > 1 for limits, _ in self._limits)
+        found = np.zeros(weight.number.shape if banded else (1, weight.number.shape[1]), np.int64)
+        for limits, here in self._limits:
+            if len(limits) == 1:
+                found[:, here] = int(limits[0].limit * below)
+                continue
+            own = weight.number[:, here]
+            chosen = np.full(own.shape, int(limits[-1].limit * below), np.int64)
+            for band in reversed(limits[:-1]):
+                assert band.up_to is not None, "only the last band has no end"
+                edge = band.up_to * weight.below
+                chosen[own <= edge.numerator // edge.denominator] = int(band.limit * below)
+            found[:, here] = chosen
+        return Column(found, below)
 
 
 def make_grid(
@@ -139,20 +162,23 @@ def make_grid(
     the fund's share of the unrounded package, None where the fund's part is worked out otherwise."""
     rows, count = len(given.largest), places.stop - places.start
     upper = np.full((count, BANDS - 1, rows), NO_END, np.int64)
-    shared = any(ratio is not None for ratio in ratios)
     lines = _Maker(count, rows)
-    fund = _Maker(count, rows) if shared else None
+    fund = _Maker(count, rows) if any(ratio is not None for ratio in ratios) else None
     usable = given.usable.copy()
     for shape, run in shapes:
         columns = {name: Column(column.number[:, run], column.below) for name, column in given.columns.items()}
+        cost = float(given.largest[run].max(initial=0))
+        step = max(1, _BLOCK // (run.stop - run.start))
         try:
-            _ends(shape, columns, places, upper[:, :, run])
-            usable[run] &= _stands(shape, columns, places, upper[:, :, run])
-            cost = float(given.largest[run].max(initial=0))
-            lines.put(shape, columns, places, run, cost, Fraction(1))
-            ratio = ratios[run.start]
-            if fund is not None and ratio is not None:
-                fund.put(shape, columns, places, run, cost, ratio)
+            for first in range(0, count, step):
+                here = slice(first, min(first + step, count))
+                part = slice(places.start + here.start, places.start + here.stop)
+                ends = upper[here, :, run]
+                _ends(shape, columns, part, ends)
+                usable[run] &= _stands(shape, columns, part, ends)
+                lines.put(shape, columns, part, (here, run), cost, Fraction(1))
+                if fund is not None and (ratio := ratios[run.start]) is not None:
+                    fund.put(shape, columns, part, (here, run), cost, ratio)
         except OverflowError:
             usable[run] = False
     return Grid(upper, lines.made(), None if fund is None else fund.made(), usable)
@@ -207,23 +233,26 @@ class _Maker:
         self.doubt = 0.0
 
     def put(
-        self, shape: Shape, columns: dict[str, Column], places: slice, run: slice, cost: float, share: Fraction
-    ) -> None:
+        self, shape: Shape, columns: dict[str, Column], places: slice, to: tuple[slice, slice], cost: float,
+        share: Fraction,
+    ) -> None:  # fmt: skip
+        """Scenarios `places` of the rows of one shape, to the scenarios and rows `to`."""
+        own, run = to
         for band in range(BANDS):
             if shape.ends[-1] is None and band == BANDS - 1:
                 continue
             intercept = evaluate(shape.intercept[band] * share, columns, places)
             if not shape.slope[band].parts:
-                self.intercept[:, band, run] = intercept.half_up()
+                self.intercept[own, band, run] = intercept.half_up()
                 continue
             slope = evaluate(shape.slope[band] * share, columns, places)
             common = lcm(slope.below, intercept.below)
             width = Exact(slope.near, slope.size * cost + intercept.size, slope.number, common).doubt(cost)
             self.doubt = max(self.doubt, width)
-            self.slope[:, band, run] = slope.near
-            self.intercept[:, band, run] = intercept.near
-            self.slope_number[:, band, run] = slope.number * wrapped(common // slope.below)
-            self.intercept_number[:, band, run] = intercept.number * wrapped(common // intercept.below)
+            self.slope[own, band, run] = slope.near
+            self.intercept[own, band, run] = intercept.near
+            self.slope_number[own, band, run] = slope.number * wrapped(common // slope.below)
+            self.intercept_number[own, band, run] = intercept.number * wrapped(common // intercept.below)
             self.below[band, run] = wrapped(common)
 
     def made(self) -> Lines:

@@ -8,7 +8,7 @@ is exact because it is small. So the answer never rests on a rounding of the mac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
@@ -74,6 +74,15 @@ class Poly:
 
     def __rtruediv__(self, other: Poly | Fraction | int) -> Poly:
         return poly(other) / self
+
+    def at(self, values: Sequence[Fraction]) -> Fraction:
+        """The number at one value of each of VARIABLES; of the first degree in each."""
+        total = Fraction(0)
+        for powers, part in self.parts.items():
+            for value, power in zip(values, powers, strict=True):
+                part = part * value if power else part
+            total += part
+        return total
 
     @property
     def linear(self) -> bool:

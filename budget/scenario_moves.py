@@ -105,40 +105,57 @@ class Scenarios:
                 value = number if move.action == "set" else value * number
         return value
 
-    def columns(self, key: str, addresses: Sequence[Address | None], values: Sequence[Fraction]) -> tuple[Ints, int]:
-        """int64 [scenarios, places] over one denominator: the values at many places (None: never moved) in every
-        scenario; one row when the parameter does not move. Raises OverflowError for numbers too fine for 64 bits."""
-        denominator = lcm(1, *(value.denominator for value in values))
-        found = _whole([int(value * denominator) for value in values]).reshape(1, -1)
+    def column(self, key: str, places: Places, values: Ints, denominator: int) -> tuple[Ints, int]:
+        """int64 [scenarios, places] over one denominator: values at many places in every scenario; one row when the
+        parameter does not move. Raises OverflowError for numbers too fine for 64 bits."""
+        found = values.reshape(1, -1)
         for move in self.of(key):
-            place = np.array([move.place(address) for address in addresses], np.int64)
+            place = places.within(move)
             here = place >= 0
             if not here.any():
                 continue
             numbers = move.values[:, np.where(here, place, 0)]
             if move.action == "scale":
                 factor = np.where(here, numbers, move.denominator)
-                _fits(found, float(np.abs(factor).max()))
+                check_range(found, float(np.abs(factor).max()))
                 found, denominator = found * factor, denominator * move.denominator
             else:
                 common = lcm(denominator, move.denominator)
-                _fits(found, common // denominator)
-                _fits(numbers, common // move.denominator)
+                check_range(found, common // denominator)
+                check_range(numbers, common // move.denominator)
                 kept, given = found * (common // denominator), numbers * (common // move.denominator)
                 found, denominator = np.where(here, given, kept), common
         return found, denominator
 
 
-def _whole(values: Sequence[int]) -> Ints:
-    if any(abs(value) >= LARGEST for value in values):
-        raise OverflowError("a value is too fine for 64 bits")
-    return np.array(values, np.int64)
+class Places:
+    """Addresses of many values (None: never moved), ready to be found in any move."""
+
+    def __init__(self, addresses: Sequence[Address | None]) -> None:
+        self.addresses = addresses
+        self._names: dict[tuple[str, ...], tuple[list[Address | None], Ints]] = {}
+
+    def within(self, move: Move) -> Ints:
+        """int64 [addresses]: the place of each in a move, -1 where it does not move."""
+        if move.by not in self._names:
+            first: dict[tuple[str, ...] | None, int] = {}
+            different: list[Address | None] = []
+            which = np.empty(len(self.addresses), np.int64)
+            for at, address in enumerate(self.addresses):
+                name = None if address is None else tuple(address.get(scope, "") for scope in move.by)
+                if name not in first:
+                    first[name] = len(different)
+                    different.append(address)
+                which[at] = first[name]
+            self._names[move.by] = (different, which)
+        different, which = self._names[move.by]
+        return np.array([move.place(address) for address in different], np.int64)[which]
 
 
-def _fits(values: Ints, factor: float) -> None:
-    """Raises OverflowError unless all values times a factor stay in range."""
+def check_range(values: Ints, factor: float) -> None:
+    """Raises OverflowError unless all values times a factor stay in 64 bits."""
     if float(np.abs(values).max(initial=0)) * factor >= LARGEST:
-        raise OverflowError("the factors of the scenarios are too fine for 64 bits")
+        raise OverflowError("the numbers of the scenarios are too fine for 64 bits")
 
 
 class Mover:

@@ -8,8 +8,9 @@ of the high and low limits, or that follow a move in another way, are left to th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import ceil, floor
 from typing import Any, cast
 
 from budget.affine import Affine
@@ -17,7 +18,7 @@ from budget.formulas import FORMULAS, Terms, reference_cost
 from budget.group_values import GroupValues
 from budget.money import FEN
 from budget.price_plan import BY_COST_FORMULAS, PlanRow
-from budget.price_terms import TCM, PriceKey, PriceTerms
+from budget.price_terms import ORDINARY, TCM, TCM_FALLBACK, PriceKey, PriceTerms, band_limit
 from budget.scenario_lines import NotLinear, Poly, poly, variable
 from budget.scenario_moves import Address, MovedPolicy, MovedValues, Mover
 from reference_tables.policy import Policy
@@ -25,6 +26,7 @@ from reference_tables.policy_bands import LimitBand
 
 BANDS = 4
 """Low, normal, high, extreme; a row without an extreme limit has an empty last band."""
+_FIXED_KINDS = frozenset({"bed_day", "single_disease", "by_item", "unpaid"})
 _LACKING = frozenset({"NO_WEIGHT", "ZERO_SCORE", "NO_REFERENCE"})
 _LARGE = 10**9
 _KINDS = {"UNGROUPED": "ungrouped", "AMBIGUOUS": "ambiguous"}
@@ -54,6 +56,11 @@ class Part:
     factor: Fraction
     least: Fraction = Fraction(0)
 
+    @property
+    def now(self) -> Fraction:
+        """The number as nothing moves."""
+        return max(self.factor * self.value, self.least)
+
 
 @dataclass(frozen=True)
 class OrdinaryRow:
@@ -64,6 +71,27 @@ class OrdinaryRow:
     coefficient: Part
     price: Part
     limits: tuple[LimitBand, ...]
+
+    def agrees(self, row: PlanRow) -> bool:
+        """Are the bands, as nothing moves, those that the planner made?"""
+        weight, coefficient, price = (part.now for part in (self.weight, self.coefficient, self.price))
+        values = (weight, coefficient, price, band_limit(self.limits, weight))
+        shape = self.shape
+        ends = [end for end in shape.ends if end is not None]
+        if len(row.bands) != len(ends) + 1:
+            return False
+        for at, band in enumerate(row.bands):
+            if band.package != Affine(shape.slope[at].at(values), shape.intercept[at].at(values)):
+                return False
+            if (band.case_kind, band.formula) != (shape.kinds[at], shape.formulas[at]):
+                return False
+        uppers = [_last_fen(end.at(values), inclusive=inclusive) for end, inclusive in ends]
+        uppers[2:] = [max(uppers[1], upper) for upper in uppers[2:]]
+        return uppers == [band.upper for band in row.bands[:-1]]
+
+
+def _last_fen(edge: Fraction, *, inclusive: bool) -> int:
+    return floor(edge) if inclusive else ceil(edge) - 1
 
 
 @dataclass
@@ -97,18 +125,21 @@ class RowReader:
 
     def moves(self, row: PlanRow) -> bool:
         """May the row's amounts be moved by a scenario? What is paid by item, by the day or by contract does not."""
-        return row.weight is not None or row.reason in _LACKING or row.bands[0].formula == "BLANK"
+        return row.bands[0].case_kind not in _FIXED_KINDS or row.reason in _LACKING
 
     def ordinary(self, key: PriceKey, row: PlanRow) -> OrdinaryRow | None:
         """The row in the usual bands; None when the planner has to make it in each scenario."""
         if row.weight is None or row.limit is None or row.reason or self._base.look("bands", key) is not None:
             return None
+        if key.route == TCM_FALLBACK:
+            key = replace(key, group=self._base.look("tcm_fallback_group", key), route=ORDINARY)
         weight, coefficient, price = self._weight(key), self._coefficient(key), self._price(key)
         limits = self._base.look("high_limit", key)
         shape = self._shape(key)
         if weight is None or coefficient is None or price is None or shape is None or limits is None:
             return None
-        return OrdinaryRow(shape, weight, coefficient, price, limits)
+        found = OrdinaryRow(shape, weight, coefficient, price, limits)
+        return found if found.agrees(row) else None
 
     def _weight(self, key: PriceKey) -> Part | None:
         aux = Fraction(key.aux) if key.aux else Fraction(1)

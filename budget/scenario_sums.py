@@ -24,7 +24,7 @@ from budget.price_terms import PriceKey
 from budget.pricing import PricedCases, Pricer
 from budget.scenario_cases import KINDS, MINUS, MODES, POINTS, FundMode, Ints, owners_of, sort_cases
 from budget.scenario_edges import Bools, Static, Totals, add_edges, edge_parts, split_cases
-from budget.scenario_grid import Grid, make_grid, variables
+from budget.scenario_grid import Grid, RowParts, make_grid
 from budget.scenario_lines import Reals
 from budget.scenario_moves import SCOPES, Scenarios
 from budget.scenario_planned import PlannedRows, whole_ratios
@@ -74,9 +74,12 @@ class ScenarioSums:
         movable = np.array([reader.moves(row) for row in priced.table.rows], np.bool_)[priced.row]
         movable &= (priced.frame["case_kind"] != "special").to_numpy()
         self._fixed = np.flatnonzero(~movable)
-        self._fixed_frame = priced.frame[pl.Series(self._fixed)]
+        fixed = priced.frame.select("case_kind", "package_fen", "fund_fen")
+        self._fixed_frame = fixed[pl.Series(self._fixed)]
         at = np.flatnonzero(movable)
-        split = _split_rows(cases[pl.Series(at)], priced.row[at], priced.keys, scopes)
+        split = _split_rows(
+            cases.select("tier", "hospital_id", "month")[pl.Series(at)], priced.row[at], priced.keys, scopes
+        )
         rows = [reader.ordinary(key, priced.table.rows[place]) for key, place in zip(split.keys, split.of, strict=True)]
         modes = [_fund_mode(pricer, key) for key in split.keys]
         order = _order(rows, modes)
@@ -87,6 +90,7 @@ class ScenarioSums:
         self._rows = [row for at in order if (row := rows[at]) is not None]
         self._cases = sort_cases(cases, at, place[split.row], priced.cost[at], self._modes)
         self._static = self._make_static()
+        self._parts = self._row_parts()
         self._runs = list(_runs(self._rows, self._modes))
         self._owners: dict[tuple[str, ...], _Owned] = {}
 
@@ -106,7 +110,7 @@ class ScenarioSums:
         usable = np.zeros(len(self._keys), np.bool_)
         looked_at = 0
         ordinary = len(self._rows)
-        if ordinary:
+        if self._parts is not None:
             try:
                 usable[:ordinary], looked_at = self._ordinary(scenarios, owned, found)
             except OverflowError:
@@ -132,8 +136,8 @@ class ScenarioSums:
         ends = np.cumsum(cases.counts)[:rows]
         filled = cases.counts[:rows] > 0
         largest[filled] = cases.cost[ends[filled] - 1]
-        key = "base_rate" if self.policy.method == "drg-rate" else "point_value"
-        given = variables(self._rows, scenarios, key, largest)
+        assert self._parts is not None, "numbers that fit"
+        given = self._parts.variables(scenarios, largest)
         ratios = [mode.ratio if mode.mode == POINTS else None for mode in self._modes[:rows]]
         step = max(1, _CELLS // max(1, rows))
         grids = [
@@ -187,6 +191,13 @@ class ScenarioSums:
             found.cases[:] += steady.astype(np.int64).reshape(owners, len(KINDS))
         add_edges(edge_parts(ordinary, split, owner, static), grid, static, found)
         return len(split.edges)
+
+    def _row_parts(self) -> RowParts | None:
+        """What the rows' numbers are made of; None when there are no such rows, or their numbers are too fine."""
+        try:
+            return RowParts(self._rows, "base_rate" if self.policy.method == "drg-rate" else "point_value")
+        except OverflowError:
+            return None
 
     def _make_static(self) -> Static:
         rows = len(self._rows)
