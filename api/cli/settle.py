@@ -17,6 +17,7 @@ from api.core.book import Book, BookRefused, open_book
 from api.core.book_check import UNREADABLE, month_totals, sound, verify_book
 from api.core.settle_files import SettleRequest, settle_files
 from api.core.settle_report import write_settlement
+from api.core.settle_statements import write_hospital_statements
 from budget.money import exact
 from reference_tables.policy import Policy, load_policy
 from reference_tables.problems import Level, TablesRefused
@@ -118,6 +119,7 @@ def settle(
             settled = settle_files(request, found, load_scheme(name), progress)
         if output is not None:
             write_settlement(settled, output)
+            write_hospital_statements(settled, output / "statements")
     except TablesRefused as error:
         print_problems(error.problems)
         fail(f"{error.what} 不可用，账册没有改动", Exit.TABLES)

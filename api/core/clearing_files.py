@@ -1,7 +1,7 @@
 """What a clearing leaves behind: statements, postings, the budget's waterfall, what was left out, and the proof.
 
     statement.csv            one row per hospital and pool, STATEMENT_COLUMNS, yuan with two decimals
-    statements/H1.html .xlsx the statement of each hospital, for print and as a workbook
+    statements/H1.html ...   the statement of each hospital, for print, as a workbook (.xlsx) and for programs (.json)
     pools.csv, budget.csv    the pools with their settlement values, and how their money came about
     postings.csv             double-entry postings, which sum to zero
     problems.csv             cases and decisions left out, refused or merged, and why
@@ -35,6 +35,7 @@ from api.core.clearing_statement import (
     HospitalStatement,
     hospital_statements,
     is_synthetic,
+    statement_json,
 )
 from api.web.statement_page import WATERMARK, PageContext, statement_page
 from budget.clearing import statement_row
@@ -182,6 +183,8 @@ def _write_statements(
         name = quote(statement.hospital, safe="")
         (folder / f"{name}.html").write_text(statement_page(statement, context), encoding="utf-8", newline="\n")
         _workbook(folder / f"{name}.xlsx", statement, context)
+        told = {"region": context.region, "year": context.year, "run_id": run_id, **statement_json(statement)}
+        (folder / f"{name}.json").write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 def _workbook(path: Path, statement: HospitalStatement, context: PageContext) -> None:

@@ -57,6 +57,24 @@ class HospitalStatement:
         return sum(pool.line.balance for pool in self.pools)
 
 
+def statement_json(statement: HospitalStatement) -> dict[str, object]:
+    """The statement as plain values: every figure as exact text, as the page tells it."""
+    return {
+        "hospital": statement.hospital, "name": statement.name, "balance": yuan_text(statement.balance),
+        "pools": [
+            {
+                "pool": pool.pool,
+                "items": [
+                    {"label": item.label, "value": item.value, "how": item.how, "total": item.total}
+                    for item in pool.items
+                ],
+                "kinds": [dict(zip(KIND_HEADER, row, strict=True)) for row in pool.kinds],
+            }
+            for pool in statement.pools
+        ],
+    }  # fmt: skip
+
+
 KIND_HEADER = ("病例类型", "例数", "费用（元）", "按标准应付（元）", "其中统筹基金（元）")
 
 

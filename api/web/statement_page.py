@@ -10,7 +10,7 @@ from api.core.clearing_statement import KIND_HEADER, HospitalStatement, PoolStat
 from budget.money import yuan_text
 
 WATERMARK = "合成数据"
-_STYLE = """
+STYLE = """
 @page { size: A4; margin: 16mm 14mm; }
 * { box-sizing: border-box; }
 body { font: 10.5pt/1.5 "Noto Sans CJK SC", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC", sans-serif;
@@ -34,7 +34,7 @@ footer { margin-top: 8mm; border-top: 0.5pt solid #c8d0d8; padding-top: 2mm; fon
   font-size: 80pt; color: rgba(192, 57, 43, 0.10); transform: rotate(-30deg); pointer-events: none; z-index: 9; }
 @media print { body { padding: 0; max-width: none; } th, tr.total td { print-color-adjust: exact; } }
 """
-_SIGN = "".join(
+SIGN = "".join(
     f"<span>{text}</span>" for text in ("医保经办机构（盖章）：", "医疗机构（盖章）：", "日期：　　年　　月　　日")
 )
 
@@ -64,7 +64,7 @@ def statement_page(statement: HospitalStatement, context: PageContext) -> str:
 <head>
 <meta charset="utf-8">
 <title>{escape(title)} {escape(statement.name)}</title>
-<style>{_STYLE}</style>
+<style>{STYLE}</style>
 </head>
 <body>
 {mark}
@@ -73,7 +73,7 @@ def statement_page(statement: HospitalStatement, context: PageContext) -> str:
 {level}
 {pools}
 <div class="sum"><span>清算余额合计（{owed}）</span><span>{yuan_text(abs(statement.balance))}</span></div>
-<div class="sign">{_SIGN}</div>
+<div class="sign">{SIGN}</div>
 <footer>{proof}</footer>
 </body>
 </html>

@@ -166,7 +166,18 @@ def test_statements_are_in_chinese_with_a_sheet_for_each_hospital(region: Path) 
     assert settle(region, "2026-01", region / "01.csv", "-o", out).exit_code == 0
     assert sorted(path.name for path in out.iterdir()) == [
         "corrections.csv", "kinds.csv", "postings.csv", "problems.csv", "proof.json", "statement.csv", "statement.xlsx",
+        "statements",
     ]  # fmt: skip
+    own = orjson.loads((out / "statements" / "H1.json").read_bytes())
+    assert (own["name"], own["month"], len(own["pools"])) == ("H1医院", "2026-01", 1)
+    assert (own["pools"][0]["due"], own["pools"][0]["paid"], own["pools"][0]["held"]) == (
+        "2400.00",
+        "2160.00",
+        "240.00",
+    )
+    page = (out / "statements" / "H2.html").read_text(encoding="utf-8")
+    assert "700.00" in page
+    assert "H1" not in page
     table = pl.read_csv(out / "statement.csv", infer_schema=False)
     assert table.select("医疗机构名称", "月份", "病例数", "本月应付", "本期拨付", "质量保证金").rows() == [
         ("H1医院", "2026-01", "2", "2400.00", "2160.00", "240.00"),
