@@ -294,6 +294,7 @@ class MoneyOracle(PlainPolicy):
             return kind, formula, points * value * 100, points, m
 
         plain = {"UNGROUPED": "ungrouped", "AMBIGUOUS": "ambiguous"}.get(case["status"], "normal")
+        plain = "tcm" if way == "tcm" else plain  # a case that meets the conditions stays one where no limits hold
         listed = case["group"] in self.groups("no_outlier_groups", case) and not cost_points and not blank
         if way == "over" or self.listed_least(case) is not None or listed:  # whatever the stay cost
             if normal is None:
@@ -373,7 +374,7 @@ class MoneyOracle(PlainPolicy):
         if m < low or (m == low and inside_low):
             return answer("low", self.find("low_formula", case))
         if m < high or (m == high and not inside_high):
-            return answer("tcm" if way == "tcm" else plain, normal)
+            return answer(plain, normal)
         if top is None or m < top or (m == top and not inside_top):
             return answer("high", high_name)
         last = self.find("extreme_formula", case)
