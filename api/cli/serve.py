@@ -26,6 +26,8 @@ DataOption = Annotated[
 ]
 tokens = typer.Typer(no_args_is_help=True, help="访问令牌：生成、列出、撤销。")
 audits = typer.Typer(no_args_is_help=True, help="审计链：校验。")
+_LAST_ANSWERS = 10
+"""Seconds that requests under way have to end once the service is being stopped."""
 _LOG = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _BROKEN_ZH = {"content": "内容被改动", "gap": "缺少一条", "chain": "与上一条不相接", "end": "末尾被截去"}
 
@@ -73,7 +75,12 @@ def serve(
         fail("没有令牌，不对外提供服务", Exit.USAGE)
     err().print(f"drgdip 服务  http://{settings.host}:{settings.port}  数据 {escape(str(settings.data))}  说明见 /docs")
     app = create_app(service, handlers_of(service))
-    uvicorn.run(app, host=settings.host, port=settings.port, log_config=None, access_log=False)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # uvicorn ends by them, then raises them once more
+    uvicorn.run(
+        app, host=settings.host, port=settings.port, log_config=None, access_log=False,
+        timeout_graceful_shutdown=_LAST_ANSWERS,
+    )  # fmt: skip
     service.close()
 
 

@@ -34,7 +34,8 @@ CLEAR = "clear"
 INDEX = "book.json"
 LOCK = ".lock"
 PARTIAL = ".partial"
-_HELD = "ST03"
+HELD = "ST03"
+"""The problem of a book that another command holds."""
 PARTS = ("months", "ledger", "runs", "policies")
 FORMAT = 2
 KEY = ("hospital_id", "case_id")
@@ -330,16 +331,11 @@ def locked(path: Path) -> Iterator[None]:
             try:
                 _take(stream.fileno())
             except OSError:
-                raise BookRefused([Problem(_HELD, {"path": str(path)}, file=path.name)]) from None
+                raise BookRefused([Problem(HELD, {"path": str(path)}, file=path.name)]) from None
             yield
     finally:
         if new and {entry.name for entry in path.iterdir()} <= {LOCK}:
             shutil.rmtree(path)
-
-
-def is_held(error: BookRefused) -> bool:
-    """Was the book refused because another command holds it?"""
-    return any(problem.code == _HELD for problem in error.problems)
 
 
 def _take(handle: int) -> None:

@@ -25,9 +25,7 @@ def readyz(service: ServiceHere) -> dict[str, str]:
     """Database and files answer (503 otherwise)."""
     with service.database.read() as connection:
         connection.execute(sa.select(audit_head.c.seq)).one()
-    probe = service.files.writer()
-    probe.write(b"ready")
-    probe.drop()
+    service.files.check()
     return {"status": "ready"}
 
 

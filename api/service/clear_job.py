@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from api.core.book import BookRefused, is_held, locked, open_book
+from api.core.book import BookRefused, locked, open_book
 from api.core.book_clearing import record_clearing
 from api.core.clear_inputs import ClearInputs, read_inputs
 from api.core.clear_request import Cleared, ClearRequest, clear_request
@@ -41,7 +41,7 @@ from api.service.runs import (
 )
 from api.service.submissions import NotTaken
 from api.service.values import new_id
-from api.service.worker import JobContext, JobRefused, Later
+from api.service.worker import JobContext, JobRefused
 from api.store.faults import point
 from reference_tables.problems import Problem, TablesRefused
 
@@ -173,8 +173,6 @@ def _laid_out(
         )
         yield folder, _Asked(request, given, basis, command)
     except (TablesRefused, BookRefused) as error:
-        if isinstance(error, BookRefused) and is_held(error):
-            raise Later("the book is in use") from None
         raise JobRefused(list(error.problems), back) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -64,6 +64,7 @@ def open_service(settings: Settings) -> Service:
     )
     for place in (service.books, service.work):
         place.mkdir(exist_ok=True)
+    service.files.sweep(service.work)
     return service
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from api.core.book import BookRefused, is_held, locked
+from api.core.book import BookRefused, locked
 from api.core.pay_inputs import read_decisions
 from api.core.settle import (
     PLACED_DECISION_SCHEMA,
@@ -29,6 +29,7 @@ from api.core.settle import (
 )
 from api.core.settle_files import book_for
 from api.core.settle_report import write_settlement
+from api.core.settle_statements import statement_rows, write_hospital_statements
 from api.service.audit import Actor
 from api.service.basis import Basis, basis_of
 from api.service.context import Service
@@ -39,7 +40,7 @@ from api.service.submission_job import CASE_SCHEMA
 from api.service.submissions import ACCEPTED, CORRECTION, NEW, ROLES, SETTLE, WITHDRAWAL, NotTaken
 from api.service.submissions import DONE as SETTLED
 from api.service.values import canonical, checksum
-from api.service.worker import JobContext, JobRefused, Later
+from api.service.worker import JobContext, JobRefused
 from api.store.faults import point
 from api.store.tables import job, submission
 from reference_tables.problems import Problem, TablesRefused
@@ -98,12 +99,11 @@ def work_on(service: Service, context: JobContext) -> Any:
         settled = _settled(service, context, basis, month, given)
         point("book written")
         write_settlement(settled, folder / "out")
+        write_hospital_statements(settled, folder / "out" / "statements")
         files = kept_folder(service.files, folder / "out")
     except TablesRefused as error:
         raise JobRefused(list(error.problems)) from None
     except BookRefused as error:
-        if is_held(error):
-            raise Later("the book is in use") from None
         raise JobRefused(list(error.problems)) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -174,6 +174,7 @@ def _summary(settled: Settled) -> dict[str, Any]:
     assert settled.run is not None
     problems = settled.problems.group_by("code", "level").agg(pl.len().alias("count"), pl.col("message").first())
     return {
-        "totals": dict(settled.run.totals), "closed": settled.closed, "repeated": settled.repeated,
+        "statement": statement_rows(settled), "totals": dict(settled.run.totals), "closed": settled.closed,
+        "repeated": settled.repeated,
         "problems": problems.sort("code", "level").to_dicts(),
     }  # fmt: skip

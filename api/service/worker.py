@@ -14,6 +14,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from polars.exceptions import PanicException
+
+from api.core.book import HELD
 from api.service.jobs import Cancelled, Change, Leased, LeaseLost, Queue
 from api.service.quiet import trace_of
 from api.store.database import Unavailable
@@ -104,7 +107,10 @@ class Worker:
             except Unavailable:
                 log.warning("the database does not answer; trying again")
                 self.stopping.wait(_AFTER_TROUBLE)
-            except Exception as error:  # a worker that ends unseen would leave the service without one
+            except (
+                Exception,
+                PanicException,
+            ) as error:  # a worker that ends unseen would leave the service without one
                 log.error("the worker goes on after: %s", trace_of(error))
                 self.stopping.wait(_AFTER_TROUBLE)
 
@@ -134,6 +140,9 @@ class Worker:
             change = self.handlers[held.kind](context)
             self.queue.finish(held, change)
         except JobRefused as refused:
+            if any(problem.code == HELD for problem in refused.problems):
+                self.queue.give_back(held, _AFTER_TROUBLE)
+                return
             problems = [{"code": item.code, "args": dict(item.args), "file": item.file, "row": item.row,
                          "field": item.field} for item in refused.problems]  # fmt: skip
             self.queue.fail(held, {"problems": problems}, refused.change)
@@ -144,7 +153,7 @@ class Worker:
             self.queue.give_back(held, 0.0 if self.stopping.is_set() else _AFTER_TROUBLE)
         except LeaseLost:
             raise
-        except Exception as error:
+        except (Exception, PanicException) as error:
             if cannot_write(error):
                 # The database or the disk is at fault, not the work.
                 log.warning("job %s put back: %s", held.id, type(error).__name__)

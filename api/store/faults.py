@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import signal
 
-_WANTED, _, _TIMES = os.environ.get("DRGDIP_FAULT", "").partition(":")
 _passed = {"times": 0}
 
 
 def point(name: str) -> None:
     """Die here if a test asks for it."""
-    if name != _WANTED:
+    wanted, _, times = os.environ.get("DRGDIP_FAULT", "").partition(":")
+    if name != wanted:
         return
     _passed["times"] += 1
-    if _passed["times"] >= int(_TIMES or 1):
+    if _passed["times"] >= int(times or 1):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -17,6 +19,8 @@ from pathlib import Path
 from api.store.faults import point
 
 _CHUNK = 1 << 20
+_LEFT_SECONDS = 24 * 3600
+"""Nothing is under way for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,23 @@ class FileStore:
             while chunk := stream.read(_CHUNK):
                 yield chunk
 
+    def check(self) -> None:
+        """Make sure that a file can be written now. Raises OSError."""
+        probe = self.writer()
+        try:
+            probe.write(b"ready")
+            probe.sync()
+        finally:
+            probe.drop()
+
+    def sweep(self, *folders: Path) -> None:
+        """Take away what crashes left long ago in the temporary folder and in others like it."""
+        before = time.time() - _LEFT_SECONDS
+        for path in (path for folder in (self.temporary, *folders) for path in folder.iterdir()):
+            with suppress(OSError):  # another process may do the same
+                if path.stat().st_mtime < before:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
     def _place(self, sha256: str) -> Path:
         if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
             raise FileNotFoundError("no checksum")
@@ -113,8 +134,7 @@ class FileWriter:
         """Flush and rename; the file is there afterwards, whatever happens."""
         stored = Stored(self._hash.hexdigest(), self.size)
         try:
-            self._stream.flush()
-            os.fsync(self._stream.fileno())
+            self.sync()
             self._stream.close()
             point("file written")
             place = self._store._place(stored.sha256)
@@ -126,6 +146,11 @@ class FileWriter:
             raise
         point("file named")
         return stored
+
+    def sync(self) -> None:
+        """Have everything on the disk that was written so far. Raises OSError."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
 
     def drop(self) -> None:
         """Forget what was written."""
