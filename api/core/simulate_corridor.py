@@ -88,7 +88,7 @@ def _moved(
         (member.hospital,): factor for member, factor in zip(members, factors, strict=True)
     }
     scenarios = Scenarios((move_of(key, [moved], ("hospital",)),), 1)
-    found = summed.totals(scenarios, kinds=False)
+    found = summed.totals(scenarios, ("hospital_id",), kinds=False)
     amounts = found.package_fen if on == "package" else found.fund_fen
     money = dict(zip(found.owners["hospital_id"], amounts[0].tolist(), strict=True))
     return [money.get(member.hospital, 0) for member in members]
