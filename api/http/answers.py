@@ -5,10 +5,12 @@ Money is a decimal text in yuan with two decimals unless its name ends in `_fen`
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Header, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MONTH = r"^20[0-9]{2}-(0[1-9]|1[0-2])$"
 IdPath = Annotated[str, Path(max_length=40, pattern=r"^[a-z]+_[0-9a-f]+$", description="编号")]
@@ -21,6 +23,8 @@ KeyHeader = Annotated[
         description="重发同一请求时给同一个值：得到第一次的回答，不会办理两次",
     ),
 ]  # fmt: skip
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+"""No character at all, and halves of one."""
 T = TypeVar("T")
 
 
@@ -28,6 +32,24 @@ class Answer(BaseModel):
     """What all answers share: unknown names are refused, so that none slips in."""
 
     model_config = ConfigDict(extra="forbid", from_attributes=True)
+
+
+class Asked(Answer):
+    """What all requests that are no files share: texts that every database can keep."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, given: Any) -> Any:
+        left = [given]
+        while left:
+            item = left.pop()
+            if isinstance(item, Mapping):
+                left += [*item.keys(), *item.values()]
+            elif isinstance(item, list):
+                left += item
+            elif isinstance(item, str) and _UNSTORABLE.search(item):
+                raise ValueError("文本中有不能保存的字符")
+        return given
 
 
 class Page(Answer, Generic[T]):

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from api.http.answers import Answer, IdPath, Job, KeyHeader, Limit, Page
+from api.http.answers import Answer, Asked, IdPath, Job, KeyHeader, Limit, Page
 from api.http.bodies import take_upload
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import Refused, not_found
@@ -57,7 +57,7 @@ class Document(Answer):
     reason: str
 
 
-class SettleAsked(Answer):
+class SettleAsked(Asked):
     """月度结算的要求。"""
 
     month: str = Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", examples=["2026-03"])
@@ -67,7 +67,7 @@ class SettleAsked(Answer):
     reopen: str = Field("", max_length=500, description="年度已清算而确需再结算的原因")
 
 
-class ClearAsked(Answer):
+class ClearAsked(Asked):
     """年终清算的要求。"""
 
     year: int = Field(ge=FIRST_YEAR, le=LAST_YEAR, examples=[2026])
@@ -83,14 +83,14 @@ class Word(StrEnum):
     DISPUTED = DISPUTED
 
 
-class Said(Answer):
+class Said(Asked):
     """医疗机构对清算草稿的意见。"""
 
     state: Word
     comment: str = Field("", max_length=2000, description="有异议时须写明")
 
 
-class Reason(Answer):
+class Reason(Asked):
     """办理的理由。"""
 
     reason: str = Field("", max_length=500)

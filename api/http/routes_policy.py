@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from api.http.answers import Answer, Job, KeyHeader, Page
+from api.http.answers import Answer, Asked, Job, KeyHeader, Page
 from api.http.bodies import take_upload
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import Refused
@@ -33,7 +33,7 @@ Files = Annotated[list[DocumentName], Field(max_length=60, description="病例�
 Number = Annotated[str, Field(pattern=_NUMBER)]
 
 
-class SimulationAsked(Answer):
+class SimulationAsked(Asked):
     """政策模拟的要求。"""
 
     reforms: list[DocumentName] = Field(
@@ -90,7 +90,7 @@ class Auxiliary(StrEnum):
     NONE = "none"
 
 
-class _HistoryAsked(Answer):
+class _HistoryAsked(Asked):
     cases: Files = Field(min_length=1)
     years: list[Annotated[int, Field(ge=FIRST_YEAR, le=LAST_YEAR)]] = Field(
         default_factory=list, max_length=10, description="统计年度；不写则为最近连续的几年"

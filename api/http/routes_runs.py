@@ -11,7 +11,7 @@ from pydantic import Field
 
 from api.core.book import Book
 from api.core.book_check import UNREADABLE, month_totals, sound, verify_book
-from api.http.answers import Answer, Job, KeyHeader, Page
+from api.http.answers import Answer, Asked, Job, KeyHeader, Page
 from api.http.deps import ServiceHere
 from api.http.job_asked import asked_job, taken
 from api.http.routes_office import FIRST_YEAR, LAST_YEAR, Document, Office, shown_document
@@ -33,7 +33,7 @@ YearPath = Annotated[int, Path(ge=FIRST_YEAR, le=LAST_YEAR, description="年度"
 _FEN = "_fen"
 
 
-class BudgetAsked(Answer):
+class BudgetAsked(Asked):
     """总额预算的要求。"""
 
     year: Year
@@ -42,7 +42,7 @@ class BudgetAsked(Answer):
     )
 
 
-class AdvanceAsked(Answer):
+class AdvanceAsked(Asked):
     """预付金的要求。"""
 
     month: str = Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", examples=["2026-01"])
@@ -53,7 +53,7 @@ class AdvanceAsked(Answer):
     deficits: list[Insurance] = Field(default_factory=list, max_length=10, description="上年或预计当年赤字的险种")
 
 
-class IndicatorsAsked(Answer):
+class IndicatorsAsked(Asked):
     """运行指标的要求：年度账册的，或给出的病例文件的。"""
 
     year: Year
@@ -61,7 +61,7 @@ class IndicatorsAsked(Answer):
     priced: bool = Field(True, description="病例文件按政策定价，另有倍率和支付方式的指标")
 
 
-class ReportAsked(Answer):
+class ReportAsked(Asked):
     """年度报告网页的要求。"""
 
     year: Year
@@ -76,7 +76,7 @@ class YearFigures(Answer):
     figures: dict[str, Any] = Field(examples=[{"year": 2026, "hospital": [{"id": "H01", "score": "96"}]}])
 
 
-class RowsAsked(Answer):
+class RowsAsked(Asked):
     """年度文件一个表的全部行。"""
 
     version: int = Field(ge=1, description="所依据的版本；期间有人改过则不收")
@@ -86,7 +86,7 @@ class RowsAsked(Answer):
     reason: Why
 
 
-class ScoresAsked(Answer):
+class ScoresAsked(Asked):
     """年度考核得分。"""
 
     scores: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(pattern=_SCORE)]] = Field(
@@ -95,7 +95,7 @@ class ScoresAsked(Answer):
     reason: Why
 
 
-class ViolationAsked(Answer):
+class ViolationAsked(Asked):
     """查实的违规扣款。"""
 
     hospital: Hospital
@@ -105,14 +105,14 @@ class ViolationAsked(Answer):
     reason: Why
 
 
-class Withdrawn(Answer):
+class Withdrawn(Asked):
     """撤回一条违规扣款。"""
 
     version: int = Field(ge=1, description="所依据的版本")
     reason: Why
 
 
-class DecisionAsked(Answer):
+class DecisionAsked(Asked):
     """特例单议的评议结果。"""
 
     hospital_id: Hospital
