@@ -15,7 +15,8 @@ import polars as pl
 from api.core.group_facts import group_facts
 from api.core.program_code import code_sha256
 from api.core.simulate_cases import Base, Read, SimulationRequest, list_hashes, read_base, with_pools
-from api.core.simulate_chances import chances
+from api.core.simulate_chances import chances, fan_ahead
+from api.core.simulate_growth import grown, years_ahead
 from api.core.simulate_solve import solve_reform
 from api.core.simulate_stage import Stage, compared_frame, hospital_totals, pools_of, run_stage
 from api.core.simulate_sweep import sweep_table
@@ -125,6 +126,12 @@ def simulate(
         tables["sweep"] = swept
     if request.bootstrap:
         tables |= chances(before, after, request.bootstrap, request.seed, told)
+    ahead = _years_ahead(trial, resolved, told)
+    if ahead:
+        tables["steps"] = steps_table([*steps, *ahead])
+    if request.bootstrap and ahead:
+        later = [fan_ahead(stage, at, request.bootstrap, request.seed, told) for at, stage in enumerate(ahead, 1)]
+        tables["fan"] = pl.concat([tables["fan"], *later])
     if solved:
         tables["solved"] = solved_frame(tuple(solved))
     problems = [*(problem for reform in resolved for problem in reform.problems), *made.problems]
@@ -141,6 +148,17 @@ def simulate(
         pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), problem_frame(problems), *left_out]), _reading(read, switched),
         _deciding(request, read.base, base, year_file, read.inputs), _levels(request, read.base, base, year_file),
     )  # fmt: skip
+
+
+def _years_ahead(trial: Trial, reforms: Sequence[Reform], told: Told) -> list[Stage]:
+    """The stages of the years to come, the budget and all else as it is; none without growth."""
+    cases, found = trial.base.cases, list[Stage]()
+    for year in range(1, years_ahead(reforms) + 1):
+        label = f"增长后第 {year} 年"
+        told(label)
+        cases = grown(cases, reforms, year, trial.base.policy, trial.groups, trial.base.scheme)
+        found.append(trial.stage(label, reforms, cases))
+    return found
 
 
 def _touching_nothing(applied: Sequence[AppliedChange], changes: pl.DataFrame) -> list[Problem]:

@@ -10,7 +10,7 @@ intervals, resampling within strata).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from api.core.clearing import COMMAND
 from api.core.simulate_stage import Stage, beyond_bundles, pools_of
 from budget.clearing_accounts import Paid, PoolClearing
-from budget.compare_frames import ALL_POOLS, BOOTSTRAP_SCHEMA, FAN_SCHEMA, VALUE_PLACES, rounded
+from budget.compare_frames import BOOTSTRAP_SCHEMA, FAN_SCHEMA, VALUE_PLACES, rounded
 from budget.compare_fund import fund_years
 from budget.hospital_units import CaseTallies, Tally
 from budget.pools import pool_name
@@ -192,15 +192,28 @@ def chances(before: Stage, after: Stage, count: int, seed: int, told: Callable[[
         exact = _cleared(after, hospital) - _cleared(before, hospital)
         label = names.get(hospital) or hospital
         rows.append(_row("hospital", hospital, label, Fraction(exact), drawn, lambda fen: fen < 0))
-    fan = [
-        {"year": 0 if after.clearing is None else after.clearing.given.year, "pool": name,
-         **{column: int(np.quantile(drawn, at)) for column, at in _QUANTILES.items()}}
-        for name, drawn in has.balances.items() if name != ALL_POOLS or len(has.balances) > 2
-    ]  # fmt: skip
     return {
         "bootstrap": pl.DataFrame(rows, schema=BOOTSTRAP_SCHEMA, orient="row"),
-        "fan": pl.DataFrame(fan, schema=FAN_SCHEMA, orient="row"),
+        "fan": fan_rows(after, has.balances, 0),
     }
+
+
+def fan_ahead(stage: Stage, years: int, count: int, seed: int, told: Callable[[str], None]) -> pl.DataFrame:
+    """FAN_SCHEMA of a stage whose cases have grown for some years."""
+    (side,) = resample([stage], count, seed + years)
+    found = outcomes(side, count, lambda at: told(f"今后第 {years} 年：{at + 1:,} / {count:,}"))
+    return fan_rows(stage, found.balances, years)
+
+
+def fan_rows(stage: Stage, balances: Mapping[str, Sequence[int]], years: int) -> pl.DataFrame:
+    """FAN_SCHEMA of one year, `years` after the one that is cleared."""
+    assert stage.clearing is not None
+    rows = [
+        {"year": stage.clearing.given.year + years, "pool": name,
+         **{column: int(np.quantile(drawn, at)) for column, at in _QUANTILES.items()}}
+        for name, drawn in balances.items()
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=FAN_SCHEMA, orient="row")
 
 
 def _row(

@@ -1,0 +1,151 @@
+"""What may happen to the cases in the years to come (`[[growth]]`): more of them, dearer, of other kinds, coded higher.
+
+Every case decides for itself by a number drawn from its hospital and id, so that neither order nor files matter: a
+volume of 1.03 copies 3 cases of 100, one of 0.97 leaves 3 out. Money is scaled exactly and its parts still add up.
+Years compound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from hashlib import blake2b
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from budget.reformed import GroupFacts
+from grouper.schemes import Scheme
+from reference_tables.drg_pack import DrgPack
+from reference_tables.policy import Policy
+from reference_tables.reform import Growth, Reform
+
+_COLUMNS = {"insurance": "insurance", "tier": "tier", "hospital": "hospital_id", "month": "month", "group": "group"}
+_SCALED = (
+    "total_cost_fen", "separate_fen", "patient_paid_fen", "other_funds_fen", "self_funded_fen", "prior_self_pay_fen",
+    "deductible_fen", "drug_fen", "consumable_fen", "tcm_fen", "tcm_base_fen",
+)  # fmt: skip
+_WHOLE = 1 << 53
+"""A case's number is below this, of as many equal chances."""
+
+
+def years_ahead(reforms: Sequence[Reform]) -> int:
+    """How many years the growth of the reforms looks ahead; 0 when there is none."""
+    return max((growth.years for reform in reforms for growth in reform.growths), default=0)
+
+
+def grown(
+    cases: pl.DataFrame, reforms: Sequence[Reform], year: int, policy: Policy, facts: GroupFacts, scheme: Scheme
+) -> pl.DataFrame:
+    """The cases (PAYABLE_SCHEMA) after one more year, the `year`-th: every growth of the reforms that lasts so long."""
+    for reform in reforms:
+        for at, growth in enumerate(reform.growths):
+            if year <= growth.years:
+                lists = {**policy.lists, **reform.lists}
+                here = cases.with_columns(_within(growth, lists, facts).alias("here"))["here"]
+                drawn = numbers(cases, f"{reform.id} {at} {year}")
+                cases = _after(cases, growth, here, drawn, scheme)
+    return cases
+
+
+def numbers(cases: pl.DataFrame, salt: str) -> NDArray[np.int64]:
+    """int64 [cases]: each case's number, below 2^53, of its hospital and id."""
+    keys = zip(cases["hospital_id"].fill_null(""), cases["case_id"].fill_null(""), strict=True)
+    drawn = (blake2b(f"{salt}\n{hospital}\n{case}".encode(), digest_size=8).digest() for hospital, case in keys)
+    found = np.frombuffer(b"".join(drawn), dtype="<u8") if cases.height else np.zeros(0, np.uint64)
+    return (found >> np.uint64(11)).astype(np.int64)
+
+
+def _after(
+    cases: pl.DataFrame, growth: Growth, here: pl.Series, drawn: NDArray[np.int64], scheme: Scheme
+) -> pl.DataFrame:
+    if growth.kind == "price":
+        return _dearer(cases, here, growth.factor)
+    if growth.kind == "coding":
+        return _coded_higher(cases, here & pl.Series(drawn < _chance(growth.factor)), scheme)
+    rest = Fraction(1)
+    if growth.kind == "mix":
+        inside = int(here.sum())
+        outside = cases.height - inside
+        rest = max(Fraction(0), (cases.height - growth.factor * inside) / outside) if outside else Fraction(1)
+    copies = np.where(here.to_numpy(), _copies(growth.factor, drawn), _copies(rest, drawn))
+    return _copied(cases, copies)
+
+
+def _chance(share: Fraction) -> int:
+    return int(share * _WHOLE)
+
+
+def _copies(factor: Fraction, drawn: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many of each case there are afterwards."""
+    whole = factor.numerator // factor.denominator
+    return whole + (drawn < _chance(factor - whole)).astype(np.int64)
+
+
+def _copied(cases: pl.DataFrame, copies: NDArray[np.int64]) -> pl.DataFrame:
+    """Each case as often as told; a copy is another patient's, with a number after its id."""
+    rows = np.repeat(np.arange(cases.height), copies)
+    first = np.concatenate([[0], np.cumsum(copies)[:-1]]) if cases.height else np.zeros(0, np.int64)
+    place = np.arange(len(rows)) - np.repeat(first, copies)
+    frame = cases[rows].with_columns(pl.Series("copy", place, dtype=pl.Int64))
+    copy = pl.col("copy") > 0
+    return frame.with_columns(
+        pl.when(copy).then(pl.format("{}+{}", "case_id", "copy")).otherwise("case_id").alias("case_id"),
+        pl.when(copy).then(None).otherwise("person").alias("person"),
+    ).drop("copy")
+
+
+def _dearer(cases: pl.DataFrame, here: pl.Series, factor: Fraction) -> pl.DataFrame:
+    """Amounts times a factor, half up to the fen; what the fund pays by item takes the rest, so that parts add up."""
+    above, below = factor.numerator, factor.denominator
+
+    def scaled(name: str) -> pl.Expr:
+        return (pl.col(name) * (2 * above) + below) // (2 * below)
+
+    parts = ("total_cost_fen", "patient_paid_fen", "other_funds_fen")
+    total, patient, other = ((scaled(name) - pl.col(name)).fill_null(0) for name in parts)
+    fund = pl.col("fund_by_item_fen") + total - patient - other
+    chosen = pl.lit(here)
+    return cases.with_columns(
+        pl.when(chosen).then(fund).otherwise("fund_by_item_fen").alias("fund_by_item_fen"),
+        *(pl.when(chosen).then(scaled(name)).otherwise(name).alias(name) for name in _SCALED),
+    )
+
+
+def _coded_higher(cases: pl.DataFrame, here: pl.Series, scheme: Scheme) -> pl.DataFrame:
+    """The chosen cases in the next heavier group of the same ADRG, where there is one."""
+    higher, names = heavier(scheme)
+    group = pl.col("group").replace_strict(higher, default=None, return_dtype=pl.String)
+    moves = pl.lit(here) & group.is_not_null()
+    name = group.replace_strict(names, default=None, return_dtype=pl.String)
+    return cases.with_columns(
+        pl.when(moves).then(group).otherwise("group").alias("group"),
+        pl.when(moves).then(name).otherwise("name").alias("name"),
+    )
+
+
+def heavier(scheme: Scheme) -> tuple[dict[str, str], dict[str, str]]:
+    """Group -> the next heavier one of its ADRG (…5 -> …3 -> …1), and the groups' names; nothing in a DIP scheme."""
+    pack = scheme.pack
+    if not isinstance(pack, DrgPack):
+        return {}, {}
+    found: dict[str, str] = {}
+    for _, codes in pack.drg.group_by("adrg", maintain_order=True).agg("code").iter_rows():
+        ladder = sorted(code for code in codes if code[-1].isdigit() and code[-1] not in "09")
+        found |= {lighter: heavy for heavy, lighter in pairwise(ladder)}
+    return found, dict(pack.drg.select("code", "name").iter_rows())
+
+
+def _within(growth: Growth, lists: Mapping[str, Sequence[str]], facts: GroupFacts) -> pl.Expr:
+    """The cases that a growth is for."""
+    parts = [pl.col("group").is_in(list(growth.groups))] if growth.groups else []
+    for name, value in growth.scope:
+        if name in _COLUMNS:
+            parts.append(pl.col(_COLUMNS[name]) == value)
+            continue
+        classes = facts.classes.get(name, {})
+        groups = lists.get(value, ()) if name == "list" else classes.get(value) or classes.get(f"MDC{value}") or ()
+        parts.append(pl.col("group").is_in(sorted(groups)))
+    return pl.all_horizontal(*parts).fill_null(value=False) if parts else pl.lit(value=True)

@@ -1,0 +1,86 @@
+"""Cases of the years to come: counts, money that adds up, heavier groups, and no dependence on the order of cases."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from api.core.group_facts import group_facts
+from api.core.simulate_growth import grown, heavier
+from reference_tables.policy import load_policy
+from tests.unit.clearing_city import City, write_city
+from tests.unit.clearing_region import case, cases
+from tests.unit.simulated_city import RATE, reform, run, scheme
+
+MANY = cases(*(case(f"A{at:05d}", "BR23" if at % 2 else "BR25", "10000.01", "2500.03") for at in range(4000)))
+
+
+def after(body: str, frame: pl.DataFrame = MANY, year: int = 1) -> pl.DataFrame:
+    given = reform("[[growth]]\n" + body)
+    return grown(frame, [given], year, load_policy(RATE), group_facts(scheme()), scheme())
+
+
+def test_volume_copies_and_leaves_out_about_as_many_as_told() -> None:
+    more = after('kind = "volume"\nfactor = "1.1"\n')
+    assert more.height == pytest.approx(4400, abs=60)
+    assert more["case_id"].n_unique() == more.height
+    assert set(MANY["case_id"]) <= set(more["case_id"])
+    fewer = after('kind = "volume"\nfactor = "0.9"\n')
+    assert fewer.height == pytest.approx(3600, abs=60)
+    assert set(fewer["case_id"]) < set(MANY["case_id"])
+    assert after('kind = "volume"\nfactor = "3"\n').height == 12_000
+
+
+def test_a_scope_grows_alone_and_the_order_decides_nothing() -> None:
+    body = 'kind = "volume"\nfactor = "1.5"\nfor = { group = "BR23" }\n'
+    found = after(body)
+    assert found.filter(pl.col("group") == "BR25").height == 2000
+    assert found.filter(pl.col("group") == "BR23").height == pytest.approx(3000, abs=80)
+    assert after(body, MANY[::-1]).sort("case_id").equals(found.sort("case_id"))
+
+
+def test_mix_keeps_the_number_of_cases() -> None:
+    found = after('kind = "mix"\nfactor = "1.2"\nfor = { group = "BR23" }\n')
+    assert found.height == pytest.approx(4000, abs=80)
+    assert found.filter(pl.col("group") == "BR23").height == pytest.approx(2400, abs=60)
+
+
+def test_prices_are_exact_and_add_up() -> None:
+    found = after('kind = "price"\nfactor = "1.035"\n')
+    row = found.row(0, named=True)
+    assert row["total_cost_fen"] == 1035001  # 1000001 x 1.035 = 1035001.035
+    assert row["patient_paid_fen"] == 258753  # 250003 x 1.035 = 258753.105
+    assert row["fund_by_item_fen"] == 1035001 - 258753
+    assert found.height == MANY.height
+
+
+def test_coding_moves_a_share_to_the_next_heavier_group_and_nothing_else() -> None:
+    higher, _ = heavier(scheme())
+    assert higher["BR25"] == "BR23"
+    assert "BR19" not in higher
+    found = after('kind = "coding"\nshare = "0.25"\n')
+    moved = (MANY["group"] != found["group"]).sum()
+    light = [code for code in ("BR23", "BR25") if code in higher]
+    assert moved == pytest.approx(1000 * len(light) / 2, abs=80)
+    assert found.drop("group", "name").equals(MANY.drop("group", "name"))
+
+
+def test_years_compound_and_end() -> None:
+    body = 'kind = "volume"\nfactor = "2"\nyears = 2\n'
+    second = after(body, after(body), year=2)
+    assert second.height == 16_000
+    assert after(body, MANY, year=3).height == 4000
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> City:
+    return write_city(tmp_path_factory.mktemp("city"))
+
+
+def test_a_fan_has_every_year_and_gains_are_told_of_the_same_cases(city: City) -> None:
+    growth = '[[growth]]\nkind = "price"\nfactor = "1.1"\nyears = 2\n'
+    done = run(city, reform(growth), bootstrap=20)
+    assert sorted(set(done.tables["fan"]["year"])) == [2026, 2027, 2028]
+    assert set(done.tables["fan"]["pool"]) == {"职工", "居民", "合计"}
+    assert done.tables["steps"]["label"].to_list()[2:] == ["增长后第 1 年", "增长后第 2 年"]
+    assert done.tables["winners"]["outcome"].unique().to_list() == ["same"]
