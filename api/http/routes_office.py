@@ -43,6 +43,8 @@ NamePath = Annotated[str, Path(max_length=120, pattern=r"^[\w][\w.\-]*$", descri
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 _STATED = ("settle", "clear")
 """Kinds of runs with a statement for each hospital."""
+_KINDS = {Role.POLICY.value: POLICY_KINDS, Role.HOSPITAL.value: _STATED}
+"""Kinds of runs that a role sees; the others see all."""
 
 
 class Document(Answer):
@@ -201,7 +203,7 @@ def runs(
 ) -> Page[Run]:  # fmt: skip
     """医疗机构看到有本机构的结算和清算，政策人员看到模拟、权重、目录和指标。"""
     with service.database.read() as connection:
-        found = list_runs(connection, kind=kind, year=year, limit=limit)
+        found = list_runs(connection, kind=kind, year=year, kinds=_KINDS.get(who.role), limit=limit)
         return Page(items=[_shown(connection, item, who) for item in found if _may_see(item, who)])
 
 

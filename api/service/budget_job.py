@@ -33,14 +33,14 @@ from api.service.office_work import (
     working,
     year_file_name,
 )
-from api.service.runs import DONE, Made, kept_folder
+from api.service.runs import ADVANCE, DONE, Made, kept_folder
 from api.service.values import new_id
 from api.service.worker import JobContext, JobRefused
 from api.store.faults import point
 from budget.money import exact, yuan_text
 from grouper.proof import file_sha256
 
-BUDGET, ADVANCE, SPEND = "budget", "advance", "spend"
+BUDGET, SPEND = "budget", "spend"
 ADVANCE_HEADER = ("insurance", "pool", "hospital", "advance")
 
 
@@ -108,6 +108,7 @@ def pay(service: Service, context: JobContext) -> Any:
         spend = lay(service, folder, SPEND, str(args["spend"]))
         book = service.books / month[:4]
         book.mkdir(exist_ok=True)
+        context.hold()
         paid = pay_advances(book, month, basis.policy, spend, fund_states(months, frozenset(args["deficits"])))
         point("advance recorded")
         if paid.run is None:

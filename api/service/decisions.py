@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 import sqlalchemy as sa
 
-from api.core.book import INDEX, open_book
+from api.core.book import INDEX, KEY, Book, open_book
 from api.core.pay_inputs import DECISION_SCHEMA, read_decisions
 from api.service.audit import Actor
 from api.service.basis import Basis, basis_of
@@ -88,6 +88,29 @@ def _read(service: Service, basis: Basis, name: str, data: bytes) -> pl.DataFram
         path = Path(folder) / name
         path.write_bytes(data)
         return read_decisions(path, basis.policy)
+
+
+def list_in_use(service: Service, connection: sa.Connection, year: int) -> DocumentInfo | None:
+    """The list of decisions that a year's settlements go by; without a year file and a list of the year's own, the one
+    that was put last. Raises TablesRefused."""
+    found = latest(connection, DECISIONS, list_name(service, connection, year))
+    if found is None and latest(connection, YEAR_FILE, year_file_name(year)) is None:
+        return latest(connection, DECISIONS)
+    return found
+
+
+def applying(listed: pl.DataFrame, book: Book, cases: pl.DataFrame | None) -> tuple[pl.DataFrame, int]:
+    """The decisions of a year's list that a settlement of `cases` has to apply, each with its hospital, and how many
+    wait for cases that have not come yet. What the book has applied already comes no second time."""
+    found = [book.cases().select(*KEY), *([] if cases is None else [cases.select(*KEY)])]
+    known = pl.concat(found).drop_nulls().unique(maintain_order=True)
+    blank = pl.col("hospital_id").is_null()
+    own = listed.filter(~blank).join(known, on=KEY, how="semi", maintain_order="left")
+    free = listed.filter(blank).drop("hospital_id").join(known, on="case_id", maintain_order="left")
+    placed = pl.concat([free.select(own.columns).join(own, on=KEY, how="anti", maintain_order="left"), own])
+    waiting = listed.height - own.height - free["case_id"].n_unique()
+    same = list(DECISION_SCHEMA)
+    return placed.join(book.decisions(), on=same, how="anti", nulls_equal=True, maintain_order="left"), waiting
 
 
 def quotas(service: Service, connection: sa.Connection, year: int) -> list[HospitalQuota]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from api.service.audit import SYSTEM, record
 from api.service.jobs import CANCELLED, Rules
-from api.service.runs import APPROVED, DRAFT, LOCK_JOB, find_run, set_state
+from api.service.runs import ADVANCE, APPROVED, DRAFT, LOCK_JOB, find_run, set_state
 from api.service.submissions import CANCELLED as TAKEN_BACK
 from api.service.submissions import JOB, RECEIVED, REFUSED, SETTLE
 from api.service.values import canonical, now
@@ -40,6 +40,7 @@ def _lock(connection: sa.Connection, args: Mapping[str, Any], _state: str, _prob
 RULES: Mapping[str, Rules] = {
     JOB: Rules(undo=_submission),
     SETTLE: Rules(writes_book=True),
+    ADVANCE: Rules(writes_book=True),
     LOCK_JOB: Rules(undo=_lock, writes_book=True),
 }
 """By kind of job; kinds that are not here change nothing until they are done."""

@@ -16,7 +16,7 @@ from api.service import (
     weights_job,
 )
 from api.service.context import Service
-from api.service.runs import LOCK_JOB
+from api.service.runs import ADVANCE, LOCK_JOB
 from api.service.submission_job import work_on
 from api.service.worker import Handler
 
@@ -29,7 +29,7 @@ def handlers_of(service: Service) -> Mapping[str, Handler]:
         clear_job.JOB: partial(clear_job.make_draft, service),
         LOCK_JOB: partial(clear_job.lock, service),
         budget_job.BUDGET: partial(budget_job.make, service),
-        budget_job.ADVANCE: partial(budget_job.pay, service),
+        ADVANCE: partial(budget_job.pay, service),
         indicator_job.INDICATORS: partial(indicator_job.count, service),
         indicator_job.REPORT: partial(indicator_job.draw, service),
         simulate_job.JOB: partial(simulate_job.work_on, service),

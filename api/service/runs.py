@@ -6,7 +6,7 @@ the year book and locked, and only a new run that names it can take its place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from api.store.tables import answer, run
 
 DRAFT, APPROVED, LOCKED, SUPERSEDED, DONE = "draft", "approved", "locked", "superseded", "done"
 CONFIRMED, DISPUTED = "confirmed", "disputed"
+ADVANCE = "advance"
+"""The job, and its run, that pays advances out of the book."""
 LOCK_JOB = "lock"
 """The job that enters an approved clearing into the book."""
 STATES_ZH = {
@@ -109,13 +111,16 @@ def find_run(connection: sa.Connection, name: str, *, lock: bool = False) -> Run
 
 
 def list_runs(
-    connection: sa.Connection, *, kind: str | None = None, year: int | None = None, limit: int = 100
-) -> list[RunInfo]:
-    """The latest runs first."""
+    connection: sa.Connection, *, kind: str | None = None, year: int | None = None, kinds: Sequence[str] | None = None,
+    limit: int = 100,
+) -> list[RunInfo]:  # fmt: skip
+    """The latest runs first; of one kind, of some kinds, or of all."""
     query = sa.select(run).order_by(run.c.created_at.desc(), run.c.id).limit(limit)
     for column, value in ((run.c.kind, kind), (run.c.year, year)):
         if value is not None:
             query = query.where(column == value)
+    if kinds is not None:
+        query = query.where(run.c.kind.in_(kinds))
     return [_info(row) for row in connection.execute(query)]
 
 

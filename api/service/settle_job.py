@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ from api.core.settle_statements import statement_rows, write_hospital_statements
 from api.service.audit import Actor
 from api.service.basis import Basis, basis_of
 from api.service.context import Service
-from api.service.documents import laid_out, latest
+from api.service.decisions import applying, list_in_use
+from api.service.documents import DocumentInfo, laid_out
 from api.service.jobs import QUEUED, RUNNING, enqueue
 from api.service.runs import DONE, Made, add_run, kept_folder
 from api.service.submission_job import CASE_SCHEMA
@@ -89,14 +91,14 @@ def work_on(service: Service, context: JobContext) -> Any:
         basis = basis_of(service, connection)
         query = sa.select(submission.c.id, submission.c.sha256, submission.c.file_name, submission.c.cases_sha256)
         rows = {row.id: row for row in connection.execute(query.where(submission.c.id.in_(names)))}
-        decisions = latest(connection, "decisions")
+        decisions = _decisions(service, connection, int(month[:4]))
     folder = service.work / context.held.id
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
         listed = None if decisions is None else laid_out(service.files, decisions, folder)
         given = _input(service, basis, args, rows, listed)
-        settled = _settled(service, context, basis, month, given)
+        settled, waiting = _settled(service, context, basis, month, given)
         point("book written")
         write_settlement(settled, folder / "out")
         write_hospital_statements(settled, folder / "out" / "statements")
@@ -113,7 +115,9 @@ def work_on(service: Service, context: JobContext) -> Any:
         connection.execute(submission.update().where(submission.c.id.in_(names)).values(state=SETTLED))
         if settled.run is None:
             return {"month": month, "run": None, "closed": settled.closed}
-        made = Made(SETTLE, int(month[:4]), month, DONE, settled.run.run_id, _summary(settled), settled.proof, files)
+        made = Made(
+            SETTLE, int(month[:4]), month, DONE, settled.run.run_id, _summary(settled, waiting), settled.proof, files
+        )
         return {"month": month, "run": add_run(connection, asker, context.held.id, made), "closed": settled.closed}
 
     return change
@@ -154,8 +158,15 @@ def _input(
     )  # fmt: skip
 
 
-def _settled(service: Service, context: JobContext, basis: Basis, month: str, given: MonthInput) -> Settled:
-    """Settle into the year's book, locked from beginning to end."""
+def _decisions(service: Service, connection: sa.Connection, year: int) -> DocumentInfo | None:
+    try:
+        return list_in_use(service, connection, year)
+    except TablesRefused as error:
+        raise JobRefused(list(error.problems)) from None
+
+
+def _settled(service: Service, context: JobContext, basis: Basis, month: str, given: MonthInput) -> tuple[Settled, int]:
+    """Settle into the year's book, locked from beginning to end; and how many decisions wait for their case."""
     folder = service.books / month[:4]
     folder.mkdir(exist_ok=True)
     with locked(folder):
@@ -163,18 +174,22 @@ def _settled(service: Service, context: JobContext, basis: Basis, month: str, gi
         book = book_for(folder, month)
         before = repeated(book, basis.policy, given)
         if before is not None:
-            return before
+            return before, 0
+        waiting = 0
+        if given.decisions is not None:
+            chosen, waiting = applying(given.decisions, book, given.cases)
+            given = replace(given, decisions=chosen)
         if given.files:
-            check_month(book, month)
+            check_month(book, month, given.reopen)
             check_open(book, given.reopen)
-        return settle_month(book, basis.policy, basis.values, given)
+        return settle_month(book, basis.policy, basis.values, given), waiting
 
 
-def _summary(settled: Settled) -> dict[str, Any]:
+def _summary(settled: Settled, waiting: int) -> dict[str, Any]:
     assert settled.run is not None
     problems = settled.problems.group_by("code", "level").agg(pl.len().alias("count"), pl.col("message").first())
     return {
         "statement": statement_rows(settled), "totals": dict(settled.run.totals), "closed": settled.closed,
-        "repeated": settled.repeated,
+        "repeated": settled.repeated, "decisions_waiting": waiting,
         "problems": problems.sort("code", "level").to_dicts(),
     }  # fmt: skip

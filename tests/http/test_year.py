@@ -119,7 +119,7 @@ def test_a_clearing_goes_from_draft_to_locked(here: SmallService, city: City) ->
     hospital, office = here.client("H1"), here.client("office")
     own = hospital.get(f"/v1/runs/{name}").json()
     assert {row["hospital"] for row in own["summary"]["statement"]} == {"H1"}
-    assert own["files"] == ["statements/H1.html", "statements/H1.xlsx"]
+    assert own["files"] == ["statements/H1.html", "statements/H1.json", "statements/H1.xlsx"]
     assert hospital.get(f"/v1/runs/{name}/files/statements/H2.html").status_code == 404
     assert hospital.get(f"/v1/runs/{name}/files/statements/H1.html").status_code == 200
     silent = hospital.post(f"/v1/clearings/{name}/answer", json={"state": "disputed"})
