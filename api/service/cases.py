@@ -138,9 +138,11 @@ def case_frame(cases: Sequence[dict[str, Any]]) -> pl.DataFrame:
         raise BadCases(problems)
     names = [name for name in _checks() if any(name in case for case in cases)]
     schema = _schema(names)
+    # The row first: cases that say nothing at all are cases too.
+    rows = pl.Series("row", range(1, len(cases) + 1), dtype=pl.UInt32)
     made = pl.DataFrame(
-        {name: _column([case.get(name) for case in cases], dtype) for name, dtype in schema.items()}
-    ).with_row_index("row", 1)
+        [rows, *(_column([case.get(name) for case in cases], dtype).alias(name) for name, dtype in schema.items())]
+    )
     return _whole(made)
 
 

@@ -113,6 +113,10 @@ def test_too_many(tmp_path: Path) -> None:
 def test_an_empty_case_is_answered(here: SmallService) -> None:
     answer = here.client("H1").post("/v1/group", json={})
     assert (answer.status_code, answer.json()["status"]) == (200, "INVALID")
+    more = here.client("H1").post("/v1/group", params={"trace": True, "whatif": True, "pay": True}, json={})
+    assert (more.status_code, more.json()["status"]) == (200, "INVALID")
+    many = here.client("H1").post("/v1/group/batch", json={"cases": [{}, {}]})
+    assert [row["status"] for row in many.json()["rows"]] == ["INVALID", "INVALID"]
 
 
 def test_reference(here: SmallService) -> None:
