@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from api.cli import (
+    backup,
     budget,
     catalog,
     clear,
@@ -51,6 +52,8 @@ app.command("report")(report.report)
 app.command("simulate")(simulate.simulate)
 app.command("serve")(serve.serve)
 app.command("worker")(serve.worker)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(pack.app, name="pack")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(policy.app, name="policy")

@@ -125,9 +125,13 @@ class FileWriter:
             raise
 
     def write_all(self, parts: Iterable[bytes]) -> Stored:
-        """Add all parts and keep the file."""
-        for part in parts:
-            self.write(part)
+        """Add all parts and keep the file; nothing is left of it when they break off."""
+        try:
+            for part in parts:
+                self.write(part)
+        except BaseException:
+            self.drop()
+            raise
         return self.keep()
 
     def keep(self) -> Stored:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -22,8 +23,9 @@ class NewerDatabase(Exception):
         super().__init__(f"database version {found}, program {known}")
 
 
-def migrate(database: Database) -> str:
-    """Bring the database up to this program's version, and say which it is. Nothing happens when it is there.
+def migrate(database: Database, to: str | None = None) -> str:
+    """Bring the database up to this program's version (or to an earlier one), and say which it is. Nothing happens
+    when it is there.
 
     Raises NewerDatabase, Unavailable.
     """
@@ -32,11 +34,18 @@ def migrate(database: Database) -> str:
     script = ScriptDirectory.from_config(config)
     head = script.get_current_head()
     assert head is not None, "there are migrations"
+    if to is not None and to not in {revision.revision for revision in script.walk_revisions()}:
+        raise NewerDatabase(to, head)
     with database.write() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
         if found is not None and found not in {revision.revision for revision in script.walk_revisions()}:
             raise NewerDatabase(found, head)
         if found != head:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    return head
+            command.upgrade(config, to or "head")
+    return to or head
+
+
+def version_of(connection: sa.Connection) -> str:
+    """The version that the database has."""
+    return str(MigrationContext.configure(connection).get_current_revision())

@@ -1,0 +1,61 @@
+"""`drgdip backup` and `drgdip restore`: the whole service in one file, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.console import Exit, fail, out, print_problems
+from api.cli.serve import DataOption, opened
+from reference_tables.problems import TablesRefused
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(help="备份文件", metavar="FILE.tar")],
+    data: DataOption = None,
+) -> None:
+    """备份整个服务：数据库、文件、账册。服务运行时也可以做，内容是同一时刻的。"""
+    from api.core.book import BookRefused
+    from api.service.audit import COMMAND
+    from api.service.backup import back_up
+    from api.store.database import Unavailable
+
+    service = opened(data)
+    try:
+        made = back_up(service, COMMAND, target)
+    except BookRefused as error:
+        print_problems(error.problems)
+        fail("账册不可用，没有备份", Exit.TABLES)
+    except (OSError, Unavailable) as error:
+        fail(f"没有备份（{error}）", Exit.ENVIRONMENT)
+    finally:
+        service.close()
+    rows = sum(made.rows.values())
+    out().print(
+        f"已备份 {rows:,} 行、{made.members:,} 个文件，共 {made.size:,} 字节；账册 {'、'.join(made.books) or '无'}"
+    )
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(help="备份文件", metavar="FILE.tar", exists=True, dir_okay=False)],
+    data: DataOption = None,
+) -> None:
+    """恢复到空的数据文件夹和空的数据库（SQLite 或 PostgreSQL，可与备份时不同）。"""
+    from api.service.audit import COMMAND
+    from api.service.restore import restore as put_back
+    from api.service.settings import Settings
+    from api.store.database import Unavailable
+
+    given: dict[str, Any] = {} if data is None else {"data": data}
+    settings = Settings(**given)
+    try:
+        made = put_back(settings, COMMAND, source)
+    except TablesRefused as error:
+        print_problems(error.problems)
+        fail("没有恢复", Exit.TABLES)
+    except (OSError, Unavailable) as error:
+        fail(f"没有恢复（{error}）", Exit.ENVIRONMENT)
+    rows, years = sum(made.rows.values()), "、".join(made.books) or "无"
+    out().print(f"已恢复 {rows:,} 行、{made.members:,} 个文件；账册 {years}，审计链完整")

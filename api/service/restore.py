@@ -1,0 +1,165 @@
+"""A backup put back: into an empty data folder and an empty database of either kind, checked before it counts.
+
+Files come first, the catalogue last and in one transaction; a restore that breaks off leaves no catalogue.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Any
+
+import orjson
+import sqlalchemy as sa
+
+from api.core.book import INDEX, open_book
+from api.core.book_check import sound, verify_book
+from api.service.audit import Actor, record, verify
+from api.service.backup import FORMAT, MANIFEST, Backup
+from api.service.settings import Settings
+from api.store.database import Database
+from api.store.files import FileStore
+from api.store.migrate import NewerDatabase, migrate
+from api.store.tables import audit_head, metadata
+from reference_tables.problems import Problem, TablesRefused
+
+_NAME = re.compile(r"tables/[a-z_]+\.ndjson|files/[0-9a-f]{2}/[0-9a-f]{64}|books/[0-9]{4}/[\w\-./]+")
+_BLOCK = 1 << 20
+_ROWS = 1_000
+_LARGEST_MANIFEST = 1 << 30
+
+
+def restore(settings: Settings, actor: Actor, source: Path) -> Backup:
+    """Put a backup back.
+
+    Raises TablesRefused: SV23 a backup of a later program, SV50 not a backup or changed since it was made, SV51 the
+    data folder or the database is not empty; OSError, Unavailable. Nothing counts then.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True)
+    books = settings.data / "books"
+    if any(books.glob(f"*/{INDEX}")):
+        raise _refused("SV51", place=str(books))
+    database = Database(settings.url)
+    try:
+        with _opened(source) as (packed, manifest), TemporaryDirectory(dir=settings.data) as folder:
+            _prepare(database, str(manifest["database"]))
+            _unpack(packed, manifest["members"], FileStore(settings.data), Path(folder))
+            _check_books(Path(folder) / "books")
+            moved: list[Path] = []
+            try:
+                books.mkdir(exist_ok=True)
+                for year in sorted((Path(folder) / "books").glob("*")):
+                    year.rename(books / year.name)
+                    moved.append(books / year.name)
+                _load(database, manifest, Path(folder) / "tables", actor, source.name)
+            except BaseException:
+                for year in moved:
+                    year.rename(Path(folder) / f"back-{year.name}")
+                raise
+        migrate(database)
+    finally:
+        database.close()
+    sizes = [item["size"] for item in manifest["members"].values()]
+    return Backup(len(sizes), sum(sizes), dict(manifest["rows"]), tuple(path.name for path in moved))
+
+
+def _refused(code: str, **args: str | int) -> TablesRefused:
+    return TablesRefused("backup", [Problem(code, args)])
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[tuple[tarfile.TarFile, dict[str, Any]]]:
+    try:
+        with tarfile.open(source, "r:") as packed:
+            first = packed.next()
+            stream = None if first is None or first.name != MANIFEST else packed.extractfile(first)
+            if first is None or stream is None or first.size > _LARGEST_MANIFEST:
+                raise _refused("SV50", reason=f"开头没有 {MANIFEST}")
+            manifest = orjson.loads(stream.read())
+            if manifest.get("format") != FORMAT:
+                raise _refused("SV50", reason=f"格式 {manifest.get('format')}，本程序只认识 {FORMAT}")
+            yield packed, manifest
+    except (tarfile.TarError, EOFError) as error:
+        raise _refused("SV50", reason=f"不是完整的 tar 文件（{error}）") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise _refused("SV50", reason=f"内容不合格式（{type(error).__name__}）") from None
+
+
+def _prepare(database: Database, version: str) -> None:
+    """The backup's tables in an empty database."""
+    try:
+        migrate(database, version)
+    except NewerDatabase as error:
+        raise _refused("SV23", found=error.found, known=error.known) from None
+    with database.read() as connection:
+        if connection.execute(sa.select(audit_head.c.seq)).scalar():
+            raise _refused("SV51", place=database.url.render_as_string())
+
+
+def _unpack(packed: tarfile.TarFile, members: dict[str, Any], files: FileStore, folder: Path) -> None:
+    """Every member where it belongs, each as the manifest says."""
+    left = dict(members)
+    for item in packed:
+        if item.name == MANIFEST:
+            continue
+        wanted = left.pop(item.name, None)
+        stream = packed.extractfile(item) if item.isreg() else None
+        if wanted is None or stream is None or not _NAME.fullmatch(item.name) or ".." in item.name:
+            raise _refused("SV50", reason=f"多出 {item.name}")
+        if item.name.startswith("files/"):
+            stored = files.writer().write_all(iter(partial(stream.read, _BLOCK), b""))
+            found = (stored.sha256, stored.size)
+        else:
+            found = _copied(stream, folder / item.name)
+        if found != (wanted["sha256"], wanted["size"]):
+            raise _refused("SV50", reason=f"{item.name} 与清单中的校验值不符")
+    if left:
+        raise _refused("SV50", reason=f"缺少 {next(iter(left))} 等 {len(left)} 个文件")
+
+
+def _copied(stream: IO[bytes], place: Path) -> tuple[str, int]:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    digest, size = hashlib.sha256(), 0
+    with place.open("wb") as out:
+        while chunk := stream.read(_BLOCK):
+            digest.update(chunk)
+            size += len(chunk)
+            out.write(chunk)
+    return digest.hexdigest(), size
+
+
+def _check_books(folder: Path) -> None:
+    for path in sorted(folder.glob(f"*/{INDEX}")):
+        problems = verify_book(open_book(path.parent))
+        if not sound(problems):
+            raise TablesRefused(f"books/{path.parent.name}", problems)
+
+
+def _load(database: Database, manifest: dict[str, Any], folder: Path, actor: Actor, name: str) -> None:
+    """The catalogue's rows, in one transaction that ends only when the audit is whole."""
+    with database.write() as connection:
+        found = sa.MetaData()
+        found.reflect(connection)
+        for table in metadata.sorted_tables:
+            if table.name not in manifest["tables"]:
+                continue
+            columns, rows = manifest["tables"][table.name], []
+            connection.execute(found.tables[table.name].delete())
+            with (folder / f"{table.name}.ndjson").open("rb") as stream:
+                for line in stream:
+                    rows.append(dict(zip(columns, orjson.loads(line), strict=True)))
+                    if len(rows) == _ROWS:
+                        connection.execute(found.tables[table.name].insert(), rows)
+                        rows = []
+            if rows:
+                connection.execute(found.tables[table.name].insert(), rows)
+        verdict = verify(connection)
+        if verdict.broken is not None:
+            raise _refused("SV50", reason=f"审计链在第 {verdict.broken} 条不符")
+        record(connection, actor, "backup.restore", name, {"entries": verdict.entries})

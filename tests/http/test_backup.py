@@ -1,0 +1,192 @@
+"""Backups taken while the service runs, and put back on either database."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+import pytest
+import sqlalchemy as sa
+from databases import fresh_url
+from fastapi.testclient import TestClient
+from small_service import SETUP, SmallService, service_over, small_service
+from test_year import POLICY, documents, hand_in, job, parts
+from typer.testing import CliRunner
+
+from api.cli.main import app
+from api.core.book import open_book
+from api.http.app import create_app
+from api.service.audit import verify
+from api.service.backup import back_up
+from api.service.context import Service, open_service
+from api.service.handlers import handlers_of
+from api.service.restore import restore
+from api.service.settings import Settings
+from api.service.worker import Worker
+from api.store.tables import metadata
+from reference_tables.problems import TablesRefused
+from tests.unit.clearing_city import HOSPITALS, write_city
+from tests.unit.pay_examples import row
+
+
+def rows_of(service: Service) -> dict[str, list[tuple[object, ...]]]:
+    with service.database.read() as connection:
+        return {
+            table.name: sorted((tuple(found) for found in connection.execute(sa.select(table))), key=repr)
+            for table in metadata.sorted_tables
+        }
+
+
+@contextmanager
+def settled(folder: Path, kind: str = "sqlite") -> Iterator[tuple[SmallService, str]]:
+    """A service with a month handed in and settled, and a second file that waits; the settlement's run."""
+    (folder / "city").mkdir()
+    city = write_city(folder / "city")
+    with service_over(folder, kind, tuple(HOSPITALS), policy=POLICY) as here:
+        documents(here, city)
+        hand_in(here, city.months[0])
+        run = job(here, "/v1/settlements", month="2026-01")["result"]["run"]
+        here.client("H1").post("/v1/submissions", params={"month": "2026-02"}, content=parts(city.months[1])["H1"])
+        yield here, run
+
+
+def restored(settings: Settings, folder: Path, kind: str) -> Settings:
+    return settings.model_copy(
+        update={"data": folder, "database_url": "" if kind == "sqlite" else fresh_url(kind, folder)}
+    )
+
+
+@pytest.mark.parametrize("before", ["sqlite", "postgres"])
+@pytest.mark.parametrize("after", ["sqlite", "postgres"])
+def test_a_backup_put_back_is_the_service_as_it_was(before: str, after: str, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    with settled(tmp_path, before) as (here, run):
+        made = back_up(here.service, SETUP, tmp_path / "b.tar")
+        assert made.books == ("2026",)
+        rows = rows_of(here.service)
+        settings = restored(here.service.settings, tmp_path / "new", after)
+        token = here.client("office").headers["Authorization"]
+        index = open_book(here.service.books / "2026").runs
+    assert restore(settings, SETUP, tmp_path / "b.tar") == made
+    service = open_service(settings)
+    try:
+        found = rows_of(service)
+        more = [entry[4] for entry in found["audit"] if entry not in rows["audit"]]
+        assert (len(found["audit"]), more) == (len(rows["audit"]) + 1, ["backup.restore"])
+        for name in set(metadata.tables) - {"audit", "audit_head"}:
+            assert found[name] == rows[name]
+        with service.database.read() as connection:
+            assert verify(connection).broken is None
+        assert open_book(service.books / "2026").runs == index
+        client = TestClient(create_app(service, handlers_of(service)), headers={"Authorization": token})
+        assert client.get(f"/v1/runs/{run}/files/statement.csv").status_code == 200
+        assert Worker(service.queue, handlers_of(service)).work_once(), "what waited goes on"
+        client.close()
+    finally:
+        service.close()
+
+
+def test_a_backup_of_a_busy_service_is_of_one_moment(tmp_path: Path) -> None:
+    """Every submission that the backup names has its file and its job; the audit is whole."""
+    with small_service(tmp_path) as here:
+        stop = threading.Event()
+
+        def hand_in() -> None:
+            number = 0
+            while not stop.is_set():
+                number += 1
+                here.submit(row(f"A{number}"))
+
+        busy = threading.Thread(target=hand_in)
+        busy.start()
+        try:
+            for number in range(5):
+                back_up(here.service, SETUP, tmp_path / f"{number}.tar")
+        finally:
+            stop.set()
+            busy.join()
+        settings = here.service.settings
+    for number in range(5):
+        folder = tmp_path / f"new{number}"
+        restore(restored(settings, folder, "sqlite"), SETUP, tmp_path / f"{number}.tar")
+        service = open_service(restored(settings, folder, "sqlite"))
+        found = rows_of(service)
+        jobs = {job[0] for job in found["job"]}
+        columns = [column.name for column in metadata.tables["submission"].columns]
+        for values in found["submission"]:
+            told = dict(zip(columns, values, strict=True))
+            assert told["job_id"] in jobs
+            for name in ("sha256", "cases_sha256", "results_sha256", "problems_sha256"):
+                assert told[name] is None or service.files.path(str(told[name])).is_file()
+        service.close()
+
+
+def changed(source: Path, target: Path, name: str, data: bytes | None) -> None:
+    """A copy of a backup with one member changed, or taken out."""
+    import io
+
+    with tarfile.open(source) as old, tarfile.open(target, "w") as new:
+        for item in old:
+            stream = old.extractfile(item)
+            assert stream is not None
+            content = stream.read()
+            if item.name == name:
+                if data is None:
+                    continue
+                content = data
+            item.size = len(content)
+            new.addfile(item, io.BytesIO(content))
+
+
+def test_what_is_no_whole_backup_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    with settled(tmp_path) as (here, _):
+        back_up(here.service, SETUP, tmp_path / "b.tar")
+        settings = here.service.settings
+        with pytest.raises(TablesRefused, match="已有数据"):
+            restore(settings, SETUP, tmp_path / "b.tar")
+    with tarfile.open(tmp_path / "b.tar") as packed:
+        names = packed.getnames()
+        stream = packed.extractfile("manifest.json")
+        assert stream is not None
+        manifest = orjson.loads(stream.read())
+    book = next(name for name in names if name.endswith("book.json"))
+    file = next(name for name in names if name.startswith("files/"))
+    later = orjson.dumps({**manifest, "database": "0999"})
+    whole = (tmp_path / "b.tar").read_bytes()
+    (tmp_path / "cut.tar").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.tar").write_bytes(b"no backup")
+    bad = {"cut": "SV50", "text": "SV50"}
+    for name, member, data, code in (
+        ("book", book, b"{}", "SV50"), ("file", file, b"other", "SV50"), ("missing", file, None, "SV50"),
+        ("audit", "tables/audit.ndjson", b"", "SV50"), ("later", "manifest.json", later, "SV23"),
+    ):  # fmt: skip
+        changed(tmp_path / "b.tar", tmp_path / f"{name}.tar", member, data)
+        bad[name] = code
+    for name, code in bad.items():
+        folder = tmp_path / f"to-{name}"
+        with pytest.raises(TablesRefused) as caught:
+            restore(restored(settings, folder, "sqlite"), SETUP, tmp_path / f"{name}.tar")
+        assert caught.value.problems[0].code == code, name
+        assert not list(folder.glob("books/*"))
+    restore(restored(settings, tmp_path / "to-book", "sqlite"), SETUP, tmp_path / "b.tar")
+
+
+def test_the_commands(tmp_path: Path) -> None:
+    with settled(tmp_path) as (here, _):
+        data = here.service.settings.data
+    runner, target = CliRunner(), tmp_path / "b.tar"
+    done = runner.invoke(app, ["backup", str(target), "--data", str(data)])
+    assert (done.exit_code, "账册 2026" in done.output) == (0, True), done.output
+    new = tmp_path / "new"
+    done = runner.invoke(app, ["restore", str(target), "--data", str(new)])
+    assert (done.exit_code, "审计链完整" in done.output) == (0, True), done.output
+    assert runner.invoke(app, ["audit", "verify", "--data", str(new)]).exit_code == 0
+    assert runner.invoke(app, ["restore", str(target), "--data", str(new)]).exit_code == 3
+    shutil.rmtree(new)
+    target.write_bytes(b"")
+    assert runner.invoke(app, ["restore", str(target), "--data", str(new)]).exit_code == 3
