@@ -1,8 +1,9 @@
 """One number that brings a total to its target: a factor, a rate or a point value, on a grid of stated decimals.
 
-A solver only proposes where to look; what a number brings about is measured exactly each time, and of the two
-neighbours on the grid between which the target lies the nearer is taken. Measures are supposed to rise or fall with the
-number throughout, as all payments do with weights, coefficients, rates and point values.
+A solver only proposes where to look; what a number brings about is measured exactly each time, and of two neighbours
+on the grid between which the target lies the nearer is taken. Payments need not rise with a rate or coefficient
+throughout (a case may become an outlier, and then earn more): from the number as it is the search goes outwards on both
+sides, so that the least change that reaches the target is found.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil, floor
 
 Measure = Callable[[Fraction], Fraction | int]
+_FIRST_STEP = 7
+"""The first step outwards is the range halved so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +61,17 @@ class Found:
 
 
 class OutOfReach(Exception):
-    """No number of the grid reaches the target: at its ends the measure is `at_low` and `at_high`; `missing` is what
-    the nearer end lacks (positive: the target is higher)."""
+    """No number tried reaches the target: the measure went from `lowest` to `highest`; `nearest` came closest to it,
+    and `missing` is what it lacks (positive: the target is higher)."""
 
-    def __init__(self, grid: Grid, target: Fraction, at_low: Fraction, at_high: Fraction) -> None:
+    def __init__(self, grid: Grid, target: Fraction, lowest: Fraction, highest: Fraction, nearest: Found) -> None:
         self.grid = grid
         self.target = target
-        self.at_low = at_low
-        self.at_high = at_high
-        self.missing = min((target - at_low, target - at_high), key=abs)
-        super().__init__(f"{target} lies outside {at_low} to {at_high}")
+        self.lowest = lowest
+        self.highest = highest
+        self.nearest = nearest
+        self.missing = -nearest.residual
+        super().__init__(f"{target} lies outside {lowest} to {highest}")
 
 
 @dataclass
@@ -84,33 +89,66 @@ class _Measured:
             self.known[place] = Fraction(self.measure(self.grid.value(place))) - self.target
         return self.known[place]
 
-    def around(self) -> tuple[int, int]:
-        """The closest places known that have the target between them."""
-        below = [place for place, off in self.known.items() if off <= 0]
-        above = [place for place, off in self.known.items() if off >= 0]
-        return min(((one, other) for one in below for other in above), key=lambda pair: abs(pair[0] - pair[1]))
+    def found(self, place: int) -> Found:
+        """What a place comes to."""
+        off = self.off(place)
+        return Found(self.grid.value(place), self.target + off, off, len(self.known))
+
+    def nearest(self) -> Found:
+        """The number tried that comes closest; of two as near the smaller one."""
+        return self.found(min((abs(off), place) for place, off in self.known.items())[1])
 
 
-def solve_for(measure: Measure, target: Fraction | int, grid: Grid) -> Found:
-    """The number of the grid whose measure is nearest to the target; of two as near the smaller one.
+def solve_for(measure: Measure, target: Fraction | int, grid: Grid, start: Fraction | None = None) -> Found:
+    """The number of the grid whose measure is nearest to the target where it passes it first, seen from `start` (the
+    middle of the grid when there is none); of two as near the smaller one.
 
-    Raises OutOfReach when the target lies beyond both ends of the grid.
+    Raises OutOfReach when the measure passes the target nowhere it was looked for.
     """
     seen = _Measured(measure, grid, Fraction(target))
-    low, high = seen.off(grid.first), seen.off(grid.last)
-    if low * high > 0:
-        raise OutOfReach(grid, seen.target, low + seen.target, high + seen.target)
-    if low and high:
+    middle = grid.nearest((grid.low + grid.high) / 2 if start is None else start)
+    brackets = _passing(seen, middle)
+    if not brackets:
+        measured = [seen.target + off for off in seen.known.values()]
+        raise OutOfReach(grid, seen.target, min(measured), max(measured), seen.nearest())
+    pairs = [_narrowed(seen, *bracket) for bracket in brackets]
+    one, other = min(pairs, key=lambda pair: min(abs(place - middle) for place in pair))
+    return seen.found(min((abs(seen.off(at)), at) for at in (one, other))[1])
+
+
+def _passing(seen: _Measured, start: int) -> list[tuple[int, int]]:
+    """Pairs of places between which the measure passes the target: those met first by steps outwards that double, on
+    both sides; none when it does so nowhere."""
+    grid = seen.grid
+    if not seen.off(start):
+        return [(start, start)]
+    ends = {-1: grid.first, 1: grid.last}
+    inner = {-1: start, 1: start}
+    step = max(1, (grid.last - grid.first) >> _FIRST_STEP)
+    found: list[tuple[int, int]] = []
+    while not found and any(inner[side] != end for side, end in ends.items()):
+        for side, end in ends.items():
+            place = max(end, start - step) if side < 0 else min(end, start + step)
+            if place != inner[side] and seen.off(place) * seen.off(inner[side]) <= 0:
+                found.append((inner[side], place))
+            inner[side] = place
+        step *= 2
+    return found
+
+
+def _narrowed(seen: _Measured, one: int, other: int) -> tuple[int, int]:
+    """Neighbours between which the measure passes the target, within two places between which it does."""
+    if abs(one - other) > 1 and seen.off(one) and seen.off(other):
         from scipy.optimize import brentq  # here, for it takes long to import
 
-        brentq(lambda at: float(seen.off(round(at))), grid.first, grid.last, xtol=0.5)
-    one, other = seen.around()
+        brentq(lambda at: float(seen.off(round(at))), min(one, other), max(one, other), xtol=0.5)
+        within = sorted(place for place in seen.known if min(one, other) <= place <= max(one, other))
+        passing = ((a, b) for a, b in pairwise(within) if seen.off(a) * seen.off(b) <= 0)
+        one, other = min(passing, key=lambda pair: pair[1] - pair[0])
     while abs(one - other) > 1:
         middle = (one + other) // 2
-        if seen.off(middle) <= 0:
+        if seen.off(middle) * seen.off(one) > 0:
             one = middle
         else:
             other = middle
-    place = min((abs(seen.off(at)), at) for at in (one, other))[1]
-    off = seen.off(place)
-    return Found(grid.value(place), seen.target + off, off, len(seen.known))
+    return one, other

@@ -209,11 +209,9 @@ def _common(
     if corridor.total is None:
         return cut(Fraction(1)), []
     try:
-        return cut(solve_for(total, corridor.total, grid).value), []
+        return cut(solve_for(total, corridor.total, grid, Fraction(1)).value), []
     except OutOfReach as error:
-        nearest = grid.low if abs(error.target - error.at_low) <= abs(error.target - error.at_high) else grid.high
-        missing = int(error.missing)
-        return cut(nearest), [_total_slack(corridor, missing)]
+        return cut(error.nearest.value), [_total_slack(corridor, int(error.missing))]
 
 
 def _total_slack(corridor: Corridor, missing: int) -> Slack:

@@ -19,7 +19,7 @@ from api.core.simulate_task import MEASURES_ZH, Task, Trials
 from api.core.solved import Solved, change_of, factor_text, yuan
 from budget.compare_frames import ALL_POOLS
 from budget.money import FEN, decimal_text
-from budget.solve import Found, Grid, OutOfReach, solve_for
+from budget.solve import Grid, OutOfReach, solve_for
 from reference_tables.policy_schema import policy_schema
 from reference_tables.problems import Problem, TablesRefused
 from reference_tables.reform import Reform
@@ -81,9 +81,9 @@ def _one_number(task: Task, label: str) -> Solved:
 
     problems: list[Problem] = []
     try:
-        found = solve_for(measure, target, grid)
+        found = solve_for(measure, target, grid, Fraction(1) if action == "scale" else None)
     except OutOfReach as error:
-        found = _nearest(error, grid)
+        found = error.nearest
         problems.append(_out_of_reach(task, label, what, action, error))
     tolerance = fields.get("tolerance")
     missed = abs(found.residual)
@@ -97,20 +97,14 @@ def _one_number(task: Task, label: str) -> Solved:
     )  # fmt: skip
 
 
-def _nearest(error: OutOfReach, grid: Grid) -> Found:
-    at_low = abs(error.target - error.at_low) <= abs(error.target - error.at_high)
-    place, reached = (grid.first, error.at_low) if at_low else (grid.last, error.at_high)
-    return Found(grid.value(place), reached, reached - error.target, 2)
-
-
 def _out_of_reach(task: Task, label: str, what: str, action: str, error: OutOfReach) -> Problem:
-    low, high = sorted((error.at_low, error.at_high))
     digits = error.grid.digits
     args: dict[str, str | int] = {
         "what": f"{label}{'的系数' if action == 'scale' else ''}",
         "low": factor_text(error.grid.value(error.grid.first), digits),
         "high": factor_text(error.grid.value(error.grid.last), digits),
-        "measure": MEASURES_ZH[what], "at_low": _told(what, low), "at_high": _told(what, high),
+        "measure": MEASURES_ZH[what], "at_low": _told(what, error.lowest),
+        "at_high": _told(what, error.highest),
         "target": _told(what, error.target), "missing": _told(what, abs(error.missing)),
     }  # fmt: skip
     return task.problem("SO01", args)

@@ -43,10 +43,17 @@ def test_a_jump_over_the_target() -> None:
 def test_out_of_reach_says_by_how_much() -> None:
     with pytest.raises(OutOfReach) as caught:
         solve_for(lambda factor: factor * 100, 250, grid("0.5", "2", 3))
-    assert [caught.value.at_low, caught.value.at_high, caught.value.missing] == [50, 200, 50]
+    assert [caught.value.lowest, caught.value.highest, caught.value.missing] == [50, 200, 50]
+    assert caught.value.nearest.value == 2
     with pytest.raises(OutOfReach) as caught:
         solve_for(lambda factor: factor * 100, 20, grid("0.5", "2", 3))
     assert caught.value.missing == -30
+
+
+def test_of_two_crossings_the_closer_to_the_start() -> None:
+    """Falls to 1 and rises again: 2 is passed at 1 - 1 and at 1 + 1, from 1.2 the upper one is closer."""
+    assert solve_for(lambda number: abs(number - 1), 1, grid("-3", "3", 2), Fraction("1.2")).value == 2
+    assert solve_for(lambda number: abs(number - 1), 1, grid("-3", "3", 2), Fraction("0.8")).value == 0
 
 
 def test_places_of_the_grid_lie_within_its_range() -> None:

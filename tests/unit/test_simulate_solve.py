@@ -1,0 +1,190 @@
+"""What reforms ask to be solved for, on a made-up city: reached as an independent run shows, or told why not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from api.core.simulate import Simulation
+from benchmarks.expected_reforms import MadeYear, sample_city
+from reference_tables.problems import TablesRefused
+from tests.unit.simulated_city import RATE, change, reform, run
+
+CUT = change("coefficient", "scale", "0.9", 'for = { tier = "一级" }')
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> MadeYear:
+    return sample_city(tmp_path_factory.mktemp("city"))
+
+
+def solve(kind: str, **fields: str) -> str:
+    """A [[solve]] as TOML; values as they are to be written."""
+    return f'[[solve]]\nkind = "{kind}"\n' + "".join(f"{name} = {value}\n" for name, value in fields.items())
+
+
+def solved(done: Simulation) -> dict[str, str]:
+    (row,) = done.tables["solved"].iter_rows(named=True)
+    return row
+
+
+def plain(done: Simulation) -> str:
+    """The solved changes of the only reform as TOML of plain changes."""
+    (made,) = done.reforms
+    assert made.solves == ()
+    return "".join(
+        change(
+            item.key, item.action, item.raw, "".join(f'for = {{ {name} = "{value}" }}' for name, value in item.scope)
+        )
+        for item in made.changes
+    )
+
+
+def test_neutral_is_the_nearest_of_its_decimals(city: MadeYear) -> None:
+    done = run(city, reform(CUT + solve("neutral", key='"base_rate"', digits="4")), policy=RATE, cleared=False)
+    factor = Fraction(solved(done)["value"])
+    missed = abs(done.after.fund_fen - done.before.fund_fen)
+    for other in (factor - Fraction(1, 10_000), factor + Fraction(1, 10_000)):
+        text = f"{float(other):.4f}"
+        neighbour = run(city, reform(CUT + change("base_rate", "scale", text)), policy=RATE, cleared=False)
+        assert abs(neighbour.after.fund_fen - done.before.fund_fen) >= missed
+    again = run(city, reform(plain(done)), policy=RATE, cleared=False)
+    assert again.after.priced.equals(done.after.priced)
+
+
+def test_neutral_after_clearing(city: MadeYear) -> None:
+    body = CUT + solve("neutral", key='"base_rate"', digits="3", on='"cleared"', **{"for": '{ tier = "三级" }'})
+    done = run(city, reform(body), policy=RATE)
+    assert done.after.cleared_fen is not None
+    told = solved(done)
+    assert Fraction(told["reached"]) * 100 == done.after.cleared_fen
+    assert Fraction(told["residual"]) == Fraction(told["reached"]) - Fraction(told["target"])
+
+
+def test_target_of_the_funds_balance_or_how_far_it_is(city: MadeYear) -> None:
+    wanted = run(city, reform(change("base_rate", "scale", "0.95")), policy=RATE)
+    balance = wanted.after.balance_fen
+    assert balance is not None
+    value = f'"{balance // 100}.{balance % 100:02d}"'
+    done = run(
+        city, reform(solve("target", key='"base_rate"', measure='"balance"', value=value, digits="4")), policy=RATE
+    )
+    assert done.after.balance_fen == balance or solved(done)["problem"] == ""
+    far = run(city, reform(solve("target", key='"base_rate"', measure='"balance"', value='"99999999999"')), policy=RATE)
+    told = solved(far)
+    assert "还差" in told["problem"]
+    assert "SO01" in set(far.problems["code"])
+    assert Fraction(told["residual"]) < 0
+
+
+def test_target_sets_a_value(city: MadeYear) -> None:
+    """The rate that pays what the rate of the policy pays is that rate."""
+    before = run(city, reform(), policy=RATE, cleared=False).before
+    one = reform(change("base_rate", "set", "9000"))
+    wanted = run(city, one, policy=RATE, cleared=False).after.fund_fen
+    body = solve(
+        "target", key='"base_rate"', action='"set"', measure='"fund"', value=f'"{wanted / 100:.2f}"', digits="0"
+    )
+    found = run(city, reform(body), policy=RATE, cleared=False)
+    assert before.fund_fen != wanted
+    assert solved(found)["value"] == "9000"
+    assert found.after.fund_fen == wanted
+
+
+def test_corridor_keeps_every_hospital_within(city: MadeYear) -> None:
+    body = CUT + solve("corridor", low='"-0.02"', high='"0.02"', total='"free"', digits="4")
+    done = run(city, reform(body), policy=RATE, cleared=False)
+    money = _by_hospital(done)
+    assert solved(done)["problem"] == ""
+    assert all(
+        Fraction(-2, 100) <= Fraction(after - before, before) <= Fraction(2, 100) for before, after in money.values()
+    )
+    # Only hospitals of the first tier lose: no other has a factor of its own.
+    low = set(done.before.cases.filter(pl.col("tier") == "一级")["hospital_id"])
+    named = {value for item in done.reforms[0].changes for name, value in item.scope if name == "hospital"}
+    assert named
+    assert named <= low
+
+
+def test_corridor_that_cannot_be_kept_names_the_hospital_and_the_sum(city: MadeYear) -> None:
+    body = change("coefficient", "scale", "0.2", 'for = { tier = "一级" }') + solve(
+        "corridor", low='"-0.01"', high='"0.01"', total='"free"', digits="3"
+    )
+    done = run(city, reform(body), policy=RATE, cleared=False)
+    low = set(done.before.cases.filter(pl.col("tier") == "一级")["hospital_id"])
+    assert any(name in solved(done)["problem"] for name in low)
+    assert {"SO02"} == {code for code in done.problems["code"] if code.startswith("SO")}
+
+
+def test_corridor_after_clearing(city: MadeYear) -> None:
+    body = CUT + solve("corridor", low='"-0.02"', high='"0.05"', on='"cleared"', digits="4")
+    done = run(city, reform(body), policy=RATE)
+    assert solved(done)["problem"] == ""
+    assert done.before.cleared is not None
+    assert done.after.cleared is not None
+    for hospital in done.before.cases["hospital_id"].unique():
+        one, other = (
+            sum(fen for (name, _), fen in stage.cleared.pools.items() if name == hospital)
+            for stage in (done.before, done.after) if stage.cleared is not None
+        )  # fmt: skip
+        assert Fraction(-2, 100) <= Fraction(other - one, one) <= Fraction(5, 100)
+
+
+def test_after_clearing_needs_a_year(city: MadeYear) -> None:
+    body = solve("corridor", low='"-0.02"', high='"0.02"', on='"cleared"')
+    with pytest.raises(TablesRefused) as caught:
+        run(city, reform(body), cleared=False)
+    assert [problem.code for problem in caught.value.problems] == ["SO05"]
+
+
+def test_shrunk_weights_with_a_given_k(city: MadeYear) -> None:
+    body = solve("shrink", k='"1000000"', min_cases="1", digits="6")
+    done = run(city, reform(body), policy=RATE, cleared=False)
+    weights = [item for item in done.reforms[0].changes if item.key == "weight"]
+    assert weights
+    # A million cases of old experience against a few dozen: next to nothing moves.
+    assert abs(done.after.package_fen - done.before.package_fen) * 1000 < done.before.package_fen
+    free = run(city, reform(solve("shrink", k='"1"', min_cases="1", digits="6")), policy=RATE, cleared=False)
+    assert abs(free.after.package_fen - free.before.package_fen) > abs(done.after.package_fen - done.before.package_fen)
+
+
+def test_shrink_without_cases_enough(city: MadeYear) -> None:
+    done = run(city, reform(solve("shrink", min_cases="100000")), policy=RATE, cleared=False)
+    assert "SO07" in set(done.problems["code"])
+    assert done.after.priced.equals(done.before.priced)
+
+
+def test_shrink_from_a_file(city: MadeYear, tmp_path: Path) -> None:
+    (tmp_path / "newer.csv").write_bytes(city.months[0].read_bytes())
+    body = solve("shrink", history='"newer.csv"', k='"10"', min_cases="1")
+    from_file = run(city, reform(body, folder=tmp_path), policy=RATE, cleared=False)
+    own = run(city, reform(solve("shrink", k='"10"', min_cases="1")), policy=RATE, cleared=False, cases=city.months[:1])
+    values = [[(item.scope, item.raw) for item in done.reforms[0].changes] for done in (from_file, own)]
+    assert values[0] == values[1]
+
+
+def test_a_pool_that_is_not_there(city: MadeYear) -> None:
+    body = solve("target", key='"base_rate"', measure='"balance"', value='"1"', pool='"离休"')
+    with pytest.raises(TablesRefused) as caught:
+        run(city, reform(body), policy=RATE)
+    assert [problem.code for problem in caught.value.problems] == ["SO06"]
+
+
+def _by_hospital(done: Simulation) -> dict[str, tuple[int, int]]:
+    both = [
+        dict(stage.priced.group_by("hospital_id").agg(pl.col("fund_fen").sum()).iter_rows())
+        for stage in (done.before, done.after)
+    ]
+    return {name: (both[0][name], both[1][name]) for name in both[0]}
+
+
+def test_the_reform_itself_is_left_as_it_was(city: MadeYear) -> None:
+    given = reform(CUT + solve("neutral", key='"base_rate"', digits="2"))
+    before = replace(given)
+    run(city, given, policy=RATE, cleared=False)
+    assert given.changes == before.changes
+    assert given.solves == before.solves
