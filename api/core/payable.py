@@ -30,6 +30,8 @@ _AMOUNTS = (
     "fund_by_item_fen", "patient_paid_fen", "other_funds_fen", "self_funded_fen", "prior_self_pay_fen",
     "deductible_fen",
 )  # fmt: skip
+_WITHIN_TOTAL = ("fund_by_item_fen", "patient_paid_fen", "self_funded_fen")
+"""Parts of the total cost, so none of them can be more."""
 _AMOUNT_FIELDS = {
     "fund_by_item_fen": "fund_pay_fen", "self_funded_fen": "own_pay_fen", "patient_paid_fen": "self_pay_fen",
 }  # fmt: skip
@@ -175,20 +177,24 @@ def payable_frame(
     hospitals: pl.DataFrame | None = None,
     separate: pl.DataFrame | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """PAYABLE_SCHEMA of one grouped block, row for row, and problems of amounts that cannot be right (PA12, PA14)."""
+    """PAYABLE_SCHEMA of one grouped block, row for row, and problems of amounts that cannot be right (PA12, PA14,
+    PA16)."""
     paid = _amounts(done.cases, done.source.format)
     columns = {**_stay(done.cases, policy), **grouping_columns(done.results), **paid}
     given = done.cases.select("row", *(expr.alias(name) for name, expr in columns.items()))
     given = _with_hospitals(given, hospitals)
     given = _with_separate(given, separate)
     problems = []
-    for name in _AMOUNTS:
-        negative = pl.col(name) < 0
+    total = pl.col("total_cost_fen")
+    impossible = [(name, "PA12", pl.col(name) < 0) for name in _AMOUNTS]
+    impossible += [(name, "PA16", (pl.col(name) > total) & (total >= 0)) for name in _WITHIN_TOTAL]
+    for name, code, met in impossible:
         value, field = yuan_of(pl.col(name)), _AMOUNT_FIELDS.get(name, name)
-        args: dict[str, pl.Expr | str] = {"value": value}
-        found = given.filter(negative)
-        problems.append(problem_rows(found, "PA12", file=done.source.path, field=field, value=value, args=args))
-        given = given.with_columns(pl.when(~negative).then(pl.col(name)).alias(name))
+        args: dict[str, pl.Expr | str] = {"value": value, "total": yuan_of(total)}
+        found = given.filter(met)
+        problems.append(problem_rows(found, code, file=done.source.path, field=field, value=value, args=args))
+        kept = pl.when(~met.fill_null(value=False)).then(pl.col(name))
+        given = given.with_columns(kept.alias(name))
     modes = {setting.value for setting in policy.all("fund_share_mode")}
     if "STANDARD_MINUS_PATIENT" in modes:
         lost = given.filter(pl.col("patient_paid_fen").is_null() & (pl.col("status") != "INVALID"))

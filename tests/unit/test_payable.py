@@ -132,6 +132,24 @@ def test_what_the_patient_paid(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_part_of_the_cost_is_never_more_than_the_whole(tmp_path: Path) -> None:
+    """16,000.00 yuan in all: 160,000.00 paid by the fund for it is a slip, and a low case would be paid that much."""
+    text = row("fund", fund_pay="160000.00") + row("patient", self_pay="16000.01") + row("all", fund_pay="16000.00")
+    cases, problems, files = read(tmp_path, text + row("low", "100.00", fund_pay="11000.00"))
+    assert said(problems) == [
+        ("PA16", 2, "160000.00"), ("PA16", 3, "17000.01"), ("PA14", 3, ""),
+        ("PA16", 5, "11000.00"), ("PA16", 5, "5000.00"), ("PA16", 5, "1000.00"), ("PA14", 5, ""),
+    ]  # fmt: skip
+    assert cases["fund_by_item_fen"].to_list() == [None, 1_100_000, 1_600_000, None]
+    assert cases["patient_paid_fen"].to_list() == [500_000, None, 500_000, None]
+    assert price_cases(cases, files.policy, files.values).frame["fund_fen"].to_list() == [
+        1_150_000,
+        None,
+        1_150_000,
+        None,
+    ]
+
+
 def test_length_of_stay_is_counted_where_it_is_not_given(tmp_path: Path) -> None:
     header_day = {"los_days": ""}
     cases, _, _ = read(tmp_path, row("1", **header_day))
