@@ -88,7 +88,10 @@ def settle(
         str, typer.Option("--new-policy", help="政策与账册所记的不同时，写明变动的原因", metavar="REASON")
     ] = "",
     reopen: Annotated[
-        str, typer.Option("--reopen", help="年度已清算而确需再结算时，写明原因；清算的分录冲回", metavar="REASON")
+        str,
+        typer.Option(
+            "--reopen", help="年度已清算、或末月已关账而确需再结算、更正时，写明原因；清算的分录冲回", metavar="REASON"
+        ),
     ] = "",
     format_: FormatOption = Format.AUTO,
     edition: EditionOption = Edition.INSURANCE,

@@ -112,13 +112,18 @@ class Settled:
     proof: Mapping[str, object]
 
 
-def check_month(book: Book, month: str) -> None:
+def check_month(book: Book, month: str, reopen: str = "") -> None:
     """Refuse a month the book cannot post in: none of its year (ST05, ST06), closed (ST10), before the last one
-    (ST12)."""
+    (ST12). The year's last month has none after it that could take what comes late: with a reason (`reopen`) it takes
+    a further run itself, else it is refused (ST23)."""
     check_year(book, month)
-    if month <= book.closed_until:
-        args: dict[str, str | int] = {"month": month, "until": book.closed_until, "next": _next(book.closed_until)}
-        raise BookRefused([Problem("ST10", args, value=month)])
+    until = book.closed_until
+    if month <= until:
+        last = f"{book.year}-12"
+        if until == last and month == last and reopen:
+            return
+        args: dict[str, str | int] = {"month": month, "until": until, "next": last if until == last else _next(until)}
+        raise BookRefused([Problem("ST23" if until == last else "ST10", args, value=month)])
     if month < book.last_month:
         raise BookRefused([Problem("ST12", {"month": month, "last": book.last_month}, value=month)])
 
@@ -144,7 +149,7 @@ def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthIn
         return before
     if not given.moves and given.close and given.month == book.closed_until:
         return _nothing(book, closed=False)
-    check_month(book, given.month)
+    check_month(book, given.month, given.reopen)
     check_open(book, given.reopen)
     unchanged = book
     book, bases, kept = _check(book, basis_of(policy, values, given.made_with.get("pack", {})), given, identity)
@@ -348,5 +353,4 @@ def _nothing(book: Book, *, closed: bool) -> Settled:
 
 
 def _next(month: str) -> str:
-    year, number = int(month[:4]), int(month[5:])
-    return f"{year + number // 12}-{number % 12 + 1:02d}"
+    return f"{month[:4]}-{int(month[5:]) + 1:02d}"

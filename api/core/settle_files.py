@@ -108,7 +108,7 @@ def settle_files(request: SettleRequest, policy: Policy, scheme: Scheme, progres
         if before is not None:
             return before
         if given.files:
-            check_month(book, request.month)
+            check_month(book, request.month, request.reopen)
             check_open(book, request.reopen)
         hospitals = read_hospitals(request.hospitals, policy) if request.hospitals else None
         separate = read_separate(request.separate) if request.separate else None

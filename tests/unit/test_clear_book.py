@@ -319,3 +319,39 @@ def test_policies_that_do_not_go_together(city: City, tmp_path: Path) -> None:
     ended = tmp_path / "ended.toml"
     ended.write_text(text.replace("data_level", "effective_until = 2026-10-01\ndata_level", 1), encoding="utf-8")
     assert "PL31" in refused(ended)
+
+
+def test_what_comes_late_when_december_is_closed_is_posted_in_december(city: City, tmp_path: Path) -> None:
+    """No later month of the year could take it: with a reason the last one takes a further run, and the year is cleared
+    as if it had not been closed before."""
+    book, plain, late = tmp_path / "book", tmp_path / "plain", tmp_path / "late.csv"
+    lines = city.months[11].read_text(encoding="utf-8").splitlines()
+    first = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
+    first |= {"total_cost": "9999.99", "fund_pay": "8000.00", "self_pay": "1500.00", "own_pay": "499.99"}
+    late.write_text(f"{lines[0]}\n{','.join(first.values())}\n", encoding="utf-8")
+    correct = (
+        "settle", "--month", "2026-12", "--policy", POLICY, "--correct", late, "--reason", "补录",
+        "--hospitals", city.register,
+    )  # fmt: skip
+    assert settle(city, book, 12, POLICY, "--close").exit_code in (0, 1)
+    assert settle(city, plain, 12).exit_code in (0, 1)
+    assert clear(city, book, tmp_path / "first").exit_code == 1
+    before = open_book(book)
+    refused = run(*correct, "--book", book)
+    assert refused.exit_code == 1
+    assert "ST23" in refused.stderr
+    assert "--month 2026-12 --reopen" in refused.stderr
+    assert open_book(book).seal == before.seal
+    earlier = run(*("2026-11" if part == "2026-12" else part for part in correct), "--book", book, "--reopen", "复核")
+    assert earlier.exit_code == 1
+    assert "ST23" in earlier.stderr, "an earlier month takes nothing, whatever the reason"
+    assert run(*correct, "--book", book, "--reopen", "复核").exit_code == 0
+    assert run(*correct, "--book", plain).exit_code == 0
+    kept = open_book(book)
+    assert verify_book(kept) == []
+    assert kept.runs[: len(before.runs)] == before.runs, "what was posted stays"
+    assert (kept.closed_until, kept.cleared, kept.runs[-1].note) == ("2026-12", None, "补录；复核")
+    assert owed(kept) == owed(open_book(plain))
+    assert clear(city, book, tmp_path / "last").exit_code == 1
+    assert clear(city, plain, tmp_path / "other").exit_code == 1
+    assert balances(tmp_path / "last") == balances(tmp_path / "other") != balances(tmp_path / "first")
