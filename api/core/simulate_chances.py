@@ -159,9 +159,10 @@ def _moved(tally: Tally, ratio: Floats | None, at: int) -> Tally:
     """A tally in one resample."""
     if ratio is None:
         return tally
-    units, priced, patient, fixed, actual = (Fraction(round(float(part) * _E6), _E6) for part in ratio[at])
+    units, priced, patient, fixed, actual = (float(part) for part in ratio[at])
+    moved = Fraction(round(float(tally.units) * units * _E6), _E6)
     return replace(
-        tally, units=tally.units * units, priced_fen=round(tally.priced_fen * priced),
+        tally, units=moved, priced_fen=round(tally.priced_fen * priced),
         patient_fen=round(tally.patient_fen * patient), fixed_fen=round(tally.fixed_fen * fixed),
         actual_fen=round(tally.actual_fen * actual),
     )  # fmt: skip
