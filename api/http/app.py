@@ -6,7 +6,8 @@ import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+import orjson
+from fastapi import FastAPI, Response
 
 from api.http import (
     routes_audit,
@@ -20,8 +21,10 @@ from api.http import (
     routes_system,
 )
 from api.http.callers import Callers
+from api.http.docs_page import HEADERS, docs_page
 from api.http.errors import add_handlers
 from api.http.middleware import Envelope, Metrics
+from api.http.openapi import describe
 from api.service.basis import RecentBasis
 from api.service.context import Service
 from api.service.worker import Handler, Worker
@@ -50,11 +53,30 @@ def create_app(service: Service, handlers: Mapping[str, Handler]) -> FastAPI:
         for thread in threads:
             thread.join()
 
-    app = FastAPI(title=_TITLE, description=_ABOUT, version=program_version(), lifespan=lifespan)
+    app = FastAPI(
+        title=_TITLE, description=_ABOUT, version=program_version(), lifespan=lifespan, docs_url=None, redoc_url=None,
+        openapi_url=None,
+    )  # fmt: skip
     app.state.service, app.state.metrics, app.state.callers = service, Metrics(), Callers(service)
     app.state.basis = RecentBasis(service)
     add_handlers(app)
     for module in _ROUTES:
         app.include_router(module.router)
+    _add_docs(app)
     app.add_middleware(Envelope, service=service, metrics=app.state.metrics)
     return app
+
+
+def _add_docs(app: FastAPI) -> None:
+    """The interface described: for programs at /openapi.json, for people at /docs; the same for everybody."""
+    described = describe(app)
+    data, page = orjson.dumps(described), docs_page(described)
+    app.openapi = lambda: described  # type: ignore[method-assign]
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> Response:
+        return Response(data, media_type="application/json")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return Response(page, media_type="text/html; charset=utf-8", headers=HEADERS)
