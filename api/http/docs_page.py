@@ -10,7 +10,8 @@ import orjson
 
 _TAGS = {
     "cases": "单个病例和批量分组", "submissions": "提交", "office": "经办：结算、清算、预算、年度文件",
-    "policy": "政策模拟", "jobs": "任务", "reference": "编码、方案、政策、问题目录", "audit": "审计", "system": "运行状况",
+    "policy": "政策模拟", "jobs": "任务", "reference": "编码、方案、政策、问题目录", "audit": "审计",
+    "system": "运行状况",
 }  # fmt: skip
 _STYLE = """
 body{font:15px/1.6 system-ui,"PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif;
@@ -19,7 +20,8 @@ h2{margin-top:2.5rem;border-bottom:1px solid #d0d7de}details{border:1px solid #d
 padding:.4rem .8rem}summary{cursor:pointer}code,pre{font:13px/1.5 ui-monospace,Menlo,Consolas,monospace}
 pre{background:#f6f8fa;padding:.6rem;overflow-x:auto;border-radius:6px}b.m{display:inline-block;min-width:4rem}
 table{border-collapse:collapse;width:100%;margin:.5rem 0}
-td,th{border:1px solid #d0d7de;padding:.25rem .5rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}th{background:#f6f8fa}
+td,th{border:1px solid #d0d7de;padding:.25rem .5rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}
+th{background:#f6f8fa}
 @media (prefers-color-scheme:dark){body{background:#0d1117;color:#e6edf3}pre,th{background:#161b22}
 h2,details,td,th{border-color:#30363d}a{color:#58a6ff}}
 """
