@@ -155,8 +155,8 @@ STEPS_SCHEMA: dict[str, pl.DataType] = {
     "cleared_fen": FEN,
     "balance_fen": FEN,
 }
-"""The way from before (step 0) to after, reform by reform, then growth: totals at each step; the last two null without
-a year file."""
+"""The way from before (step 0) to after, reform by reform: totals at each step; the last two null without a year file.
+Only then the years of growth follow, which `fan` shows otherwise."""
 
 TRANSITION_SCHEMA: dict[str, pl.DataType] = {
     "group_before": TEXT,
@@ -194,7 +194,8 @@ FAN_SCHEMA: dict[str, pl.DataType] = {
     "high50": FEN,
     "high95": FEN,
 }
-"""The fund's balance of each coming year after the reform, fen: median, and the middle 50 % and 95 % of resamples."""
+"""The fund's balance of the year and of each year of growth after the reform, the budget as it is, fen: median, and the
+middle 50 % and 95 % of resamples; without resamples all of them the same."""
 
 SOLVED_SCHEMA: dict[str, pl.DataType] = {
     "kind": TEXT,

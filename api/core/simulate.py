@@ -15,7 +15,7 @@ import polars as pl
 from api.core.group_facts import group_facts
 from api.core.program_code import code_sha256
 from api.core.simulate_cases import Base, Read, SimulationRequest, list_hashes, read_base, with_pools
-from api.core.simulate_chances import chances, fan_ahead
+from api.core.simulate_chances import chances, exact_fan, fan_ahead
 from api.core.simulate_growth import grown, years_ahead
 from api.core.simulate_solve import solve_reform
 from api.core.simulate_stage import Stage, compared_frame, hospital_totals, pools_of, run_stage
@@ -127,11 +127,11 @@ def simulate(
     if request.bootstrap:
         tables |= chances(before, after, request.bootstrap, request.seed, told)
     ahead = _years_ahead(trial, resolved, told)
-    if ahead:
+    if ahead and year_file is None:
         tables["steps"] = steps_table([*steps, *ahead])
-    if request.bootstrap and ahead:
-        later = [fan_ahead(stage, at, request.bootstrap, request.seed, told) for at, stage in enumerate(ahead, 1)]
-        tables["fan"] = pl.concat([tables["fan"], *later])
+    elif ahead:
+        first = tables["fan"] if request.bootstrap else exact_fan(after, 0)
+        tables["fan"] = pl.concat([first, *(_later(request, stage, at, told) for at, stage in enumerate(ahead, 1))])
     if solved:
         tables["solved"] = solved_frame(tuple(solved))
     problems = [*(problem for reform in resolved for problem in reform.problems), *made.problems]
@@ -148,6 +148,13 @@ def simulate(
         pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), problem_frame(problems), *left_out]), _reading(read, switched),
         _deciding(request, read.base, base, year_file, read.inputs), _levels(request, read.base, base, year_file),
     )  # fmt: skip
+
+
+def _later(request: SimulationRequest, stage: Stage, years: int, told: Told) -> pl.DataFrame:
+    """The fan of a year to come; without resamples its one exact balance."""
+    if not request.bootstrap:
+        return exact_fan(stage, years)
+    return fan_ahead(stage, years, request.bootstrap, request.seed, told)
 
 
 def _years_ahead(trial: Trial, reforms: Sequence[Reform], told: Told) -> list[Stage]:

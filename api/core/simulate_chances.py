@@ -206,6 +206,11 @@ def fan_ahead(stage: Stage, years: int, count: int, seed: int, told: Callable[[s
     return fan_rows(stage, found.balances, years)
 
 
+def exact_fan(stage: Stage, years: int) -> pl.DataFrame:
+    """FAN_SCHEMA of one year without resamples: everywhere the balance that the cases come to."""
+    return fan_rows(stage, {name: [year.balance] for name, year in stage.fund_years.items()}, years)
+
+
 def fan_rows(stage: Stage, balances: Mapping[str, Sequence[int]], years: int) -> pl.DataFrame:
     """FAN_SCHEMA of one year, `years` after the one that is cleared."""
     assert stage.clearing is not None

@@ -82,5 +82,11 @@ def test_a_fan_has_every_year_and_gains_are_told_of_the_same_cases(city: City) -
     done = run(city, reform(growth), bootstrap=20)
     assert sorted(set(done.tables["fan"]["year"])) == [2026, 2027, 2028]
     assert set(done.tables["fan"]["pool"]) == {"职工", "居民", "合计"}
-    assert done.tables["steps"]["label"].to_list()[2:] == ["增长后第 1 年", "增长后第 2 年"]
+    assert done.tables["steps"]["label"].to_list() == ["改革前", "试验改革"]
+    exact = run(city, reform(growth)).tables["fan"]
+    assert exact["low95"].equals(exact["high95"].alias("low95"))
+    assert exact.filter((pl.col("year") == 2026) & (pl.col("pool") == "合计"))["median"][0] == done.after.balance_fen
+    uncleared = run(city, reform(growth), cleared=False).tables
+    assert uncleared["steps"]["label"].to_list()[2:] == ["增长后第 1 年", "增长后第 2 年"]
+    assert uncleared["steps"]["package_fen"][3] > uncleared["steps"]["package_fen"][1]
     assert done.tables["winners"]["outcome"].unique().to_list() == ["same"]
