@@ -6,6 +6,8 @@ import os
 import tempfile
 import uuid
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +27,25 @@ def postgres_url() -> str:
         pgserver = pytest.importorskip("pgserver")
         server = pgserver.get_server(tempfile.mkdtemp(prefix="drgdip-pg-"), cleanup_mode="delete")
     return str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+@contextmanager
+def own_postgres() -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
+    """A PostgreSQL server for one test alone: its URL, what stops it and what starts it again. Skips without one."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pgserver = pytest.importorskip("pgserver")
+        server = pgserver.get_server(tempfile.mkdtemp(prefix="drgdip-pg-"), cleanup_mode="delete")
+
+    def stop() -> None:
+        pgserver.pg_ctl(["-m", "immediate", "stop"], pgdata=server.pgdata, user=server.system_user)
+
+    try:
+        url = str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://", 1)
+        yield url, stop, server.ensure_postgres_running
+    finally:
+        server.cleanup()
 
 
 def fresh_url(kind: str, folder: Path) -> str:
