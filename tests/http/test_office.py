@@ -323,6 +323,28 @@ def test_reforms_are_checked_when_they_are_put(lite: SmallService) -> None:
     assert lite.client("H1").put("/v1/reforms/r.toml", content=head.encode()).status_code == 403
 
 
+def test_policies_and_schemes_are_checked(lite: SmallService) -> None:
+    policy = lite.client("policy")
+    blank = policy.get("/v1/policy-templates/dip")
+    assert blank.status_code == 200
+    assert 'method = "dip"' in blank.text
+    text = (Path(__file__).parents[2] / "reference_tables/policies/synthetic-city-dip.toml").read_bytes()
+    checked = policy.post("/v1/policies/check", content=text).json()
+    assert (checked["id"], checked["commands"]["pay"]["can_run"]) == ("synthetic-city-dip", True)
+    broken = policy.post("/v1/policies/check", content=text + b'\n[[set]]\nkey = "nothing"\nvalue = "1"\n')
+    assert broken.status_code == 422
+    outside = policy.post("/v1/policies/check", content=b'weights = "../w.csv"\n' + text)
+    assert code(outside) == (422, "SV04")
+    name = "chs-drg-1.1"
+    assert policy.get(f"/v1/schemes/{name}/check").json()["usable"]
+    shown = lite.client("H1").get(f"/v1/schemes/{name}/codes/GZ13").json()
+    assert "GZ13" in str(shown)
+    same = policy.get(f"/v1/schemes/{name}/diff/{name}").json()
+    assert same["changes_grouping"] is False
+    assert code(policy.get(f"/v1/schemes/{name}/codes/nothing")) == (404, "SV03")
+    assert code(policy.get("/v1/schemes/nothing/check")) == (404, "SV03")
+
+
 def test_a_year_file_names_no_file_elsewhere(lite: SmallService, city: City) -> None:
     office = lite.client("office")
     (lite.service.settings.data / "secret.csv").write_text("case_id,decision\nC1,by_item\n", encoding="utf-8")
