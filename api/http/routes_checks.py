@@ -70,9 +70,7 @@ class SchemeChecked(Answer):
 )  # fmt: skip
 async def check_policy(request: Request, service: ServiceHere, _who: _Checks) -> Checked:
     """TOML；不可用时一次指出全部问题（422）。"""
-    upload = await take_upload(request, service)
-    if upload.stored.size > _MOST_BYTES:
-        raise Refused(Problem("SV05", {"limit": _MOST_BYTES}))
+    upload = await take_upload(request, service, _MOST_BYTES)
 
     def work() -> Checked:
         data = service.files.path(upload.stored.sha256).read_bytes()
@@ -80,9 +78,9 @@ async def check_policy(request: Request, service: ServiceHere, _who: _Checks) ->
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
             raise Refused(Problem("SV09", {"reason": "不是 UTF-8 编码"})) from None
+        if _names_folder(text):
+            raise Refused(unfit("weights", "只能写内置编号，不能写文件"))
         found = parse_policy(text, "policy.toml")
-        if any(sign in str(tomllib.loads(text).get("weights", "")) for sign in "/\\"):
-            raise Refused(unfit("weights", "只能写内置编号或文件名，不能写文件夹"))
         ready = {
             item.command: {
                 "can_run": item.can_run, "missing": item.missing, "partial": item.partial, "on_demand": item.on_demand,
@@ -142,6 +140,15 @@ def scheme_diff(_who: _Reads, name: _Scheme, other: _Scheme) -> dict[str, Any]:
         dip_name, drg_name = (name, other) if isinstance(before, DipPack) else (other, name)
         raise Refused(Problem("DP19", {"dip": dip_name, "drg": drg_name}))
     return found
+
+
+def _names_folder(text: str) -> bool:
+    """Does a policy name a weight file elsewhere? It must not even be looked for."""
+    try:
+        weights = str(tomllib.loads(text).get("weights", ""))
+    except tomllib.TOMLDecodeError:  # told with all other faults
+        return False
+    return any(sign in weights for sign in "/\\")
 
 
 def _pack(name: str) -> Pack:
