@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+LIMIT = 40.0
+"""Seconds that a request may take; beyond them it is given up."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -85,7 +87,8 @@ class Client:
     port: int
     token: str
     patience: float = 120.0
-    statuses: list[int] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    """Answers that told of trouble, and requests that got none within their limit."""
 
     def ask(self, method: str, path: str, body: bytes | None = None, key: str = "") -> tuple[int, bytes]:
         """The first answer that is none of passing trouble: status and body."""
@@ -95,18 +98,18 @@ class Client:
         until = time.monotonic() + self.patience
         while True:
             try:
-                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT)
                 try:
                     connection.request(method, path, body, headers)
                     answer = connection.getresponse()
                     data = answer.read()
                 finally:
                     connection.close()
-                self.statuses.append(answer.status)
                 if answer.status not in {429, 503}:
                     return answer.status, data
-            except (OSError, http.client.HTTPException):
-                pass
+                self.troubles.append(f"{method} {path}: {answer.status}")
+            except (OSError, http.client.HTTPException) as error:
+                self.troubles.append(f"{method} {path}: {error!r}")
             assert time.monotonic() < until, f"no answer to {method} {path}"
             time.sleep(0.05)
 
@@ -119,13 +122,14 @@ class Client:
 
     def job(self, name: str) -> dict[str, Any]:
         """A job once it has ended."""
-        until = time.monotonic() + self.patience
+        until, pause = time.monotonic() + self.patience, 0.05
         while True:
             found: dict[str, Any] = self.json("GET", f"/v1/jobs/{name}")
             if found["state"] in {"done", "failed", "cancelled"}:
                 return found
             assert time.monotonic() < until, found
-            time.sleep(0.05)
+            time.sleep(pause)
+            pause = min(pause * 1.3, 2.0)
 
 
 @dataclass
