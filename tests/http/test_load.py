@@ -92,10 +92,8 @@ def _load(kind: str, folder: Path, launcher: Launcher, size: Size) -> None:
     data = folder / "data"
     data.mkdir()
     register = folder / "hospitals.csv"
-    register.write_text(
-        "hospital_id,name,tier\n" + "".join(f"{n},{n} 医院,{_TIERS[i % 3]}\n" for i, n in enumerate(size.names)),
-        "utf-8",
-    )
+    told = "".join(f"{name},{name} 医院,{_TIERS[at % 3]}\n" for at, name in enumerate(size.names))
+    register.write_text(f"hospital_id,name,tier\n{told}", encoding="utf-8")
     settings = Settings(data=data, database_url="" if kind == "sqlite" else fresh_url(kind, data), policy=POLICY)
     service = open_service(settings)
     with service.database.write() as connection:
