@@ -45,14 +45,16 @@ def allow_bytes(request: Request, limit: int) -> None:
     request.state.max_bytes = limit
 
 
-async def take_upload(request: Request, service: Service) -> Upload:
-    """The request's body: the only file of a multipart form, or the raw body with its name from the query (`name`) or
-    its media type. Refused: SV05 too large, SV09 not readable or empty."""
-    allow_bytes(request, service.settings.max_body_bytes)
+async def take_upload(request: Request, service: Service, most: int | None = None) -> Upload:
+    """The request's body, at most `most` bytes (None: as the settings say): the only file of a multipart form, or the
+    raw body with its name from the query (`name`) or its media type. Refused: SV05 too large, SV09 not readable or
+    empty."""
+    limit = service.settings.max_body_bytes if most is None else most
+    allow_bytes(request, limit)
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media == "multipart/form-data":
-        return await _of_form(request, service)
-    writer = service.files.writer(service.settings.max_body_bytes)
+        return await _of_form(request, service, limit)
+    writer = service.files.writer(limit)
     try:
         async for chunk in request.stream():
             await run_in_threadpool(writer.write, chunk)
@@ -70,13 +72,13 @@ async def take_upload(request: Request, service: Service) -> Upload:
     return Upload(stored, name, media or "application/octet-stream")
 
 
-async def _of_form(request: Request, service: Service) -> Upload:
+async def _of_form(request: Request, service: Service, limit: int) -> Upload:
     try:
         async with request.form(max_files=1, max_fields=20) as form:
             files = [value for value in form.values() if isinstance(value, UploadFile)]
             if len(files) != 1:
                 raise Refused(Problem("SV09", {"reason": "表单里应恰有一个文件"}))
-            writer = service.files.writer(service.settings.max_body_bytes)
+            writer = service.files.writer(limit)
             while chunk := await files[0].read(_PIECE):
                 await run_in_threadpool(writer.write, chunk)
             if not writer.size:

@@ -120,6 +120,10 @@ def add_handlers(app: FastAPI) -> None:
     def gone(request: Request, _error: ClientDisconnect) -> Response:
         return problem_response([Problem("SV09", {"reason": "上传中断"})], request)
 
+    @app.exception_handler(RecursionError)
+    def deep(request: Request, _error: RecursionError) -> Response:
+        return problem_response([Problem("SV09", {"reason": "嵌套太深"})], request)
+
     @app.exception_handler(HTTPException)
     def plain(request: Request, error: HTTPException) -> Response:
         return problem_response([_of_status(error.status_code, request)], request, error.headers)

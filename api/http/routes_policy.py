@@ -12,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 from api.http.answers import Answer, Asked, Job, KeyHeader, Page
 from api.http.bodies import take_upload
 from api.http.deps import Allowed, ServiceHere
-from api.http.errors import Refused
 from api.http.job_asked import asked_job
 from api.http.routes_office import FIRST_YEAR, LAST_YEAR, Document, NamePath, shown_document
 from api.http.routes_runs import DocumentName
@@ -21,7 +20,6 @@ from api.service.audit import Actor
 from api.service.documents import DocumentInfo, list_documents, put_document
 from api.service.roles import Role
 from reference_tables.catalog_rules import catalog_rules
-from reference_tables.problems import Problem
 from reference_tables.reform import find_reforms, load_reform
 
 router = APIRouter(prefix="/v1", tags=["policy"])
@@ -164,9 +162,7 @@ async def put_reform(
     reason: Annotated[str, Query(max_length=500, description="变动的理由")] = "",
 ) -> Document:  # fmt: skip
     """TOML；立即校验，有问题则一次全部指出。"""
-    upload = await take_upload(request, service)
-    if upload.stored.size > _MOST_BYTES:
-        raise Refused(Problem("SV05", {"limit": _MOST_BYTES}))
+    upload = await take_upload(request, service, _MOST_BYTES)
 
     def work() -> DocumentInfo:
         simulate_job.read_reform(service.files.path(upload.stored.sha256).read_bytes(), name)

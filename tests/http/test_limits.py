@@ -200,6 +200,16 @@ def test_deep_json(here: SmallService, body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["a = " + "[" * 5000, "a = " + "{a=" * 5000, "[" + "a." * 5000 + "b]", "\x00", "\ufeff"]
+)
+def test_deep_toml(here: SmallService, text: str) -> None:
+    client = here.client("policy")
+    for method, path in (("POST", "/v1/policies/check"), ("PUT", "/v1/reforms/r.toml")):
+        answer = client.request(method, path, content=text.encode())
+        assert (answer.status_code, answer.json()["status"]) == (422, 422)
+
+
+@pytest.mark.parametrize(
     "name", ["../../../../etc/passwd", "..", "/", "..\\..\\x.csv", "a/../../b.csv", ".hidden", "con\r\nX: y", "=cmd|x"]
 )
 def test_a_path_in_a_file_name(here: SmallService, name: str) -> None:
