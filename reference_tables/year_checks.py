@@ -21,10 +21,14 @@ class Row(Protocol):
 Tables = Mapping[str, Sequence[Row]]
 
 
-def check_rows(tables: Tables, file: str) -> list[Problem]:
-    """Problems CL07-CL10 and CL12 of sound rows, in no particular order."""
+Spoiled = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Rows by table as the file has them that have a fault of their own: what they name is there all the same."""
+
+
+def check_rows(tables: Tables, spoiled: Spoiled, file: str) -> list[Problem]:
+    """Problems CL07-CL10, CL12 and CL13 of sound rows, in no particular order."""
     problems = [
-        *_repeated(tables), *_unknown(tables), *_funds(tables), *_quotas(tables), *_leads(tables)
+        *_repeated(tables), *_unknown(tables, spoiled), *_funds(tables), *_quotas(tables), *_leads(tables, spoiled)
     ]  # fmt: skip
     return [Problem(item.code, item.args, file, item.row, "", item.field, item.value) for item in problems]
 
@@ -41,11 +45,17 @@ def _repeated(tables: Tables) -> Iterator[Problem]:
                 first[key] = row.line
 
 
-def _unknown(tables: Tables) -> Iterator[Problem]:
+def _named(tables: Tables, spoiled: Spoiled, table: str, column: str) -> set[str]:
+    """What a table has in a column, in sound rows and in others."""
+    named = [row[column] for row in tables[table]] + [row.get(column) for row in spoiled[table]]
+    return {name for name in named if isinstance(name, str)}
+
+
+def _unknown(tables: Tables, spoiled: Spoiled) -> Iterator[Problem]:
     for name, table in year_schema().tables.items():
         for field, spec in table.fields.items():
             other, column = spec.refers
-            known = {row[column] for row in tables[other]} if other else set()
+            known = _named(tables, spoiled, other, column) if other else set()
             for row in tables[name] if known or other in {"fund", "county_group"} else ():
                 if row[field] is not None and row[field] not in known:
                     args: dict[str, str | int] = {
@@ -71,11 +81,11 @@ def _quotas(tables: Tables) -> Iterator[Problem]:
             yield Problem("CL10", args, row=row.line, field="quota.amount")
 
 
-def _leads(tables: Tables) -> Iterator[Problem]:
+def _leads(tables: Tables, spoiled: Spoiled) -> Iterator[Problem]:
     for group in tables["county_group"]:
         members = {row["hospital"] for row in tables["member"] if row["county_group"] == group["id"]}
-        if group["lead"] not in members:
+        if group["lead"] not in members and group["lead"] not in _named({"member": ()}, spoiled, "member", "hospital"):
             args: dict[str, str | int] = {"group": group["id"], "lead": group["lead"]}
             yield Problem("CL12", args, row=group.line, field="county_group.lead", value=group["lead"])
-        if not any(row["county_group"] == group["id"] for row in tables["heads"]):
+        if group["id"] not in _named(tables, spoiled, "heads", "county_group"):
             yield Problem("CL13", {"group": group["id"]}, row=group.line, field="heads")

@@ -140,7 +140,7 @@ def parse_year_file(
     reading = _Reading(data, file, lines)
     head, tables = reading.head(), reading.tables()
     problems += reading.problems
-    problems += check_rows(tables, file)
+    problems += check_rows(tables, reading.spoiled, file)
     where = folder or Path()
     if head["decisions"] and not (where / head["decisions"]).is_file():
         problems.append(Problem("CL11", {"name": head["decisions"]}, file=file, row=lines.line("decisions")))
@@ -158,6 +158,7 @@ class _Reading:
         self.data, self.file, self.lines = data, file, lines
         self.schema = year_schema()
         self.problems: list[Problem] = []
+        self.spoiled: dict[str, list[Mapping[str, Any]]] = {name: [] for name in self.schema.tables}
 
     def note(self, code: str, args: dict[str, str | int], *path: str | int) -> None:
         name = ".".join(str(part) for part in path)
@@ -188,6 +189,8 @@ class _Reading:
             values = {key: self._value(spec, item, table, at, key) for key, spec in fields.items()}
             if len(self.problems) == before:
                 rows.append(YearRow(values, self.lines.line(table, at)))
+            else:
+                self.spoiled[table].append(item)
         return rows
 
     def _value(self, spec: YearField, holder: Mapping[str, Any], *path: str | int) -> Any:

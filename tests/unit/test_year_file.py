@@ -65,6 +65,19 @@ def test_rows_must_fit_together() -> None:
     ]  # fmt: skip
 
 
+def test_a_row_with_a_fault_still_names_what_others_refer_to() -> None:
+    text = HEAD + (
+        '[[fund]]\ninsurance = "职工"\nincome = "1.005"\n'  # line 4: the income is the only fault of the file
+        '[[hospital]]\nid = "A"\n'
+        '[[violation]]\nhospital = "A"\ninsurance = "职工"\namount = "1"\nreason = "x"\n'
+        '[[county_group]]\nid = "G"\nname = "G"\nlead = "A"\n'
+        '[[member]]\ncounty_group = "G"\nhospital = "A"\nrole = ""\n'  # and the role
+        '[[heads]]\ncounty_group = "G"\ninsurance = "职工"\nheads = -1\nper_head = "1"\n'  # and the heads
+    )
+    assert [(code, line) for code, line in faults(text) if code.startswith("CL")] == []
+    assert [line for _, line in faults(text)] == [6, 21, 25]
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(TablesRefused) as refused:
         load_year_file(tmp_path / "none.toml")
