@@ -1,6 +1,7 @@
 """What cases are grouped and paid by: the policy, its scheme and values, the register of hospitals.
 
-The policy is the office's latest document of that kind, else the one of the settings; loading is kept until it changes.
+The policy is the office's latest document of that kind, else the one of the settings; so is the grouping scheme, else
+the policy's own. Loading is kept until any of it changes.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import sqlalchemy as sa
 from api.core.pay_inputs import group_values, read_hospitals, read_separate
 from api.service.context import Service
 from api.service.documents import DocumentInfo, laid_out, latest
+from api.service.scheme_files import opened_pack
 from budget.group_values import GroupValues
 from grouper.schemes import Scheme, open_scheme
 from reference_tables.group_weights import GroupWeights
 from reference_tables.policy import Policy, load_policy
 from reference_tables.problems import Problem, TablesRefused
 
-_PARTS = ("policy", "weights", "hospitals", "separate")
+_PARTS = ("policy", "weights", "hospitals", "separate", "scheme")
 _kept: dict[tuple[object, ...], Basis] = {}
 _lock = threading.Lock()
 _MOST_KEPT = 8
@@ -109,7 +111,10 @@ def _loaded(service: Service, found: tuple[DocumentInfo, ...]) -> Basis:
         }  # fmt: skip
         name = str(paths["policy"]) if "policy" in paths else service.settings.policy
         policy = load_policy(name)
-        asked = service.settings.scheme or policy.header.scheme
+        if "scheme" in paths:
+            asked = str(opened_pack(paths["scheme"], service.settings.max_unpacked_bytes))
+        else:
+            asked = service.settings.scheme or policy.header.scheme
         if not asked:
             raise TablesRefused(policy.id, [Problem("SI03", {"policy": policy.id})])
         scheme = open_scheme(asked)

@@ -30,6 +30,7 @@ from api.service.office_work import (
     working,
 )
 from api.service.runs import DONE, Made, kept_folder
+from api.service.scheme_files import zip_pack
 from api.service.values import new_id
 from api.service.worker import JobContext, JobRefused
 from grouper.catalog.case_keys import Combination
@@ -80,6 +81,7 @@ def work_on(service: Service, context: JobContext) -> Any:
             auxiliary=auxiliary_tables(auxiliary) if auxiliary else None,
             problems=problems, progress=lambda _, rows: context.tell(rows, 0),
         )  # fmt: skip
+        zip_pack(out / "pack", out / "pack.zip")
         write_report(built, out / "report.xlsx")
         problems.write_csv(out)
         inputs = [{"name": Path(path).name, "sha256": file_sha256(Path(path))} for path in sorted(paths)]

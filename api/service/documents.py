@@ -16,6 +16,7 @@ KINDS = {
     "policy": "支付政策", "weights": "权重（分值）表", "year_file": "年度文件", "hospitals": "医疗机构名册",
     "separate": "单列支付", "decisions": "特例单议评议结果", "prepaid": "年内已付", "reform": "改革文件",
     "withdrawals": "撤回名单", "cases": "病例文件（历史、测算）", "spend": "申请预付金的机构各年支出",
+    "scheme": "分组方案（官方工作簿，或方案文件夹的 zip）",
 }  # fmt: skip
 """What a document may be, with its Chinese name; its content is checked by whoever uses it."""
 

@@ -89,13 +89,15 @@ def lay_latest(service: Service, folder: Path, kind: str) -> Path | None:
 
 
 def lay_cases(service: Service, folder: Path, names: Sequence[str]) -> list[str]:
-    """Case files in a folder of their own, unpacked. Raises Unpackable."""
-    place = folder / "cases"
-    place.mkdir(exist_ok=True)
+    """Case files unpacked, each in a folder of its own. Raises Unpackable."""
     with service.database.read() as connection:
         found = [needed(connection, CASES, name) for name in names]
-    limit = service.settings.max_unpacked_bytes
-    return [str(unpack(service.files.path(item.sha256), place, safe_name(item.name), limit)) for item in found]
+    limit, made = service.settings.max_unpacked_bytes, []
+    for at, item in enumerate(found):
+        place = folder / "cases" / str(at)
+        place.mkdir(parents=True)
+        made.append(str(unpack(service.files.path(item.sha256), place, safe_name(item.name), limit)))
+    return made
 
 
 def year_file_name(year: int) -> str:

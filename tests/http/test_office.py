@@ -287,6 +287,13 @@ def test_a_catalog_has_the_scores_worked_out_by_hand(lite: SmallService, tmp_pat
     run = run_of(lite, policy.get(f"/v1/jobs/{answer.json()['id']}").json(), "policy")
     found = {row["code"]: row["score"] for row in rows(file(lite, run, "pack/score.csv", "policy"))}
     assert found == {name: score for name, score, *_ in SCORES}
+    # The catalog can be grouped by as soon as the office puts it in.
+    packed = file(lite, run, "pack.zip")
+    put(office, "scheme", "hand.zip", packed)
+    current = office.get("/v1/schemes/current").json()
+    assert (current["scheme"], current["scheme_sha256"]) == ("hand", run["summary"]["pack"]["sha256"])
+    put(office, "scheme", "hand.zip", packed[:-30])
+    assert code(office.get("/v1/schemes/current")) == (422, "SV09")
 
 
 def test_weights_are_the_command_s(lite: SmallService, city: City, tmp_path: Path) -> None:
