@@ -129,8 +129,7 @@ class PriceTerms:
     def _own_coefficient(self, of: PriceKey) -> Fraction | None:
         published = self.value_of(of, of.group).coefficient
         setting = self.policy.get("coefficient", _day(of), **_scope(of))
-        by_group = setting is not None and any(name in {"group", "list"} for name, _ in setting.scope)
-        if published is not None and not by_group:
+        if published is not None and (setting is None or not setting.by_group):
             found: Fraction | None = published
         elif setting is not None:
             found = setting.value
@@ -214,10 +213,18 @@ class PriceTerms:
                 return None
         return reference_cost(name, terms, peer=peer, unit=unit) / (self.look("reference_divisor", of) or 1)
 
+    def peer_average(self, of: PriceKey) -> Fraction | None:
+        """Last year's mean cost of the group at the same tier, yuan: a value of the policy by group goes before what is
+        published, that before any other value of the policy; None when there is none."""
+        published = self.value_of(of, of.group).peer_average
+        setting = self.policy.get("peer_average", _day(of), **_scope(of))
+        if setting is None or (published is not None and not setting.by_group):
+            return published
+        found: Fraction = setting.value
+        return found
+
     def _peer(self, of: PriceKey, weight: Fraction) -> Fraction | None:
-        peer = self.value_of(of, of.group).peer_average
-        if peer is None:
-            peer = self.look("peer_average", of)
+        peer = self.peer_average(of)
         if peer is None:
             unit = self.look("score_unit", of)
             peer = None if unit is None else unit * weight
@@ -226,7 +233,6 @@ class PriceTerms:
             return None
         factor = self.look("reference_factor", of)
         return peer if factor is None else Fraction(peer * factor)
-
 
     def _lacks_peer(self, of: PriceKey) -> None:
         """Note that the reference is missing: of this group and tier, where others have one, else altogether."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
 
@@ -85,6 +85,8 @@ class Resolver:
     facts: GroupFacts
     hospitals: Collection[str] | None
     problems: list[Problem] = field(default_factory=list)
+    lists: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Lists of the reforms by which a parameter is to differ that knows groups by list alone."""
 
     @cached_property
     def known(self) -> frozenset[str]:
@@ -93,19 +95,49 @@ class Resolver:
         listed = {code for codes in self.policy.lists.values() for code in codes}
         return self.facts.groups | named | listed | {group for group, _, _ in self.values.values}
 
-    def resolve(self, change: Change, reform: Reform) -> Reach | None:
-        """Whom the change concerns; None with at least one problem."""
+    def resolve(self, change: Change, reform: Reform) -> tuple[Change, Reach] | None:
+        """The change, its value no longer the name of a list, and whom it concerns; None with at least one problem."""
         before = len(self.problems)
         self._method(change)
         self._words(change)
         groups = self._groups(change, reform)
+        change = self._listed_value(change)
         span = self._span(change)
-        if len(self.problems) > before or span is None:
-            return None
         by_group = "group" in policy_schema().parameters[change.key].scope
         lists = tuple(value for name, value in change.scope if name == "list" and not by_group)
+        for name in lists:
+            self._add_list(change, reform, name)
+        if len(self.problems) > before or span is None:
+            return None
         rest = tuple((name, value) for name, value in change.scope if name not in _GROUPWISE)
-        return Reach(rest, groups, lists, *span, scope_shown(change))
+        return change, Reach(rest, groups, lists, *span, scope_shown(change))
+
+    def _listed_value(self, change: Change) -> Change:
+        """A change whose value is a list of groups by the name of one of the policy's lists, with the groups."""
+        if policy_schema().parameters[change.key].type != "groups" or change.action != "set":
+            return change
+        if isinstance(change.value, str):
+            codes = self.policy.lists.get(change.value)
+            if codes is None:
+                label, known = policy_schema().parameters[change.key].label, "、".join(self.policy.lists) or "无"
+                args: dict[str, str | int] = {
+                    "key": change.key, "label": label, "list": change.value, "policy": self.policy.id, "known": known,
+                }  # fmt: skip
+                self._note(change, "RF33", args)
+                return change
+            return replace(change, value=tuple(codes))
+        unknown = [code for code in change.value if code not in self.known]
+        if unknown and self.facts.groups:
+            self._unknown(change, unknown)
+        return change
+
+    def _add_list(self, change: Change, reform: Reform, name: str) -> None:
+        """Take a reform's own list into `lists`, so that the policy can have values for it."""
+        own = reform.lists.get(name)
+        if own is None or name in self.policy.lists:
+            return
+        if set(self.lists.setdefault(name, own)) != set(own):
+            self._note(change, "RF30", {"name": name})
 
     def _note(self, change: Change, code: str, args: dict[str, str | int]) -> None:
         file = change.place.rpartition(":")[0] if change.line else change.place
@@ -155,8 +187,7 @@ class Resolver:
         return found
 
     def _unknown(self, change: Change, codes: list[str]) -> None:
-        more = f" … 共 {len(codes)} 个" if len(codes) > _FEW else ""
-        self._note(change, "RF22", {"codes": "、".join(codes[:_FEW]) + more})
+        self._note(change, "RF22", {"codes": codes_shown(codes)})
 
     def _list(self, change: Change, reform: Reform, name: str) -> frozenset[str]:
         own, given = reform.lists.get(name), self.policy.lists.get(name)
@@ -189,11 +220,12 @@ class Resolver:
         first, last = self.policy.header.effective_from, self.policy.header.effective_until
         since = max(change.since or first, first)
         until = min(change.until or date.max, last or date.max)
-        if since >= until:
+        month = dict(change.scope).get("month", "")
+        if since >= until or not in_month(month, since, until):
             day = timedelta(days=1)
             args: dict[str, str | int] = {
-                "policy": self.policy.id, "since": str(change.since or first),
-                "until": str(change.until - day) if change.until else "今",
+                "policy": self.policy.id, "since": month or str(change.since or first),
+                "until": month or (str(change.until - day) if change.until else "今"),
                 "first": str(first), "last": str(last - day) if last else "今",
             }  # fmt: skip
             self._note(change, "RF25", args)
@@ -201,9 +233,23 @@ class Resolver:
         label = policy_schema().parameters[change.key].label
         for limit in (change.since, change.until):
             if limit is not None and limit.day != 1:
-                month = f"{limit:%Y-%m}"
-                self._note(change, "RF55", {"key": change.key, "label": label, "day": str(limit), "month": month})
+                args = {"key": change.key, "label": label, "day": str(limit), "month": f"{limit:%Y-%m}"}
+                self._note(change, "RF55", args)
         return since, None if until == date.max else until
+
+
+def codes_shown(codes: Sequence[str]) -> str:
+    """The first codes of many, and how many there are."""
+    return "、".join(codes[:_FEW]) + (f" … 共 {len(codes)} 个" if len(codes) > _FEW else "")
+
+
+def in_month(month: str, since: date | None, until: date | None) -> bool:
+    """Has a month (2026-01, "" = any) a day from `since` to before `until`, None = open?"""
+    if not month:
+        return True
+    first = date.fromisoformat(f"{month}-01")
+    after = (first + timedelta(days=31)).replace(day=1)
+    return (since is None or since < after) and (until is None or first < until)
 
 
 def scope_shown(change: Change) -> str:
@@ -211,8 +257,7 @@ def scope_shown(change: Change) -> str:
     schema = reform_schema()
     parts = [f"{schema.scopes[name]} {schema.types.get(value, value)}" for name, value in change.scope]
     if change.groups:
-        more = f" … 共 {len(change.groups)} 个" if len(change.groups) > _FEW else ""
-        parts.append(f"病组 {'、'.join(change.groups[:_FEW])}{more}")
+        parts.append(f"病组 {codes_shown(change.groups)}")
     if change.since or change.until:
         start = f"{change.since} 起" if change.since else ""
         end = f"至 {change.until - timedelta(days=1)}" if change.until else ""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import polars as pl
 
 from budget.group_values import GroupValues
-from budget.reform_scope import FACTS_SCHEMA, GroupFacts, Reach, Resolver
+from budget.reform_scope import FACTS_SCHEMA, GroupFacts, Reach, Resolver, codes_shown
 from budget.reform_values import limits_text, out_of_range, value_shown
-from budget.reformed_settings import PUBLISHED, new_settings, new_values, published_by_values
+from budget.reformed_settings import PUBLISHED, Origin, new_settings, new_values, published_by_values, standing
 from reference_tables.policy import Policy
+from reference_tables.policy_file import Header, PolicySource
 from reference_tables.policy_schema import policy_schema
-from reference_tables.policy_settings import Setting, scope_text
+from reference_tables.policy_settings import Setting, scope_text, together
 from reference_tables.problems import Level, Problem, TablesRefused
 from reference_tables.reform_parts import Change, Reform
 from reference_tables.reform_schema import reform_schema
@@ -88,13 +89,16 @@ def apply_reforms(
     """
     resolver = Resolver(policy, values, facts, hospitals)
     resolved = [
-        _Resolved(change, reform, reach)
+        _Resolved(found[0], reform, found[1])
         for reform in reforms
         for change in reform.changes
-        if (reach := resolver.resolve(change, reform)) is not None
+        if (found := resolver.resolve(change, reform)) is not None
     ]
     problems = [*resolver.problems, *_conflicts(resolved), *_not_meant(policy, reforms)]
     _refuse(policy, problems)
+    if resolver.lists:
+        header = replace(policy.header, lists={**policy.lists, **resolver.lists})
+        policy = Policy(header, policy.settings, policy.problems)
     applied: list[AppliedChange] = []
     for item in resolved:
         policy, values, done = _applied(policy, values, item, problems)
@@ -109,7 +113,8 @@ def _refuse(policy: Policy, problems: list[Problem]) -> None:
 
 
 def _conflicts(resolved: Sequence[_Resolved]) -> Iterator[Problem]:
-    """Changes of two reforms that meet: two different values refuse the run (RF28), else their order is told (RF53)."""
+    """Changes of two reforms that meet: two different values refuse the run (RF28); where their order counts, it is
+    told (RF53)."""
     for one, other in combinations(resolved, 2):
         if one.reform is other.reform or one.change.key != other.change.key or not one.reach.meets(other.reach):
             continue
@@ -119,7 +124,14 @@ def _conflicts(resolved: Sequence[_Resolved]) -> Iterator[Problem]:
                 told = {**where, "one": str(one.change.raw), "other": str(other.change.raw)}
                 yield Problem("RF28", other.args(**told), **other.place)
             continue
+        if one.change.action == other.change.action and (one.change.action == "add" or not _rounded(one.change)):
+            continue
         yield Problem("RF53", other.args(**where, one=one.said, other=other.said), **other.place)
+
+
+def _rounded(change: Change) -> bool:
+    """Is the value a whole number of something, rounded after every change?"""
+    return policy_schema().parameters[change.key].type in {"money", "integer"}
 
 
 def _not_meant(policy: Policy, reforms: Sequence[Reform]) -> Iterator[Problem]:
@@ -139,7 +151,9 @@ def _applied(
     parameter = policy_schema().parameters[change.key]
     published = change.key in PUBLISHED
     by_values = published and published_by_values(policy, change, reach)
-    made = new_settings(policy, values, change, reach, published=published and not by_values)
+    header, origin = _origin(policy, item)
+    made = new_settings(policy, values, change, reach, origin, published=published and not by_values)
+    nothing = policy, values, AppliedChange(change, item.reform.id, 0, "", "", reach.text, reach.groups)
     after_values = new_values(values, change, reach) if by_values else values
     moved_values = [key for key, value in after_values.values.items() if values.values.get(key) != value]
     differing = [setting for setting in made if _before(policy, setting) != setting.value]
@@ -154,10 +168,14 @@ def _applied(
                     "scope": scope_text(setting.scope),
                 }, **item.place)
             )  # fmt: skip
-            return policy, values, AppliedChange(change, item.reform.id, 0, "", "", reach.text, reach.groups)
+            return nothing
     if not differing and not moved_values:
         problems.append(Problem("RF51", item.args(), **item.place))
-        return policy, values, AppliedChange(change, item.reform.id, 0, "", "", reach.text, reach.groups)
+        return nothing
+    unfit = [*_shared_lists(policy, item), *_basic(policy, values, item, made)]
+    problems += unfit
+    if any(problem.level is Level.ERROR for problem in unfit):
+        return nothing
     if differing:
         example = differing[0]
         shown = value_shown(parameter, _before(policy, example)), value_shown(parameter, example.value)
@@ -166,9 +184,67 @@ def _applied(
         old = getattr(values.get(*key), part)
         new = getattr(after_values.values[key], part)
         shown = f"{key[0]} {value_shown(parameter, old)}", f"{key[0]} {value_shown(parameter, new)}"
-    after = policy.overlay(made) if differing else policy
+    try:
+        after = policy.overlay(made, header) if differing else policy
+    except TablesRefused as error:
+        problems += _refused(error.problems, item)
+        return nothing
     count = len(differing) + len(moved_values)
     return after, after_values, AppliedChange(change, item.reform.id, count, *shown, reach.text, reach.groups)
+
+
+def _origin(policy: Policy, item: _Resolved) -> tuple[Header, Origin]:
+    """The head of the policy with the source that values of a change name, its own or the reform, and their origin."""
+    change, reform, header = item.change, item.reform, policy.header
+    own = reform.sources.get(change.source)
+    name, source = (change.source, own) if own is not None else (reform.id, PolicySource(f"改革方案：{reform.name}"))
+    while name in header.sources and header.sources[name] != source:
+        name = f"{reform.id}-{name}"
+    if name not in header.sources:
+        header = replace(header, sources={**header.sources, name: source})
+    return header, Origin(name, "synthetic" if header.data_level == "synthetic" else "project")
+
+
+def _shared_lists(policy: Policy, item: _Resolved) -> Iterator[Problem]:
+    """RF31: a list of the change has groups in common with another that has a value of its own, where the parameter
+    differs by list alone."""
+    reach, told = item.reach, set[tuple[str, str]]()
+    for setting in policy.all(item.change.key) if reach.lists else ():
+        pairs = dict(setting.scope)
+        other = pairs.pop("list", "")
+        apart = any(dict(reach.rest).get(name, value) != value for name, value in pairs.items())
+        span = Setting(setting.key, None, None, since=reach.since, until=reach.until)
+        if apart or not together(setting, span):
+            continue
+        for name in reach.lists:
+            shared = name != other and set(policy.lists[name]) & set(policy.lists.get(other, ()))
+            if shared and (name, other) not in told:
+                told.add((name, other))
+                yield Problem("RF31", item.args(one=name, other=other), **item.place)
+
+
+def _basic(policy: Policy, values: GroupValues, item: _Resolved, made: Sequence[Setting]) -> Iterator[Problem]:
+    """RF56: coefficients by group are put for basic groups that are paid by the published coefficient of their own."""
+    rules = [setting.value for setting in policy.all("basic_rule") if setting.value.kind == "own_coefficient"]
+    if item.change.key != "coefficient" or not rules:
+        return
+    basic = {group for setting in policy.all("basic_groups") for group in setting.value}
+    put = {value for setting in made for name, value in setting.scope if name == "group"}
+    own = {group for (group, _, _), value in values.values.items() if value.coefficient is not None}
+    groups = sorted(basic & put & own)
+    if groups:
+        yield Problem("RF56", item.args(rule="own_coefficient", codes=codes_shown(groups)), **item.place)
+
+
+def _refused(problems: Sequence[Problem], item: _Resolved) -> Iterator[Problem]:
+    """Why the policy with the change would be none, at the place of the change; PL15, days without a value, as RF32."""
+    for problem in problems:
+        if problem.level is not Level.ERROR:
+            continue
+        if problem.code == "PL15":
+            yield Problem("RF32", {**item.args(), "scope": problem.args["scope"]}, **item.place)
+        else:
+            yield Problem(problem.code, problem.args, **item.place)
 
 
 def _same_values(by_values: bool, values: GroupValues, item: _Resolved) -> bool:
@@ -184,7 +260,7 @@ def _same_values(by_values: bool, values: GroupValues, item: _Resolved) -> bool:
 
 def _before(policy: Policy, setting: Setting) -> Any:
     """What held in the scope and from the first day of a setting before it was put; None when nothing did."""
-    found = policy.get(setting.key, setting.since or policy.header.effective_from, **dict(setting.scope))
+    found = standing(policy, setting.key, setting.since or policy.header.effective_from, dict(setting.scope))
     return None if found is None else found.value
 
 

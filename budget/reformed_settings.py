@@ -8,13 +8,13 @@ together, joined with the change's own) one value is put: of all that hold for a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
 from typing import Any
 
 from budget.group_values import GroupValue, GroupValues, Key
-from budget.reform_scope import Reach
+from budget.reform_scope import Reach, in_month
 from budget.reform_values import changed_value, written
 from reference_tables.policy import Policy
 from reference_tables.policy_schema import Parameter, policy_schema
@@ -24,46 +24,67 @@ from reference_tables.reform_parts import Change
 Pairs = frozenset[tuple[str, str]]
 Span = tuple[date | None, date | None]
 PUBLISHED = {"weight": "weight", "coefficient": "coefficient", "peer_average": "peer_average"}
+"""Parameters that are also published by group, and where."""
+_BEFORE_PLAIN = frozenset({"coefficient", "peer_average"})
+"""Of those, the ones of which what is published goes before a value of the policy that is not by group."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a changed value says of itself: a source that the policy's head has, and a confidence."""
+
+    source: str
+    confidence: str
 
 
 def new_settings(
-    policy: Policy, values: GroupValues, change: Change, reach: Reach, *, published: bool
+    policy: Policy, values: GroupValues, change: Change, reach: Reach, origin: Origin, *, published: bool
 ) -> list[Setting]:
     """The values that put a change of one parameter into force; with `published` also those that say of published
     values of groups what the change makes of them, and on the policy's other days what they are."""
     parameter = policy_schema().parameters[change.key]
-    own = _value_scopes(values, parameter) if published or change.key == "coefficient" else {}
+    own = _value_scopes(values, parameter) if published or change.key in _BEFORE_PLAIN else {}
     if not published:
         # A value by group goes before a published coefficient, so that where one is put it must be what is published.
         settled = _settled_groups(policy, change.key)
         own = {group: scopes for group, scopes in own.items() if group in settled}
-    cut = _spans(policy, change.key, reach)
+    cut, whole = _spans(policy, change.key, reach), _whole_spans(policy, change.key, reach)
     found: list[Setting] = []
     for scope in closure(policy, change.key, reach, own):
         given = dict(scope)
         of_values = given.get("group") in own
-        for since, until in _whole_spans(policy, change.key, reach) if of_values else cut:
+        for since, until in whole if of_values else cut:
+            if not in_month(given.get("month", ""), since, until):
+                continue
             day = since or policy.header.effective_from
             inside = reach.since <= day and (reach.until is None or day < reach.until)
             setting, before = _effective(policy, values, change.key, day, given, published=of_values)
             if before is None and (change.action != "set" or not inside):
                 continue
             value = changed_value(parameter, change, before) if inside else before
-            found.append(_setting(parameter, change, setting, value, scope, (since, until)))
+            if setting is None or (inside and value != before):
+                put = _setting(parameter, change, policy.lists, origin, value)
+            else:
+                put = replace(setting, place=change.place)
+            found.append(replace(put, scope=scope, since=since, until=until))
     return _joined(found)
+
+
+def standing(policy: Policy, key: str, day: date, scope: Mapping[str, str]) -> Setting | None:
+    """The value that holds on a day for exactly a scope; one that names no month is not that of the day's month."""
+    return policy.get(key, day, **{"month": "", **scope})
 
 
 def _effective(
     policy: Policy, values: GroupValues, key: str, day: date, scope: dict[str, str], *, published: bool
 ) -> tuple[Setting | None, Any]:
     """The setting that decides, None when a published value does, and the value that holds."""
-    setting = policy.get(key, day, **scope)
+    setting = standing(policy, key, day, scope)
     old = None
     if published:
         of = values.get(scope["group"], scope.get("tier", ""), scope.get("insurance", ""))
         old = getattr(of, PUBLISHED[key])
-    by_group = setting is not None and any(name in {"group", "list"} for name, _ in setting.scope)
-    if old is not None and (setting is None or (key == "coefficient" and not by_group)):
+    if old is not None and (setting is None or (key in _BEFORE_PLAIN and not setting.by_group)):
         return None, old
     return setting, None if setting is None else setting.value
 
@@ -163,13 +184,18 @@ def _between(policy: Policy, edges: Sequence[date | None]) -> list[Span]:
 
 
 def _setting(
-    parameter: Parameter, change: Change, before: Setting | None, value: Any, scope: Scope, span: Span
+    parameter: Parameter, change: Change, lists: Mapping[str, Sequence[str]], origin: Origin, value: Any
 ) -> Setting:
-    """A value with where it comes from: the change's own source, else that of the value before."""
-    source = change.source or ("" if before is None else before.source)
-    confidence = "project" if change.source or before is None else before.confidence
+    """A value as the reformed policy would write it: as the change does where that says the same without the reform's
+    own lists."""
+    raw = written(parameter, value)
+    if change.action == "set" and value == change.value and not isinstance(change.raw, str):
+        raw = change.raw
+    if parameter.type in {"groups", "steps"}:
+        named = isinstance(change.raw, str) and tuple(lists.get(change.raw, ())) == tuple(value)
+        raw = change.raw if named else list(value)
     return Setting(
-        change.key, value, written(parameter, value), scope, *span, source=source, confidence=confidence or "project",
+        change.key, value, raw, source=origin.source, article=change.article, confidence=origin.confidence,
         note=change.note, place=change.place,
     )  # fmt: skip
 
@@ -193,7 +219,7 @@ def published_by_values(policy: Policy, change: Change, reach: Reach) -> bool:
     header = policy.header
     whole = reach.since == header.effective_from and reach.until == header.effective_until
     plain = {name for name, _ in reach.rest} <= {"tier", "insurance"} and not reach.lists
-    own = change.key == "coefficient" and reach.groups is not None  # a setting by group goes before what is published
+    own = change.key in _BEFORE_PLAIN and reach.groups is not None  # a setting by group goes before what is published
     return whole and plain and not own
 
 

@@ -190,8 +190,9 @@ class Policy:
         }  # fmt: skip
         return Problem("PL31", args, file=self.header.file)
 
-    def overlay(self, settings: Iterable[Setting]) -> Policy:
-        """The policy with other values: each replaces those of its key and scope on its days.
+    def overlay(self, settings: Iterable[Setting], header: Header | None = None) -> Policy:
+        """The policy with other values: each replaces those of its key and scope on its days. `header`: its head with
+        more sources or lists, when the values name some.
 
         An overlay of values it has already is the same policy. Raises TablesRefused when the result is no sound
         policy.
@@ -203,10 +204,11 @@ class Policy:
             same = whole.setdefault((new.key, new.scope), [])
             same[:] = [*(part for old in same for part in _outside(old, new)), new]
         kept = [setting for same in whole.values() for setting in same]
-        problems = check_settings(self.header, kept)
+        header = header or self.header
+        problems = check_settings(header, kept)
         if any(problem.level is Level.ERROR for problem in problems):
             raise TablesRefused(self.id, problems)
-        return Policy(self.header, tuple(kept), tuple(problems))
+        return Policy(header, tuple(kept), tuple(problems))
 
 
 def _outside(old: Setting, new: Setting) -> list[Setting]:

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, timedelta
 from fractions import Fraction
-from itertools import combinations
+from itertools import chain, combinations
 
 from reference_tables.policy_bands import BasicRule
 from reference_tables.policy_file import Header
 from reference_tables.policy_schema import METHODS, policy_schema
-from reference_tables.policy_settings import Setting, scope_text, together, why_needed
+from reference_tables.policy_settings import Scope, Setting, scope_text, together, why_needed
 from reference_tables.policy_values import decimal_shown
 from reference_tables.problems import Problem
 
@@ -92,12 +92,12 @@ class _Checks:
         for key, settings in self.by_key.items():
             if key in self.unread:
                 continue
-            done: set[tuple[tuple[str, str], ...]] = set()
+            by_scope: dict[Scope, list[Setting]] = {}
             for setting in settings:
-                if not setting.dated or setting.scope in done:
-                    continue
-                done.add(setting.scope)
-                covering = [other for other in settings if set(other.scope) <= set(setting.scope)]
+                by_scope.setdefault(setting.scope, []).append(setting)
+            dated = {setting.scope: setting for setting in reversed(settings) if setting.dated}
+            for scope, setting in reversed(dated.items()):
+                covering = [other for wider in _wider(scope) for other in by_scope.get(wider, ())]
                 gap = self._gap(covering)
                 if gap:
                     last = gap[1] - timedelta(days=1) if gap[1] else None
@@ -214,6 +214,11 @@ class _Checks:
     def _unused(self, kind: str, name: str, line: int) -> None:
         field = f"{kind}.{name}"
         self.problems.append(Problem("PL50", {"name": field}, file=self.header.file, row=line, field=field))
+
+
+def _wider(scope: Scope) -> Iterable[Scope]:
+    """A scope and all that hold for its cases too, in their order: those that leave some of its names out."""
+    return chain.from_iterable(combinations(scope, size) for size in range(len(scope) + 1))
 
 
 def _compatible(one: Setting, other: Setting) -> bool:

@@ -42,6 +42,11 @@ class Setting:
         """Holds for a part of the policy's time only."""
         return self.since is not None or self.until is not None
 
+    @property
+    def by_group(self) -> bool:
+        """Holds for one group or a list of groups only."""
+        return any(name in {"group", "list"} for name, _ in self.scope)
+
     def on(self, day: date) -> bool:
         """Holds on that day."""
         return (self.since is None or self.since <= day) and (self.until is None or day < self.until)

@@ -143,12 +143,12 @@ def every_case() -> Iterator[dict[str, str]]:
 
 def applied(policy: Policy, values: GroupValues, reform: Reform) -> Reformed | None:
     """None when nothing is there to scale (RF26), the result is out of range (RF27), no group is in the scope (RF24) or
-    a value that was not there holds on some days only (PL15)."""
+    a value that was not there holds on some days only (RF32)."""
     try:
         return apply_reforms(policy, values, [reform], FACTS, HOSPITALS)
     except TablesRefused as error:
         codes = {problem.code for problem in error.problems if problem.level.value == "error"}
-        if codes <= {"RF26", "RF24", "RF27", "PL15"}:
+        if codes <= {"RF26", "RF24", "RF27", "RF32"}:
             return None
         raise
 
