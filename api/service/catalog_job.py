@@ -29,7 +29,7 @@ from api.service.office_work import (
     unfit,
     working,
 )
-from api.service.runs import DONE, Made, kept_folder
+from api.service.runs import DONE, FULL_REPORT, Made, kept_folder
 from api.service.scheme_files import zip_pack
 from api.service.values import new_id
 from api.service.worker import JobContext, JobRefused
@@ -82,7 +82,8 @@ def work_on(service: Service, context: JobContext) -> Any:
             problems=problems, progress=lambda _, rows: context.tell(rows, 0),
         )  # fmt: skip
         zip_pack(out / "pack", out / "pack.zip")
-        write_report(built, out / "report.xlsx")
+        write_report(built, out / "report.xlsx", cases=False)
+        write_report(built, out / FULL_REPORT)
         problems.write_csv(out)
         inputs = [{"name": Path(path).name, "sha256": file_sha256(Path(path))} for path in sorted(paths)]
         proof = deciding(JOB, None, asked={**args, "cases": inputs, "years": list(built.years)}, pack=built.pack.sha256)

@@ -35,7 +35,9 @@ KINDS_ZH = {
 }  # fmt: skip
 POLICY_KINDS = ("simulate", "weights", "catalog", "indicators")
 """What policy staff ask for and see: sums alone, no single case."""
-CASE_FILES = frozenset({"problems.csv", "postings.csv", "corrections.csv"})
+FULL_REPORT = "report-cases.xlsx"
+"""The report of a history with the cases that were put aside; report.xlsx beside it names none."""
+CASE_FILES = frozenset({"problems.csv", "postings.csv", "corrections.csv", FULL_REPORT})
 """Files of a run that name single cases."""
 
 

@@ -30,7 +30,7 @@ from api.service.office_work import (
     unfit,
     working,
 )
-from api.service.runs import DONE, Made, kept_folder
+from api.service.runs import DONE, FULL_REPORT, Made, kept_folder
 from api.service.submissions import NotTaken
 from api.service.values import canonical, new_id
 from api.service.worker import JobContext
@@ -83,7 +83,8 @@ def work_on(service: Service, context: JobContext) -> Any:
         out = folder / "out"
         out.mkdir()
         (out / "weights.csv").write_bytes(BOM + weight_table(found).write_csv().encode())
-        write_weight_report(found, beside, out / "report.xlsx")
+        write_weight_report(found, beside, out / "report.xlsx", cases=False)
+        write_weight_report(found, beside, out / FULL_REPORT)
         problems.write_csv(out)
         proof = _proof(found, basis, args)
         made = Made(

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import zipfile
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +21,7 @@ from test_year import POLICY, documents, hand_in, job
 from typer.testing import CliRunner
 
 from api.cli.main import app
-from tests.unit.catalog_history import SCORES, write_years
+from tests.unit.catalog_history import SCORES, YEARS, write_years
 from tests.unit.clearing_city import HOSPITALS, City, write_city
 
 SPEND = """hospital_id,insurance,year,spend
@@ -86,6 +88,12 @@ def command(*arguments: object) -> None:
 
 def rows(data: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"))))
+
+
+def texts(workbook: bytes) -> list[str]:
+    """The texts of a workbook's cells."""
+    with zipfile.ZipFile(io.BytesIO(workbook)) as packed:
+        return re.findall(r"<t[^>]*>([^<]*)</t>", packed.read("xl/sharedStrings.xml").decode())
 
 
 def code(answer: Any) -> tuple[int, str]:
@@ -287,6 +295,11 @@ def test_a_catalog_has_the_scores_worked_out_by_hand(lite: SmallService, tmp_pat
     run = run_of(lite, policy.get(f"/v1/jobs/{answer.json()['id']}").json(), "policy")
     found = {row["code"]: row["score"] for row in rows(file(lite, run, "pack/score.csv", "policy"))}
     assert found == {name: score for name, score, *_ in SCORES}
+    for name in ("problems.csv", "report-cases.xlsx"):
+        assert policy.get(f"/v1/runs/{run['id']}/files/{name}").status_code == 404
+    cases = {f"{year}-{at}" for year, listed in YEARS.items() for at in range(1, len(listed) + 1)}
+    named = {name: cases & set(texts(file(lite, run, name))) for name in ("report.xlsx", "report-cases.xlsx")}
+    assert (named["report.xlsx"], bool(named["report-cases.xlsx"])) == (set(), True)
     # The catalog can be grouped by as soon as the office puts it in.
     packed = file(lite, run, "pack.zip")
     put(office, "scheme", "hand.zip", packed)
