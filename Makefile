@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SOURCES := reference_tables grouper budget api benchmarks tests
+SOURCES := reference_tables grouper budget api benchmarks examples tests
 
-.PHONY: help demo test test-long lint bench lock clean
+.PHONY: help demo serve test test-long lint bench lock clean
 
 help:  ## Show the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ $(READY): requirements.lock pyproject.toml
 
 demo: $(READY)  ## A synthetic city: its month grouped by DRG and DIP, its year paid, settled, cleared, on one page
 	$(BIN)/python -m benchmarks.demo
+
+serve: $(READY)  ## The service on this machine, without tokens, for trying out; its data in out/service
+	$(BIN)/drgdip serve --data out/service --open-access
 
 test: lint  ## Lint, types and tests
 	$(BIN)/python -m pytest -m "not long" -n auto

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("reference_tables", "grouper", "budget", "api", "benchmarks", "tests")
+PACKAGES = ("reference_tables", "grouper", "budget", "api", "benchmarks", "examples", "tests")
 MAX_LINES = 400
 TEXT = {".py", ".toml", ".md", ".csv", ".cfg", ".txt", ".lock", ".html", ".json", ""}
 
