@@ -212,8 +212,11 @@ def repeated(book: Book, policy: Policy, given: MonthInput) -> Settled | None:
     looked at, not its frames. The month is closed now when that is asked for. Raises BookRefused (ST16) when the year
     is cleared and is to be closed."""
     run = book.with_input(hash_of(_identity(policy, given))) if given.files else None
-    if run is None:
-        return None
+    return None if run is None else settled_by(book, run, given)
+
+
+def settled_by(book: Book, run: Run, given: MonthInput) -> Settled:
+    """What a run of the book has settled; its month is closed now when that is asked for. Raises BookRefused (ST16)."""
     closes = given.close and run.month > book.closed_until
     if closes:
         check_open(book, given.reopen)

@@ -15,9 +15,10 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from api.core.book import BookRefused, locked
+from api.core.book import Book, BookRefused, Run, locked
 from api.core.pay_inputs import read_decisions
 from api.core.settle import (
+    CORRECT,
     PLACED_DECISION_SCHEMA,
     WITHDRAWAL_SCHEMA,
     InputFile,
@@ -27,6 +28,7 @@ from api.core.settle import (
     check_open,
     repeated,
     settle_month,
+    settled_by,
 )
 from api.core.settle_files import book_for
 from api.core.settle_report import write_settlement
@@ -66,14 +68,15 @@ def ask(
 
 
 def _chosen(connection: sa.Connection, month: str) -> dict[str, list[str]]:
-    """Ids of accepted submissions by what they are to the settlement."""
+    """Ids of accepted submissions by what they are to the settlement; those of earlier months were accepted when these
+    had been settled and not closed, or were passed over."""
     query = sa.select(submission.c.id, submission.c.kind, submission.c.month, submission.c.supersedes).where(
         submission.c.state == ACCEPTED, submission.c.month <= month, submission.c.month.like(f"{month[:4]}-%")
     )
     chosen: dict[str, list[str]] = {role: [] for role in ROLES}
     for name, kind, of, supersedes in connection.execute(query.order_by(submission.c.id)):
         whole = kind == NEW or (kind == CORRECTION and supersedes)
-        if whole and of == month:
+        if whole and of <= month:
             chosen["cases"].append(name)
         elif kind == CORRECTION and not supersedes:
             chosen["corrections"].append(name)
@@ -112,9 +115,9 @@ def work_on(service: Service, context: JobContext) -> Any:
     asker = Actor(context.held.created_by, "office")
 
     def change(connection: sa.Connection) -> Mapping[str, Any]:
-        connection.execute(submission.update().where(submission.c.id.in_(names)).values(state=SETTLED))
-        if settled.run is None:
+        if settled.run is None:  # nothing was taken
             return {"month": month, "run": None, "closed": settled.closed}
+        connection.execute(submission.update().where(submission.c.id.in_(names)).values(state=SETTLED))
         made = Made(
             SETTLE, int(month[:4]), month, DONE, settled.run.run_id, _summary(settled, waiting), settled.proof, files
         )
@@ -172,7 +175,8 @@ def _settled(service: Service, context: JobContext, basis: Basis, month: str, gi
     with locked(folder):
         context.hold()
         book = book_for(folder, month)
-        before = repeated(book, basis.policy, given)
+        made = _made(book, given)
+        before = repeated(book, basis.policy, given) if made is None else settled_by(book, made, given)
         if before is not None:
             return before, 0
         waiting = 0
@@ -183,6 +187,17 @@ def _settled(service: Service, context: JobContext, basis: Basis, month: str, gi
             check_month(book, month, given.reopen)
             check_open(book, given.reopen)
         return settle_month(book, basis.policy, basis.values, given), waiting
+
+
+def _made(book: Book, given: MonthInput) -> Run | None:
+    """The run that was made from these very submissions, whatever has become of policy and lists since: a job that died
+    between the book and the catalogue finds what it wrote."""
+    wanted = sorted((file.role, file.name) for file in given.files if file.role in ROLES.values())
+    for run in book.runs if wanted else ():
+        inputs = book.document(run, "proof")["inputs"] if run.kind in {SETTLE, CORRECT} else []
+        if wanted == sorted((item["role"], item["name"]) for item in inputs if item["role"] in ROLES.values()):
+            return run
+    return None
 
 
 def _summary(settled: Settled, waiting: int) -> dict[str, Any]:

@@ -107,10 +107,8 @@ class Worker:
             except Unavailable:
                 log.warning("the database does not answer; trying again")
                 self.stopping.wait(_AFTER_TROUBLE)
-            except (
-                Exception,
-                PanicException,
-            ) as error:  # a worker that ends unseen would leave the service without one
+            except (Exception, PanicException) as error:
+                # A worker that ends unseen would leave the service without one.
                 log.error("the worker goes on after: %s", trace_of(error))
                 self.stopping.wait(_AFTER_TROUBLE)
 

@@ -13,6 +13,8 @@ from small_service import SmallService, service_over
 from typer.testing import CliRunner
 
 from api.cli.main import app
+from api.service.handlers import handlers_of
+from api.service.worker import JobContext
 from tests.unit.clearing_city import HOSPITALS, City, write_city
 
 POLICY = "synthetic-city-drg-point"
@@ -176,3 +178,51 @@ def test_closed_months_refuse_and_are_corrected_in_the_next(here: SmallService, 
     run = here.client("office").get(f"/v1/runs/{done['result']['run']}").json()
     assert run["summary"]["totals"]["changed"] == 1
     assert client.get(f"/v1/submissions/{answer.json()['id']}").json()["state"] == "done"
+
+
+def test_what_comes_after_a_month_was_settled_but_not_closed_is_settled_with_the_next(
+    here: SmallService, city: City
+) -> None:
+    documents(here, city)
+    january, february = city.months[:2]
+    data = parts(january)
+    header, first, *others = data["H1"].decode().splitlines(keepends=True)
+    client = here.client("H1")
+    early = client.post("/v1/submissions", params={"month": "2026-01"}, content=(header + "".join(others)).encode())
+    here.work()
+    job(here, "/v1/settlements", month="2026-01", close=False)
+    late = client.post("/v1/submissions", params={"month": "2026-01"}, content=(header + first).encode())
+    assert (early.status_code, late.status_code) == (202, 202)
+    here.work()
+    hand_in(here, february)
+    done = job(here, "/v1/settlements", month="2026-02")
+    assert done["state"] == "done", done
+    run = here.client("office").get(f"/v1/runs/{done['result']['run']}").json()
+    assert (run["summary"]["totals"]["cases"], run["summary"]["totals"]["late"]) == (25, 1)
+    assert client.get(f"/v1/submissions/{late.json()['id']}").json()["state"] == "done"
+
+
+def test_a_settlement_that_died_after_the_book_is_found_there_though_lists_have_changed(
+    here: SmallService, city: City
+) -> None:
+    documents(here, city)
+    hand_in(here, city.months[0])
+    office = here.client("office")
+    asked = office.post("/v1/settlements", json={"month": "2026-01"}).json()["id"]
+    queue = here.service.queue
+    held = queue.take()
+    assert held is not None
+    handlers_of(here.service)[held.kind](JobContext(queue, held))  # the book is written, the catalogue is not
+    queue.give_back(held)
+    register = city.register.read_bytes() + "H9,H9 医院,一级\n".encode()
+    for kind, name, data in (
+        ("hospitals", "hospitals.csv", register), ("decisions", "decisions.csv", b"case_id,decision\nC31,by_item\n"),
+    ):  # fmt: skip
+        assert office.put(f"/v1/documents/{kind}/{name}", content=data).status_code == 200
+    here.work()
+    done = office.get(f"/v1/jobs/{asked}").json()
+    assert done["state"] == "done", done
+    run = office.get(f"/v1/runs/{done['result']['run']}").json()
+    assert (run["summary"]["totals"]["cases"], run["summary"]["repeated"]) == (24, True)
+    states = {item["state"] for item in office.get("/v1/submissions").json()["items"]}
+    assert states == {"done"}
