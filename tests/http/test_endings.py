@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +146,11 @@ def test_a_settlement_that_failed_can_be_asked_for_again(here: SmallService) -> 
     here.work()
     assert office.get(f"/v1/jobs/{first}").json()["state"] == "failed"  # the policy says nothing of paying by month
     assert office.post("/v1/settlements", json={"month": MARCH}).json()["id"] != first
+
+
+def test_the_same_bytes_sent_by_many_at_once_are_one_submission(here: SmallService) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda _: hand_in(here, row("A1"))["id"], range(12)))
+    assert len(set(found)) == 1
+    here.work()
+    assert here.client("H1").get(f"/v1/submissions/{found[0]}").json()["accepted"] == 1

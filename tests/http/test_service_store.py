@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -247,3 +248,18 @@ def test_files_are_named_by_content(tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             store.path(strange)
     assert list(store.temporary.iterdir()) == []
+
+
+def test_what_crashes_left_is_swept_once_it_is_old(tmp_path: Path) -> None:
+    store, work = FileStore(tmp_path), tmp_path / "work"
+    for place in (store.temporary / "new", store.temporary / "old"):
+        place.write_bytes(b"half")
+    for place in (work / "new", work / "old"):
+        place.mkdir(parents=True)
+        (place / "part").write_bytes(b"half")
+    for folder in (store.temporary, work):
+        os.utime(folder / "old", (0, 0))
+    store.sweep(work)
+    assert [path.name for folder in (store.temporary, work) for path in folder.iterdir()] == ["new", "new"]
+    store.check()
+    assert [path.name for path in store.temporary.iterdir()] == ["new"]
