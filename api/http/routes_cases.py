@@ -22,6 +22,7 @@ from reference_tables.problems import Problem
 
 router = APIRouter(prefix="/v1/group", tags=["cases"])
 _Asks = Annotated[Actor, Depends(Allowed("分组", Role.HOSPITAL, Role.OFFICE, Role.ADMIN))]
+_PARQUET, _ARROW = "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"
 _EXAMPLE = {
     "sex": 1, "age_years": 63, "los_days": 9, "discharge_way": "1", "diagnoses": ["I63.900", "E11.900"],
     "procedures": [], "total_cost_fen": 1285000, "fund_pay_fen": 880000, "self_pay_fen": 350000, "own_pay_fen": 55000,
@@ -42,7 +43,6 @@ _MANY = {"requestBody": {"required": True, "content": {
 _COMPRESSED = (b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
 """How compressed buffers of Arrow IPC begin (zstd, LZ4), behind eight bytes that say how long they are unpacked."""
 _MOST_UNPACKED = 1 << 28
-_PARQUET, _ARROW = "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"
 
 
 class Shape(StrEnum):
@@ -77,7 +77,13 @@ async def group(
     return Response(orjson.dumps(answer, default=str), media_type="application/json")
 
 
-@router.post("/batch", summary="一批病例的分组和预计支付", openapi_extra=_MANY)
+@router.post(
+    "/batch", summary="一批病例的分组和预计支付", openapi_extra=_MANY,
+    responses={200: {"description": "按 shape 的形式，与病例逐行对应", "content": {
+        "application/json": {"example": {"rows": [{"case_id": "1", "status": "GROUPED", "drg": "BR19"}]}},
+        _PARQUET: {}, _ARROW: {},
+    }}},
+)  # fmt: skip
 async def group_batch(
     request: Request,
     service: ServiceHere,

@@ -1,0 +1,152 @@
+"""The interface is as it describes itself: requests made from the description, and answers checked against it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from direct import ask
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.transport import Response
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from small_service import SmallService, small_service
+
+from api.http.answers import Asked
+
+ROLES = ("H1", "office", "policy", "admin")
+_KNOWN = ("method", "url", "headers", "params", "json", "data", "files")
+_HEALTH = list(HealthCheck)
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallService]:
+    with small_service(tmp_path_factory.mktemp("service"), requests_per_minute=10**6) as made:
+        yield made
+
+
+@schemathesis.serializer("application/toml", "application/octet-stream")
+def _plain(_context: Any, value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def _answer(app: Any, authorization: str, case: Any) -> Response:
+    """The answer to a generated request, whatever bytes it comes to."""
+    asked = case.as_transport_kwargs(base_url="http://test")
+    known = {name: asked[name] for name in _KNOWN if asked.get(name) is not None}
+    sent = requests.Request(**known).prepare()
+    headers = {name.lower(): value for name, value in sent.headers.items() if isinstance(value, str)}
+    body = sent.body.encode() if isinstance(sent.body, str) else sent.body or b""
+    found = asyncio.run(ask(app, str(sent.method), sent.path_url, body, headers | {"authorization": authorization}))
+    told = {name: [value] for name, value in found.headers.items()}
+    return Response(found.status, told, found.body, sent, elapsed=0.0, verify=False)
+
+
+@pytest.mark.parametrize(
+    ("role", "examples"), [("office", 3), *(pytest.param(role, 60, marks=pytest.mark.long) for role in ROLES)]
+)
+def test_requests_made_from_the_description(here: SmallService, role: str, examples: int) -> None:
+    app: Any = here.client(role).app
+    authorization = here.client(role).headers["authorization"]
+    described = schemathesis.openapi.from_dict(app.openapi())
+    seen = 0
+    for result in described.get_all_operations():
+        operation = result.ok()
+        if operation.path.endswith("/events"):
+            continue  # runs until its job ends; see test_submissions
+        seen += 1
+
+        @given(case=operation.as_strategy())
+        @settings(
+            max_examples=examples,
+            derandomize=True,
+            deadline=None,
+            database=None,
+            suppress_health_check=_HEALTH,
+            phases=[Phase.explicit, Phase.generate],
+        )
+        def check(case: Any) -> None:
+            case.validate_response(_answer(app, authorization, case), checks=CHECKS)
+
+        check()
+    assert seen > 50
+
+
+def _operations(here: SmallService) -> Iterator[tuple[str, Any]]:
+    described = here.client("nobody").get("/openapi.json").json()
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method} {path}", operation
+
+
+def test_every_route_says_what_it_is_and_how_it_refuses(here: SmallService) -> None:
+    for key, operation in _operations(here):
+        assert re.search("[\u4e00-\u9fff]", operation["summary"]), key
+        assert operation["description"], key
+        refusals = {name for name, answer in operation["responses"].items() if "$ref" in answer}
+        assert {"401", "403", "404", "413", "422", "429", "500", "503"} <= refusals, key
+        assert [name for name in operation["responses"] if name.startswith("2")], key
+        public = key in {"get /healthz", "get /readyz"}
+        assert ("security" in operation) != public, key
+    described = here.client("nobody").get("/openapi.json").json()
+    assert "HTTPValidationError" not in str(described)
+    for answer in described["components"]["responses"].values():
+        assert list(answer["content"]) == ["application/problem+json"]
+
+
+def test_refusals_are_as_described(here: SmallService) -> None:
+    shape = here.client("nobody").get("/openapi.json").json()["components"]["schemas"]["Refusal"]
+    for path in ("/v1/runs", "/nothing", "/v1/submissions"):
+        told = here.client("nobody").post(path, content=b"{").json()
+        assert told.keys() == shape["properties"].keys()
+        assert set(shape["required"]) <= told.keys()
+
+
+def test_bodies_are_of_one_family(here: SmallService) -> None:
+    """Every JSON body is checked for texts that no database keeps."""
+    seen = 0
+    left: list[Any] = list(here.client("office").app.routes)
+    while left:
+        route = left.pop()
+        left += getattr(getattr(route, "original_router", None), "routes", [])
+        field = getattr(route, "body_field", None)
+        if field is not None:
+            seen += 1
+            assert issubclass(field.field_info.annotation, Asked), route.path
+    assert seen >= 10
+
+
+class _Links(HTMLParser):
+    """What a page would load or lead to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.found += [value or "" for name, value in attrs if name in {"src", "href"}]
+
+
+def test_the_page_opens_offline(here: SmallService) -> None:
+    answer = here.client("nobody").get("/docs")
+    page = _Links()
+    page.feed(answer.text)
+    assert not {"script", "link", "img", "iframe"} & page.tags
+    assert all(link.startswith("#") or link == "/openapi.json" for link in page.found)
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    for key, operation in _operations(here):
+        assert key.split(" ")[1] in answer.text
+        assert operation["operationId"] in answer.text
