@@ -63,10 +63,9 @@ def new_settings(
                 continue
             value = changed_value(parameter, change, before) if inside else before
             if setting is None or (inside and value != before):
-                put = _setting(parameter, change, policy.lists, origin, value)
+                found.append(_setting(parameter, change, policy.lists, origin, value, scope, (since, until)))
             else:
-                put = replace(setting, place=change.place)
-            found.append(replace(put, scope=scope, since=since, until=until))
+                found.append(replace(setting, scope=scope, since=since, until=until, place=change.place))
     return _joined(found)
 
 
@@ -127,10 +126,11 @@ def closure(policy: Policy, key: str, reach: Reach, more: Mapping[str, set[Pairs
     base = frozenset(reach.rest)
     bases = [base | {("list", name)} for name in reach.lists] or [base]
     whole: set[Pairs] = set()
-    if reach.groups is None:
+    if reach.groups is None or reach.lists:
         for start in bases:
             whole |= _unions(start, plain)
-    for group in sorted(reach.groups if reach.groups is not None else by_group):
+    one_by_one = by_group if reach.groups is None else reach.groups
+    for group in () if reach.lists else sorted(one_by_one):
         own = {_without(pairs, "list") for pairs in plain if _fits(pairs, group, lists)} | by_group.get(group, set())
         for start in bases:
             if not _fits(start, group, lists):
@@ -184,7 +184,13 @@ def _between(policy: Policy, edges: Sequence[date | None]) -> list[Span]:
 
 
 def _setting(
-    parameter: Parameter, change: Change, lists: Mapping[str, Sequence[str]], origin: Origin, value: Any
+    parameter: Parameter,
+    change: Change,
+    lists: Mapping[str, Sequence[str]],
+    origin: Origin,
+    value: Any,
+    scope: Scope,
+    span: Span,
 ) -> Setting:
     """A value as the reformed policy would write it: as the change does where that says the same without the reform's
     own lists."""
@@ -195,8 +201,8 @@ def _setting(
         named = isinstance(change.raw, str) and tuple(lists.get(change.raw, ())) == tuple(value)
         raw = change.raw if named else list(value)
     return Setting(
-        change.key, value, raw, source=origin.source, article=change.article, confidence=origin.confidence,
-        note=change.note, place=change.place,
+        change.key, value, raw, scope, *span, source=origin.source, article=change.article,
+        confidence=origin.confidence, note=change.note, place=change.place,
     )  # fmt: skip
 
 

@@ -133,12 +133,12 @@ def shown(raw: object) -> str:
 def decimal_shown(value: Fraction) -> str:
     """A fraction of decimals as a decimal without trailing zeros; as a/b when it is none."""
     scale = 1
-    while (value * scale).denominator != 1:
+    while scale % value.denominator:
         scale *= 10
         if scale > 10**30:
             return str(value)
     digits = len(str(scale)) - 1
-    whole, part = divmod(abs((value * scale).numerator), scale)
+    whole, part = divmod(abs(value.numerator) * (scale // value.denominator), scale)
     text = f"{whole}.{part:0{digits}d}" if digits else str(whole)
     return f"-{text}" if value < 0 else text
 
