@@ -1,0 +1,74 @@
+"""Over a real connection: what no client library would send, and connections that end too early."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+from small_service import MARCH, SmallService, small_service
+
+_PIECE = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SmallService, int]]:
+    with small_service(tmp_path_factory.mktemp("service"), max_body_bytes=1 << 20) as made, socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        options = uvicorn.Config(made.client("H1").app, log_config=None, access_log=False, lifespan="off", ws="none")
+        server = uvicorn.Server(options)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield made, place.getsockname()[1]
+        server.should_exit = True
+        thread.join()
+
+
+def _said(port: int, data: bytes) -> bytes:
+    """What comes back for these bytes, until the server closes or says no more for a second."""
+    got = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
+        try:
+            connection.sendall(data)
+            while part := connection.recv(65536):
+                got += part
+        except OSError:
+            pass
+    return got
+
+
+def _head(made: SmallService, more: str) -> bytes:
+    lines = f"POST /v1/submissions?month={MARCH} HTTP/1.1\r\nHost: x\r\n"
+    return f"{lines}Authorization: {made.client('H1').headers['authorization']}\r\n{more}\r\n\r\n".encode()
+
+
+def test_what_is_no_request_is_refused_and_the_next_one_answered(here: tuple[SmallService, int]) -> None:
+    _, port = here
+    good = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    for data in (
+        good[:-2] + b"X: " + b"a" * 300_000 + b"\r\n\r\n",
+        b"\x16\x03\x01 no\r\n\r\n",
+        b"GET / HTTP/9\r\n\r\n",
+    ):
+        assert _said(port, data).startswith(b"HTTP/1.1 400 "), data[:40]
+        assert _said(port, good).startswith(b"HTTP/1.1 200 ")
+
+
+def test_bodies_that_are_too_large_or_never_come_to_an_end(here: tuple[SmallService, int]) -> None:
+    made, port = here
+    chunked = _head(made, "Transfer-Encoding: chunked") + _PIECE * 20 + b"0\r\n\r\n"
+    assert _said(port, chunked).startswith(b"HTTP/1.1 413 ")
+    assert _said(port, _head(made, "Content-Length: 9999999") + b"x").startswith(b"HTTP/1.1 413 ")
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(_head(made, "Content-Length: 99999") + b"x" * 10)
+    for _ in range(500):
+        if not list(made.service.files.temporary.iterdir()):
+            break
+        time.sleep(0.01)
+    assert list(made.service.files.temporary.iterdir()) == []
+    assert made.client("H1").get("/v1/submissions").json()["items"] == []
