@@ -95,7 +95,10 @@ async def check_policy(request: Request, service: ServiceHere, _who: _Checks) ->
     return await run_in_threadpool(work)
 
 
-@router.get("/policy-templates/{method}", summary="空白的政策模板", response_class=Response)
+@router.get(
+    "/policy-templates/{method}", summary="空白的政策模板", response_class=Response,
+    responses={200: {"content": {"application/toml": {"schema": {"type": "string"}}}}},
+)  # fmt: skip
 def template(_who: _Reads, method: Method) -> Response:
     """每个参数的含义、写法、单位、范围和何时必填（TOML）。"""
     return Response(policy_template(method.value), media_type="application/toml")
