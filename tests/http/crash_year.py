@@ -39,12 +39,14 @@ _ROUNDS = 40
 def lives(count: int, seed: int) -> list[Life]:
     """So many ends of a process: two in three at a fault point, or later if it is not passed; one at a random time."""
     chance = random.Random(seed)
-    made = []
+    made: list[Life] = []
+    names: list[str] = []
     for _ in range(count):
         if chance.random() < 1 / 3:
             made.append(Life(seconds=0.3 + 1.5 * chance.random()))
         else:
-            name = chance.choice(list(POINTS))
+            names = names or chance.sample(list(POINTS), len(POINTS))  # every point in its turn
+            name = names.pop()
             made.append(Life(f"{name}:{chance.randint(1, POINTS[name])}", 2 + chance.random()))
     return made
 
