@@ -18,7 +18,6 @@ ROOT = Path(__file__).resolve().parents[2]
 READMES = ("README.md", "README.zh-CN.md")
 _FENCE = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _REMARK = re.compile(r"\s+# .*$", re.MULTILINE)
-_STOP = 'kill -TERM "$SERVER"\nwait "$SERVER"\n'
 
 
 def blocks(name: str) -> list[tuple[str, str]]:
@@ -35,7 +34,7 @@ def script(port: int) -> str:
         told = text.replace("DRGDIP_PORT=8471", f"DRGDIP_PORT={port}")
         told = told.replace("drgdip serve &\n", "drgdip serve 2> serve.log &\nSERVER=$!\ntrap 'kill -9 $SERVER' EXIT\n")
         parts.append(told if language == "bash" else f"echo 'From Python:'\npython3 - <<'END'\n{told}END\n")
-    return "".join([*parts, "trap - EXIT\n", _STOP])
+    return "".join([*parts, 'wait "$SERVER"\ntrap - EXIT\n'])
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +51,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     try:
-        told = process.communicate(timeout=180)[0].decode()
+        told = process.communicate(timeout=600)[0].decode()
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         raise
