@@ -10,22 +10,28 @@ from math import lcm
 import numpy as np
 from numpy.typing import NDArray
 
-from budget.scenario_lines import Column, Exact, Ints, Poly, Reals, evaluate, wrapped
+from budget.scenario_lines import Column, Exact, Ints, Products, Reals, wrapped
 from budget.scenario_moves import LARGEST, Places, Scenarios, check_range
 from budget.scenario_rows import BANDS, OrdinaryRow, Part, Shape
 from reference_tables.policy_bands import LimitBand
 
 NO_END = 1 << 35
 """Above the cost of every case that is looked at row by row."""
+_WHOLE = 2.0**52
+"""Whole numbers below this, their sums and their quotients rounded down are exact as floats."""
 _BLOCK = 1 << 14
 """Numbers that are worked out at a time, so that they stay in the cache."""
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Amounts of the bands in fen, [scenarios, BANDS x rows], band by band: estimate of slope and intercept, and both
-    as whole numbers over `below` [BANDS x rows], all modulo 2^64. A constant amount is its rounded intercept, slope 0.
-    `doubt`: how far an amount made of the estimates may be off."""
+    """Amounts of the bands in fen, [scenarios, BANDS x rows], band by band.
+
+    Rows whose slopes move: estimates of slope and intercept, and both as whole numbers over `below` [BANDS x rows], all
+    modulo 2^64; a constant amount is its rounded intercept, slope 0. `doubt`: how far an amount made of the estimates
+    may be off. Plain rows: the amount is (`rise` x cost + `intercept`) // `over`, all of them whole numbers, rise and
+    over [BANDS x rows]; as rise x cost is whole, nothing is lost by rounding down the intercept and the half first.
+    """
 
     slope: Reals
     intercept: Reals
@@ -33,9 +39,11 @@ class Lines:
     intercept_number: Ints
     below: Ints
     doubt: float
+    rise: Reals
+    over: Reals
 
     def rounded(self, scenario: int, line: Ints, cost: Reals) -> Reals:
-        """Amounts of cases in whole fen: `line` of each case and its cost, both exact."""
+        """Amounts of cases of rows that are not plain, whole fen: `line` of each case and its cost, both exact."""
         near: Reals = self.slope[scenario].take(line)
         near *= cost
         near += self.intercept[scenario].take(line)
@@ -172,53 +180,41 @@ def make_grid(
         try:
             for first in range(0, count, step):
                 here = slice(first, min(first + step, count))
-                part = slice(places.start + here.start, places.start + here.stop)
-                ends = upper[here, :, run]
-                _ends(shape, columns, part, ends)
-                usable[run] &= _stands(shape, columns, part, ends)
-                lines.put(shape, columns, part, (here, run), cost, Fraction(1))
-                if fund is not None and (ratio := ratios[run.start]) is not None:
-                    fund.put(shape, columns, part, (here, run), cost, ratio)
+                made = Products(columns, slice(places.start + here.start, places.start + here.stop))
+                _ends(shape, made, upper[here, :, run])
+                ratio = ratios[run.start]
+                if ratio is None and shape.plain:
+                    lines.put_plain(shape, made, (here, run), cost)
+                    continue
+                usable[run] &= _rises(shape, made)
+                lines.put(shape, made, (here, run), cost, Fraction(1))
+                if fund is not None and ratio is not None:
+                    fund.put(shape, made, (here, run), cost, ratio)
         except OverflowError:
             usable[run] = False
     return Grid(upper, lines.made(), None if fund is None else fund.made(), usable)
 
 
-def _ends(shape: Shape, columns: dict[str, Column], places: slice, upper: Ints) -> None:
+def _ends(shape: Shape, made: Products, upper: Ints) -> None:
     """The last whole fen of each band."""
     for at, end in enumerate(shape.ends):
         if end is None:
             continue
         edge, inclusive = end
-        value = evaluate(edge, columns, places)
-        fen = value.floor() if inclusive else value.ceiling() - 1
-        upper[:, at] = np.minimum(fen, NO_END)
+        value = made.value(edge)
+        np.minimum(value.floor() if inclusive else value.before(), NO_END, out=upper[:, at])
     # A case is in the band of as many ends as it lies above; only the extreme limit is kept above the high one.
     np.maximum(upper[:, 2], upper[:, 1], out=upper[:, 2])
 
 
-def _stands(shape: Shape, columns: dict[str, Column], places: slice, upper: Ints) -> NDArray[np.bool_]:
-    """bool [rows]: above the high limit no formula pays less than nothing, or less than a normal case where the policy
-    forbids that; other rows need a further band."""
-    found = np.ones(upper.shape[2], np.bool_)
-    for band in (2, 3):
-        slope, intercept = shape.slope[band], shape.intercept[band]
-        if not slope.parts or shape.ends[band - 1] is None:
-            continue
-        least = shape.intercept[1] if shape.floored else Poly({})
-        rises = evaluate(slope, columns, places)
-        gap = _at(rises, evaluate(intercept - least, columns, places), upper[:, band - 1] + 1)
-        found &= ~(gap.negative() | (rises.near <= 0)).any(axis=0)
+def _rises(shape: Shape, made: Products) -> NDArray[np.bool_]:
+    """bool [rows]: above the high limit every amount that follows the cost rises with it, so that the least amount
+    there is what the formula pays or the floor, whichever is more."""
+    found = np.ones(1, np.bool_)
+    for slope in shape.slope[2:]:
+        if slope.parts:
+            found = found & (made.value(slope).near > 0).all(axis=0)
     return found
-
-
-def _at(slope: Exact, intercept: Exact, cost: Ints) -> Exact:
-    """slope x cost + intercept."""
-    common = lcm(slope.below, intercept.below)
-    number = slope.number * wrapped(common // slope.below) * cost + intercept.number * wrapped(
-        common // intercept.below
-    )
-    return Exact(slope.near * cost + intercept.near, slope.size * cost + intercept.size, number, common)
 
 
 class _Maker:
@@ -230,22 +226,38 @@ class _Maker:
         self.slope_number = np.zeros((count, BANDS, rows), np.int64)
         self.intercept_number = np.zeros((count, BANDS, rows), np.int64)
         self.below = np.ones((BANDS, rows), np.int64)
+        self.rise, self.over = np.zeros((BANDS, rows)), np.ones((BANDS, rows))
         self.doubt = 0.0
 
-    def put(
-        self, shape: Shape, columns: dict[str, Column], places: slice, to: tuple[slice, slice], cost: float,
-        share: Fraction,
-    ) -> None:  # fmt: skip
-        """Scenarios `places` of the rows of one shape, to the scenarios and rows `to`."""
+    def put_plain(self, shape: Shape, made: Products, to: tuple[slice, slice], cost: float) -> None:
+        """Scenarios of the rows of one plain shape, to the scenarios and rows `to`."""
         own, run = to
         for band in range(BANDS):
             if shape.ends[-1] is None and band == BANDS - 1:
                 continue
-            intercept = evaluate(shape.intercept[band] * share, columns, places)
+            slope = shape.slope[band].number
+            into = self.intercept[own, band, run]
+            if band == BANDS - 1 and (shape.slope[band], shape.intercept[band]) == (shape.slope[2], shape.intercept[2]):
+                into[:] = self.intercept[own, 2, run]
+            else:
+                value, over = made.value(shape.intercept[band]), slope.denominator
+                number = value.number * wrapped(2 * over) + wrapped(over * value.below)
+                into[:] = Exact((value.near + 0.5) * over, (value.size + 1) * over, number, 2 * value.below).floor()
+            if slope.numerator * cost + float(np.abs(into).max()) >= _WHOLE:
+                raise OverflowError("amounts too large for whole numbers as floats")
+            self.rise[band, run], self.over[band, run] = slope.numerator, slope.denominator
+
+    def put(self, shape: Shape, made: Products, to: tuple[slice, slice], cost: float, share: Fraction) -> None:
+        """Scenarios of the rows of one shape, to the scenarios and rows `to`."""
+        own, run = to
+        for band in range(BANDS):
+            if shape.ends[-1] is None and band == BANDS - 1:
+                continue
+            intercept = made.value(shape.intercept[band] * share)
             if not shape.slope[band].parts:
                 self.intercept[own, band, run] = intercept.half_up()
                 continue
-            slope = evaluate(shape.slope[band] * share, columns, places)
+            slope = made.value(shape.slope[band] * share)
             common = lcm(slope.below, intercept.below)
             width = Exact(slope.near, slope.size * cost + intercept.size, slope.number, common).doubt(cost)
             self.doubt = max(self.doubt, width)
@@ -260,5 +272,5 @@ class _Maker:
         wide = (count, BANDS * self.rows)
         return Lines(
             self.slope.reshape(wide), self.intercept.reshape(wide), self.slope_number.reshape(wide),
-            self.intercept_number.reshape(wide), self.below.ravel(), self.doubt,
+            self.intercept_number.reshape(wide), self.below.ravel(), self.doubt, self.rise.ravel(), self.over.ravel(),
         )  # fmt: skip

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
+from math import lcm, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,17 @@ class Poly:
         return total
 
     @property
+    def constant(self) -> bool:
+        """Is it a number, whatever the variables?"""
+        return all(powers == _PLAIN for powers in self.parts)
+
+    @property
+    def number(self) -> Fraction:
+        """The number that a constant is."""
+        assert self.constant, "nothing that moves"
+        return self.parts.get(_PLAIN, Fraction(0))
+
+    @property
     def linear(self) -> bool:
         """Is every variable of degree 0 or 1 in every product?"""
         return all(power in {0, 1} for powers in self.parts for power in powers)
@@ -117,18 +128,18 @@ class Column:
 
 @dataclass(frozen=True)
 class Exact:
-    """Numbers estimated and exact. `near` the estimate, `size` the sum of its parts' sizes (what its error goes by);
-    `number` N modulo 2^64 and `below` D: the number is N / D."""
+    """Numbers estimated and exact. `near` the estimate, `size` what the sizes of its parts add up to at most (its error
+    goes by that); `number` N modulo 2^64 and `below` D: the number is N / D."""
 
     near: Reals
-    size: Reals
+    size: float
     number: Ints
     below: int
 
     def doubt(self, more: float = 0.0) -> float:
         """How far the estimate, or one made of it and numbers up to `more`, may be off. Raises OverflowError when
         that, or D, is too large for the remainder to be exact."""
-        width = (float(self.size.max(initial=0.0)) + more + 1) * _RELATIVE
+        width = (self.size + more + 1) * _RELATIVE
         if width > WIDEST or 4 * width * float(self.below) >= _LIMIT:
             raise OverflowError("numbers too large or too fine for the exact remainder")
         return width
@@ -142,14 +153,9 @@ class Exact:
         twice, below = self.number + self.number, wrapped(2 * self.below)
         return floor_of(self.near + 0.5, twice + wrapped(self.below), below, 2 * self.doubt())
 
-    def ceiling(self) -> Ints:
-        """The least whole number not below each."""
-        return -Exact(-self.near, self.size, -self.number, self.below).floor()
-
-    def negative(self) -> NDArray[np.bool_]:
-        """Is the number below 0?"""
-        width = self.doubt()
-        return np.where(np.abs(self.near) < width, self.number < 0, self.near < 0)
+    def before(self) -> Ints:
+        """The greatest whole number below each."""
+        return Exact(self.near - 1 / self.below, self.size + 1, self.number - 1, self.below).floor()
 
 
 def floor_of(near: Reals, number: Ints, below: Ints | np.int64, width: float) -> Ints:
@@ -169,35 +175,42 @@ def wrapped(number: int) -> np.int64:
     return np.uint64(number % (1 << 64)).astype(np.int64)
 
 
-def evaluate(value: Poly, columns: Mapping[str, Column], places: slice) -> Exact:
-    """A polynomial in scenarios `places`, [scenarios or 1, rows]. Raises NotLinear for one of a higher degree."""
-    if not value.linear:
-        raise NotLinear("a variable of a higher degree")
-    used = [name for at, name in enumerate(VARIABLES) if any(powers[at] for powers in value.parts)]
-    whole = lcm(1, *(part.denominator for part in value.parts.values()))
-    below = whole
-    for name in used:
-        below *= columns[name].below
-    own = {name: _cut(columns[name].number, places) for name in used}
-    rows = next(iter(columns.values())).number.shape[1]
-    near, size, number = np.zeros((1, rows)), np.zeros((1, rows)), np.zeros((1, rows), np.int64)
-    for powers, part in value.parts.items():
-        given = dict(zip(VARIABLES, powers, strict=True))
-        outside = part
-        exact = int(part * whole)
-        real: Reals = np.ones((1, 1))
-        product: Ints = np.ones((1, 1), np.int64)
-        for name in used:
-            if given[name]:
-                product = product * own[name]
-                real = real * own[name]
-                outside /= columns[name].below
-            else:
-                exact *= columns[name].below
-        real = real * (outside.numerator / outside.denominator)
-        near, size = near + real, size + np.abs(real)
-        number = number + product * wrapped(exact)
-    return Exact(near, size, number, below)
+class Products:
+    """Products of the variables in scenarios `places`, each worked out once, and the polynomials made of them."""
+
+    def __init__(self, columns: Mapping[str, Column], places: slice) -> None:
+        self._below = {name: column.below for name, column in columns.items()}
+        self._own = {name: _cut(column.number, places) for name, column in columns.items()}
+        self._found: dict[Powers, tuple[Ints, Reals, float]] = {}
+
+    def value(self, of: Poly) -> Exact:
+        """A polynomial, [scenarios or 1, rows or 1]. Raises NotLinear for one of a higher degree."""
+        if not of.linear:
+            raise NotLinear("a variable of a higher degree")
+        used = [name for at, name in enumerate(VARIABLES) if any(powers[at] for powers in of.parts)]
+        whole = lcm(1, *(part.denominator for part in of.parts.values()))
+        near, size, number = np.zeros((1, 1)), 0.0, np.zeros((1, 1), np.int64)
+        for first, (powers, part) in enumerate(of.parts.items()):
+            inside = {name for name, power in zip(VARIABLES, powers, strict=True) if power}
+            exact = int(part * whole) * prod(self._below[name] for name in used if name not in inside)
+            outside = float(part / prod(self._below[name] for name in inside))
+            product, real, largest = self._product(powers)
+            more, wraps = real * outside, product * wrapped(exact)
+            near, number = (near + more, number + wraps) if first else (more, wraps)
+            size += largest * abs(outside)
+        return Exact(near, size, number, whole * prod(self._below[name] for name in used))
+
+    def _product(self, powers: Powers) -> tuple[Ints, Reals, float]:
+        """A product of variables modulo 2^64, its estimate, and the largest of them."""
+        if powers not in self._found:
+            own = [self._own[name] for name, power in zip(VARIABLES, powers, strict=True) if power]
+            product: Ints = np.ones((1, 1), np.int64)
+            real: Reals = np.ones((1, 1))
+            for values in sorted(own, key=len):  # what is the same in every scenario first
+                product = product * values
+                real = real * values
+            self._found[powers] = product, real, float(np.abs(real).max(initial=0.0))
+        return self._found[powers]
 
 
 def _cut(values: Ints, places: slice) -> Ints:

@@ -35,7 +35,8 @@ _KINDS = {"UNGROUPED": "ungrouped", "AMBIGUOUS": "ambiguous"}
 @dataclass(frozen=True)
 class Shape:
     """Bands of a row: `ends` the multiples of cost in fen below which a band ends, with whether the end belongs to it
-    (extreme None: no such band); `slope`, `intercept` of the amount in fen; `by_cost` where the cost itself is paid."""
+    (extreme None: no such band); `slope`, `intercept` of the amount in fen; `by_cost` where the cost itself is paid.
+    `floored`: above the high limit no less is paid than for a normal case; else no less than nothing."""
 
     ends: tuple[tuple[Poly, bool] | None, ...]
     slope: tuple[Poly, ...]
@@ -44,6 +45,11 @@ class Shape:
     kinds: tuple[str, ...]
     formulas: tuple[str, ...]
     floored: bool
+
+    @property
+    def plain(self) -> bool:
+        """Is every slope a number of its own, that nothing moves, and not below 0?"""
+        return all(slope.constant and slope.number >= 0 for slope in self.slope)
 
 
 @dataclass(frozen=True)
@@ -77,17 +83,32 @@ class OrdinaryRow:
         weight, coefficient, price = (part.now for part in (self.weight, self.coefficient, self.price))
         values = (weight, coefficient, price, band_limit(self.limits, weight))
         shape = self.shape
-        ends = [end for end in shape.ends if end is not None]
-        if len(row.bands) != len(ends) + 1:
-            return False
-        for at, band in enumerate(row.bands):
-            if band.package != Affine(shape.slope[at].at(values), shape.intercept[at].at(values)):
-                return False
-            if (band.case_kind, band.formula) != (shape.kinds[at], shape.formulas[at]):
-                return False
-        uppers = [_last_fen(end.at(values), inclusive=inclusive) for end, inclusive in ends]
+        uppers = [_last_fen(end[0].at(values), inclusive=end[1]) for end in shape.ends if end is not None]
         uppers[2:] = [max(uppers[1], upper) for upper in uppers[2:]]
-        return uppers == [band.upper for band in row.bands[:-1]]
+        found = [
+            (
+                upper,
+                shape.kinds[at],
+                shape.formulas[at],
+                Affine(shape.slope[at].at(values), shape.intercept[at].at(values)),
+            )
+            for at, upper in enumerate([*uppers, None])
+        ]
+        expected = found[:2]
+        for at, upper in enumerate([*uppers, None][2:], 2):
+            _, kind, formula, line = found[at]
+            least, paid = (
+                (found[1][3], shape.formulas[1]) if shape.floored else (Affine(Fraction(0), Fraction(0)), formula)
+            )
+            rises = line.least_cost_reaching(least.intercept)
+            lower = uppers[at - 1]
+            if rises is not None and rises - 1 > lower:
+                cut = rises - 1 if upper is None else min(rises - 1, upper)
+                expected.append((cut, kind, paid, least))
+                if cut == upper:
+                    continue
+            expected.append(found[at])
+        return expected == [(band.upper, band.case_kind, band.formula, band.package) for band in row.bands]
 
 
 def _last_fen(edge: Fraction, *, inclusive: bool) -> int:
@@ -213,8 +234,7 @@ class RowReader:
         name = self._base.look("reference", key)
         if name not in {"PEER", "SCORE"}:
             return (None, None, None)
-        peer = self._base.value_of(key, key.group).peer_average
-        peer = peer if peer is not None else self._base.look("peer_average", key)
+        peer = self._base.peer_average(key)
         return (peer, self._base.look("reference_factor", key), self._base.look("score_unit", key))
 
 
@@ -255,6 +275,10 @@ def _shape_of(
     every = [*shape.slope, *shape.intercept, *(end[0] for end in shape.ends if end is not None)]
     if not all(item.linear for item in every) or shape.slope[1].parts:
         raise NotLinear("a band that follows its variables in another way")
+    for band in (2, 3):
+        steady = not shape.slope[band].parts and shape.intercept[band] != shape.intercept[1]
+        if shape.floored and (shape.by_cost[band] or steady):
+            raise NotLinear("a floor under what is paid by item, or under an amount that does not follow the cost")
     return shape
 
 

@@ -22,7 +22,7 @@ import polars as pl
 from budget.pools import MERGED
 from budget.price_terms import PriceKey
 from budget.pricing import PricedCases, Pricer
-from budget.scenario_cases import KINDS, MINUS, MODES, POINTS, FundMode, Ints, owners_of, sort_cases
+from budget.scenario_cases import KINDS, MINUS, MODES, POINTS, FundMode, Ints, SortedCases, owners_of, sort_cases
 from budget.scenario_edges import Bools, Static, Totals, add_edges, edge_parts, split_cases
 from budget.scenario_grid import Grid, RowParts, make_grid
 from budget.scenario_lines import Reals
@@ -163,18 +163,17 @@ class ScenarioSums:
         owner = owned.sorted[: len(ordinary.row)]
         owners = owned.frame.height
         # Cases at a constant, by row and owner; most of them the same as all, less those that are not.
-        cell, cells = owned.cells(ordinary.row, rows)
-        out = np.flatnonzero(~split.core)
-        number = owned.whole - np.bincount(cell[out], minlength=len(cells))
-        unknown = np.flatnonzero(~ordinary.known & split.core)
-        counted = number - np.bincount(cell[unknown], minlength=len(cells))
-        known_paid = np.where(ordinary.known & (static.mode == MINUS)[ordinary.row], ordinary.paid, 0)
-        paid = np.bincount(owner, known_paid, owners) - np.bincount(owner[out], known_paid[out], owners)
+        cell, cells, steady = owned.cells(ordinary, static)
+        out = np.concatenate([split.at_cost, split.edges, split.left_out])
+        number = steady.whole - np.bincount(cell[out], minlength=len(cells))
+        unknown = ~ordinary.known[out]
+        counted = number - steady.unknown + np.bincount(cell[out[unknown]], minlength=len(cells))
+        paid = steady.paid - np.bincount(owner[out], steady.known_paid[out], owners)
         normal = grid.normal(grid.lines)
         whose, row = cells // rows, cells % rows
         package = _by_owner(whose, row, number, (owners, rows), normal)
         found.package[:] += package
-        if grid.fund is None and not len(unknown):
+        if grid.fund is None and not steady.unknown.any():
             found.fund[:] += package
         else:
             shared = normal if grid.fund is None else np.where(static.mode == POINTS, grid.normal(grid.fund), normal)
@@ -185,11 +184,11 @@ class ScenarioSums:
         found.fund[:] += _exact_sums(at_cost, ordinary.fund_at_cost[split.at_cost], owners)
         if found.cases is not None:
             kind = static.kind[rows : 2 * rows][row]
-            steady = np.bincount(whose * len(KINDS) + kind, number, owners * len(KINDS))
+            counts = np.bincount(whose * len(KINDS) + kind, number, owners * len(KINDS))
             code = at_cost * len(KINDS) + static.kind[split.line]
-            steady += np.bincount(code, minlength=owners * len(KINDS))
-            found.cases[:] += steady.astype(np.int64).reshape(owners, len(KINDS))
-        add_edges(edge_parts(ordinary, split, owner, static), grid, static, found)
+            counts += np.bincount(code, minlength=owners * len(KINDS))
+            found.cases[:] += counts.astype(np.int64).reshape(owners, len(KINDS))
+        add_edges(edge_parts(ordinary, split, owner, static, grid), grid, static, found)
         return len(split.edges)
 
     def _row_parts(self) -> RowParts | None:
@@ -205,7 +204,10 @@ class ScenarioSums:
         kind = np.array([[KINDS.index(name) for name in row.shape.kinds] for row in self._rows], np.int64)
         modes = self._modes[:rows]
         mode = np.array([item.mode for item in modes], np.int64)
-        return Static(by_cost, kind.reshape(rows, BANDS).T.ravel(), mode, whole_ratios([item.ratio for item in modes]))
+        plain = np.array([row.shape.plain for row in self._rows], np.bool_) & (mode != POINTS)
+        floored = np.array([row.shape.floored for row in self._rows], np.bool_)
+        ratios = whole_ratios([item.ratio for item in modes])
+        return Static(by_cost, kind.reshape(rows, BANDS).T.ravel(), mode, ratios, plain, floored)
 
     def _owned(self, by: tuple[str, ...]) -> _Owned:
         if by not in self._owners:
@@ -227,18 +229,32 @@ class _Owned:
 
     def __init__(self, frame: pl.DataFrame, code: Ints, package: Ints, fund: Ints, cases: Ints) -> None:
         self.frame, self.sorted, self.package, self.fund, self.cases = frame, code, package, fund, cases
-        self.whole = np.zeros(0, np.int64)
-        self._cell: Ints | None = None
-        self._cells = np.zeros(0, np.int64)
+        self._found: tuple[Ints, Ints, _Steady] | None = None
 
-    def cells(self, row: Ints, rows: int) -> tuple[Ints, Ints]:
-        """int64 [cases]: the cell of each ordinary case; and the cells, owner x rows + row."""
-        if self._cell is None:
-            code = self.sorted[: len(row)] * rows + row
-            self._cells, cell = np.unique(code, return_inverse=True)
-            self._cell = cell.ravel()
-            self.whole = np.bincount(self._cell, minlength=len(self._cells))
-        return self._cell, self._cells
+    def cells(self, cases: SortedCases, static: Static) -> tuple[Ints, Ints, _Steady]:
+        """int64 [cases]: the cell of each ordinary case; the cells, owner x rows + row; and what all cases come to."""
+        if self._found is None:
+            owner = self.sorted[: len(cases.row)]
+            cells, cell = np.unique(owner * static.rows + cases.row, return_inverse=True)
+            cell = cell.ravel()
+            known_paid = np.where(cases.known & (static.mode == MINUS)[cases.row], cases.paid, 0).astype(np.float64)
+            steady = _Steady(
+                np.bincount(cell, minlength=len(cells)), np.bincount(cell[~cases.known], minlength=len(cells)),
+                np.bincount(owner, known_paid, self.frame.height).astype(np.float64), known_paid,
+            )  # fmt: skip
+            self._found = cell, cells, steady
+        return self._found
+
+
+@dataclass(frozen=True)
+class _Steady:
+    """All ordinary cases, as if all were at a constant: `whole` int64 [cells] their number, `unknown` those without
+    what the fund's part needs; `known_paid` [cases] and `paid` [owners] what is taken off the package, fen."""
+
+    whole: Ints
+    unknown: Ints
+    paid: Reals
+    known_paid: Reals
 
 
 def _by_owner(whose: Ints, row: Ints, number: Ints, shape: tuple[int, int], amount: Reals) -> Ints:

@@ -128,3 +128,48 @@ def test_factors_of_all_parameters_equal_pricing_anew(seed: int) -> None:
         for at in range(SCENARIOS):
             again = Pricer(*scaled(data, values, plain[at], groups[at])).price(frame)
             check(found, at, by, pooled, again.frame)
+
+
+def moved(
+    found: Mapping[str, Any], key: str, by: tuple[str, ...], names: Mapping[tuple[str, ...], str], how: str
+) -> Any:
+    """A parameter's values as a policy file has them, those at the named places multiplied or set."""
+    item = dict(found)
+    place = tuple(item.get("for", {}).get(name, "") for name in by)
+    if item["key"] == key and place in names:
+        item["value"] = names[place] if how == "set" else times(item["value"], names[place])
+    return item
+
+
+@settings(max_examples=10)
+@given(seed=seeds)
+def test_moves_by_tier_hospital_and_set_equal_pricing_anew(seed: int) -> None:
+    """Values of the policy that stand at every tier, or at every hospital, moved there one by one."""
+    rng = random.Random(seed)
+    data, values, cases = drawn(rng)
+    scope, column = rng.choice([("tier", "tier"), ("hospital", "hospital_id")])
+    key = "base_rate" if data["method"] == "drg-rate" else "point_value"
+    how = rng.choice(["scale", "set"])
+    frame = payable(cases)
+    names = sorted(set(frame[column].drop_nulls()))
+    plain = {"source": "random", "confidence": "synthetic"}
+    written = {**data, "set": [item for item in data["set"] if item["key"] != key]}
+    written["set"] += [{"key": key, "value": "9.5", **plain}]
+    written["set"] += [
+        {"key": key, "value": rng.choice(["8", "9.5", "100"]), "for": {scope: name}, **plain} for name in names
+    ]
+    given_values = values_of(values)
+    try:
+        pricer = Pricer(policy_of(written), given_values)
+        priced = pricer.price(frame)
+    except TablesRefused:
+        return
+    drawn_names: list[dict[tuple[str, ...], str]] = [{(name,): factor(rng) for name in names} for _ in range(SCENARIOS)]
+    factors: list[Mapping[tuple[str, ...], Fraction]] = [
+        {name: Fraction(text) for name, text in item.items()} for item in drawn_names
+    ]
+    scenarios = Scenarios((move_of(key, factors, (scope,), how),), SCENARIOS)
+    found = ScenarioSums(frame, priced, pricer, (scope,)).totals(scenarios, HOSPITAL[:1])
+    for at, item in enumerate(drawn_names):
+        again = {**written, "set": [moved(one, key, (scope,), item, how) for one in written["set"]]}
+        check(found, at, HOSPITAL[:1], frame, Pricer(policy_of(again), given_values).price(frame).frame)
