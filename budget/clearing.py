@@ -34,7 +34,8 @@ class Account:
     is retained, where that is what is assessed: then it may be above 1). `quota_top_up`: what fixed quotas lack
     (定额病种补差). `held`: deposit withheld in the year; None: `deposit_share` of the entitlement. `violations`
     deducted; `prepaid` paid during the year, `advance` still out. `bundled`: the part of `fixed` that county groups'
-    bundles pay; it takes part in no sharing, nor does `actual` hold those cases."""
+    bundles pay; it takes part in no sharing, nor does `actual` hold those cases. `settled`: due as settled by month,
+    of which deposits were held."""
 
     hospital: str
     cases: int = 0
@@ -52,6 +53,7 @@ class Account:
     prepaid: int = 0
     advance: int = 0
     bundled: int = 0
+    settled: int = 0
 
     @property
     def entitlement(self) -> int:
@@ -226,10 +228,21 @@ def _spread(amount: int, accounts: Sequence[Account]) -> list[int]:
     return apportion(amount, [1] * len(accounts)) if accounts else []
 
 
+_ROUNDINGS = 12
+"""Fen by which a year's deposits may differ from the policy's share of what was settled: half a fen for each time that
+a month was settled. Within it what is kept is worked out of the exact share, so that months' rounding moves nothing."""
+
+
 def _assess(line: Line, item: Account, rule: ClearingRule) -> Line:
     """Withhold the deposit and return the part that the assessment leaves."""
     deposit = round_half_up(max(0, line.entitlement) * item.deposit_share) if item.held is None else item.held
-    returned = round_half_up(deposit * item.returned_share) if rule.assessed_on == "deposit" else deposit
+    returned = deposit
+    if rule.assessed_on == "deposit":
+        exact = item.deposit_share * item.settled
+        if item.held is not None and abs(exact - deposit) <= _ROUNDINGS:
+            returned = deposit - round_half_up(exact * (1 - item.returned_share))
+        else:
+            returned = round_half_up(deposit * item.returned_share)
     return replace(line, deposit=deposit, assessment=returned)
 
 

@@ -36,11 +36,12 @@ STEPS_ZH = {
 @dataclass(frozen=True, slots=True)
 class Paid:
     """What a hospital had in the year in one pool, fen: `prepaid` paid out, `held` as deposit (None: not known),
-    `advance` still out."""
+    `advance` still out, `due` as settled by month."""
 
     prepaid: int = 0
     held: int | None = None
     advance: int = 0
+    due: int = 0
 
 
 @dataclass(frozen=True)
@@ -173,8 +174,9 @@ class PoolClearing:
         paid = self.paid.get((hospital, budget.pool), Paid())
         scope = self._scope(budget, hospital)
         deposit = Fraction(0)
-        if paid.held is None and "assessment" in self.steps:
-            deposit = self.terms.want("deposit_share", **scope) or Fraction(0)
+        if "assessment" in self.steps:
+            ask = self.terms.want if paid.held is None else self.terms.look
+            deposit = ask("deposit_share", **scope) or Fraction(0)
         score = self._score(hospital) if tally.cases or paid.held else Fraction(0)
         recognised = None
         if self.terms.look("overrun_review"):
@@ -183,7 +185,7 @@ class PoolClearing:
             hospital, tally.cases, tally.units, due, tally.fixed_fen, tally.actual_fen, recognised,
             self._sharing(scope, score), self._returned(score), self._top_up(tally, shared), deposit, paid.held,
             self._year_total("violation", budget, hospital), paid.prepaid, paid.advance,
-            bundled,
+            bundled, paid.due,
         )  # fmt: skip
 
     def _year_total(self, table: str, budget: PoolBudget, hospital: str) -> int:

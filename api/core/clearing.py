@@ -195,7 +195,7 @@ def _cleared(
     given: ClearingInput, terms: YearTerms, budget: TotalBudget, tallies: CaseTallies, notes: list[pl.DataFrame]
 ) -> tuple[list[ClearedPool], list[ClearedBundle]]:
     """Every pool and county group, or TablesRefused with all that is wrong."""
-    paid = {key: Paid(item.paid, item.held, item.advance) for key, item in given.paid.items()}
+    paid = {key: Paid(item.paid, item.held, item.advance, item.due) for key, item in given.paid.items()}
     clearing = PoolClearing(terms, given.year_file, tallies, paid, trial=given.trial)
     known = {pool.pool for pool in budget.pools}
     for pool in sorted({pool for _, pool in tallies.tallies} - known):

@@ -11,7 +11,7 @@ intervals, resampling within strata).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -57,6 +57,24 @@ class Outcomes:
     hospitals: dict[str, list[int]]
     balances: dict[str, list[int]]
     values: dict[str, list[Fraction]]
+
+
+@dataclass(frozen=True)
+class _KnownTerms(YearTerms):
+    """Terms that keep what they have looked up in `known`, which the resamples of a year share: the policy and the day
+    are the same in all of them. What is missing is looked for, and noted, anew each time."""
+
+    known: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Any] = field(default_factory=dict)
+
+    def look(self, key: str, **scope: str) -> Any:
+        asked = (key, tuple(scope), tuple(scope.values()))
+        if asked not in self.known:
+            self.known[asked] = super().look(key, **scope)
+        return self.known[asked]
+
+    def want(self, key: str, **scope: str) -> Any:
+        found = self.look(key, **scope)
+        return super().want(key, **scope) if found is None else found
 
 
 def case_terms(stage: Stage) -> pl.DataFrame:
@@ -133,11 +151,12 @@ def outcomes(side: Resampled, count: int, tell: Callable[[int], None]) -> Outcom
     done = side.stage.clearing
     assert done is not None
     given, found = done.given, Outcomes({}, {}, {})
-    paid = {key: Paid(item.paid, item.held, item.advance) for key, item in given.paid.items()}
+    known: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Any] = {}
+    paid = {key: Paid(item.paid, item.held, item.advance, item.due) for key, item in given.paid.items()}
     for at in range(count):
         tell(at)
         tallies = {key: _moved(tally, side.ratio.get(key), at) for key, tally in done.tallies.tallies.items()}
-        terms = YearTerms(side.stage.policy, given.year, COMMAND)
+        terms = _KnownTerms(side.stage.policy, given.year, COMMAND, known=known)
         whole = CaseTallies(tallies, done.tallies.bundled, done.tallies.left_out)
         clearing = PoolClearing(terms, given.year_file, whole, paid, trial=True)
         pools = [pool for budget in done.budget.pools if (pool := clearing.clear(budget)) is not None]
