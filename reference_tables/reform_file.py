@@ -368,4 +368,11 @@ class _Reading:
         found = self._fields(reform_schema().sweep, block, *path)
         if found is None or not self._scaled(found, *path):
             return None
+        start, stop = found["start"], found["stop"]
+        if start == stop:
+            self.fault(f"与 start 相同（{shown(stop)}），没有可试的区间", *path, "stop")
+        if found["action"] == "scale" and min(start, stop) < 0:
+            self.fault("系数不能小于 0", *path, "start" if start < 0 else "stop")
+        if start == stop or (found["action"] == "scale" and min(start, stop) < 0):
+            return None
         return Sweep(**found, place=self.place(*path), line=self.lines.line(*path))

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from api.cli.console import DATA_LEVEL_ZH, Exit, err, fail, out, print_problems
 from api.core.resolved_reform import reform_toml
+from budget.reform_values import value_shown
 from reference_tables.policy_schema import policy_schema
 from reference_tables.problems import TablesRefused
 from reference_tables.reform import Change, Reform, find_reforms, load_reform
@@ -78,7 +79,8 @@ def show(
         return
     console = out()
     console.print(f"[bold]{escape(found.id)}[/]  {escape(found.name)}  校验值 {found.sha256[:12]}")
-    console.print(escape(found.statement))
+    if found.statement:
+        console.print(escape(found.statement))
     if found.policies:
         console.print(f"适用政策 {escape('、'.join(found.policies))}")
     for line in _lines(found):
@@ -140,5 +142,9 @@ def _change(change: Change) -> str:
     scope += [f"病组 {'、'.join(change.groups)}"] if change.groups else []
     scope += [f"{change.since} 起"] if change.since else []
     scope += [f"{change.until} 前"] if change.until else []
-    label = policy_schema().parameters[change.key].label
-    return f"{label}（{change.key}）{schema.actions[change.action]} {change.raw}，范围：{'，'.join(scope) or '全部'}"
+    parameter = policy_schema().parameters[change.key]
+    named = change.action != "set" or isinstance(change.value, str)
+    value = change.raw if named else value_shown(parameter, change.value)
+    where = "，".join(scope) or "全部"
+    said = "空" if value == "" else value
+    return f"{parameter.label}（{change.key}）{schema.actions[change.action]} {said}，范围：{where}"

@@ -60,3 +60,31 @@ def test_check_tells_all_problems_at_once(tmp_path: Path) -> None:
     code, _, said = run("check", path)
     assert code == 3
     assert all(word in said for word in ("data_level", "nothing", "r.toml:1", "r.toml:6"))
+
+
+_HEAD = 'id = "r"\nname = "n"\ndata_level = "local"\n'
+
+
+def test_show_tells_values_in_words_and_units(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    blocks = {
+        "basic_rule": '{ kind = "tier_coefficient", tier = "三级" }',
+        "high_limit": '[{ up_to = "1", limit = "3" }, { limit = "2" }]',
+        "no_outlier_groups": "[]",
+        "basic_groups": '["BR23", "BR25"]',
+    }
+    text = "".join(f'[[change]]\nkey = "{key}"\naction = "set"\nvalue = {value}\n' for key, value in blocks.items())
+    path.write_text(_HEAD + text + '[[change]]\nkey = "base_rate"\naction = "add"\nvalue = 0\n', "utf-8")
+    code, said, _ = run("show", path)
+    assert code == 0
+    lines = ["设为 tier_coefficient 三级", "设为 权重 ≤ 1：3；2 倍", "设为 空", "设为 BR23、BR25", "加上 0"]
+    found = [line for line in said.splitlines() if "范围：全部" in line]
+    assert [line.split("）")[-1].split("，范围")[0] for line in found] == lines
+
+
+def test_a_sweep_needs_two_different_values_and_no_negative_factor(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text(_HEAD + '[[sweep]]\nkey = "base_rate"\nstart = "-1"\nstop = "-1"\nsteps = 3\n', "utf-8")
+    code, _, said = run("check", path)
+    assert code == 3
+    assert all(words in said for words in ("r.toml:6 sweep[1].start", "r.toml:7 sweep[1].stop", "共 2 个问题"))
