@@ -12,7 +12,7 @@ import polars as pl
 from budget.group_values import GroupValues
 from reference_tables.policy import Policy
 from reference_tables.policy_schema import METHODS, policy_schema
-from reference_tables.problems import Problem
+from reference_tables.problems import Level, Problem
 from reference_tables.reform_parts import Change, Pairs, Reform
 from reference_tables.reform_schema import reform_schema
 
@@ -107,7 +107,7 @@ class Resolver:
         lists = tuple(value for name, value in change.scope if name == "list" and not by_group)
         for name in lists:
             self._add_list(change, reform, name)
-        if len(self.problems) > before or span is None:
+        if span is None or any(problem.level is Level.ERROR for problem in self.problems[before:]):
             return None
         rest = tuple((name, value) for name, value in change.scope if name not in _GROUPWISE)
         return change, Reach(rest, groups, lists, *span, scope_shown(change))
@@ -231,9 +231,12 @@ class Resolver:
             self._note(change, "RF25", args)
             return None
         label = policy_schema().parameters[change.key].label
-        for limit in (change.since, change.until):
-            if limit is not None and limit.day != 1:
-                args = {"key": change.key, "label": label, "day": str(limit), "month": f"{limit:%Y-%m}"}
+        for edge, held, limit in (("开始", "改动前", change.since), ("停止", "改动后", change.until)):
+            if limit is not None and limit.day != 1 and first < limit < (last or date.max):
+                args = {
+                    "key": change.key, "label": label, "day": str(limit), "month": f"{limit:%Y-%m}", "edge": edge,
+                    "held": held,
+                }  # fmt: skip
                 self._note(change, "RF55", args)
         return since, None if until == date.max else until
 

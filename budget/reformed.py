@@ -159,6 +159,7 @@ def _applied(
     differing = [setting for setting in made if _before(policy, setting) != setting.value]
     if not made and not moved_values and change.action != "set" and not _same_values(by_values, values, item):
         problems.append(Problem("RF26", item.args(policy=policy.id, action=item.said), **item.place))
+        return nothing
     for setting in differing:
         if out_of_range(parameter, setting.value):
             problems.append(

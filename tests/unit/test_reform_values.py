@@ -168,6 +168,22 @@ def test_a_source_of_the_same_name_as_the_policys_does_not_take_its_place() -> N
     assert made.header.sources[limit.source].title == "另一文件"
 
 
+@pytest.mark.parametrize(("edge", "june", "july", "said"), [("from", 1, 2, "改动前"), ("until", 2, 1, "改动后")])
+def test_a_change_inside_a_month_holds_by_the_first_of_the_month(edge: str, june: int, july: int, said: str) -> None:
+    made = applied(reform(change("low_limit", "scale", "2", f"{edge} = {YEAR}-06-15")))
+    assert [problem.code for problem in made.problems] == ["RF55"]
+    assert f"{YEAR}-06 的病例全月按{said}的值" in made.problems[0].message
+    usual = Fraction(str(value(load_policy(RATE), "low_limit")))
+    assert value(made.policy, "low_limit", date(YEAR, 6, 1)) == june * usual
+    assert value(made.policy, "low_limit", SUMMER) == july * usual
+
+
+def test_nothing_to_scale_is_told_once() -> None:
+    with pytest.raises(TablesRefused) as found:
+        applied(reform(change("retain_share", "scale", "2")))
+    assert [problem.code for problem in found.value.problems] == ["RF26"]
+
+
 def test_scaling_twice_has_no_order_unless_it_is_rounded() -> None:
     twice = (reform(change("base_rate", "scale", "1.1"), "one"), reform(change("base_rate", "scale", "1.2"), "two"))
     assert applied(*twice).problems == ()
