@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from api.core.simulate_chances import resample
+from api.core.simulate_chances import _KnownTerms, resample
+from budget.year_terms import YearTerms
+from reference_tables.policy import load_policy
 from reference_tables.problems import TablesRefused
 from tests.unit.clearing_city import City, write_city
 from tests.unit.simulated_city import change, reform, run
@@ -77,3 +80,17 @@ def test_chances_need_a_year(city: City) -> None:
     with pytest.raises(TablesRefused) as refused:
         run(city, reform(BODY), cleared=False, bootstrap=5)
     assert [problem.code for problem in refused.value.problems] == ["SI04"]
+
+
+def test_terms_kept_over_resamples_are_the_policys_and_what_is_missing_is_noted_each_time() -> None:
+    policy = load_policy("synthetic-city-drg-rate")
+    known: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Any] = {}
+    for _ in range(2):
+        plain, kept = YearTerms(policy, 2026, "clear"), _KnownTerms(policy, 2026, "clear", known=known)
+        for tier in ("三级", "二级"):
+            for insurance in ("职工", "居民"):
+                scope = {"tier": tier, "insurance": insurance}
+                assert kept.want("base_rate", **scope) == plain.want("base_rate", **scope) is not None
+        assert kept.look("peer_average", group="BR23") is None
+        assert kept.want("peer_average", group="BR23") is None
+        assert [problem.code for problem in kept.problems] == ["PL30"]
