@@ -54,8 +54,10 @@ class ReformSchema:
 def _kind(name: str, body: Mapping[str, Any]) -> BlockKind:
     fields = {}
     for key, given in body["fields"].items():
-        bounds = {to: Fraction(given[of]) for of, to in (("min", "minimum"), ("max", "maximum")) if of in given}
-        rest = {of: given[of] for of in ("required", "default") if of in given}
+        bounds: dict[str, Any] = {
+            to: Fraction(given[of]) for of, to in (("min", "minimum"), ("max", "maximum")) if of in given
+        }
+        rest: dict[str, Any] = {of: given[of] for of in ("required", "default") if of in given}
         fields[key] = Field(key, given["label"], given["type"], values=tuple(given.get("values", ())), **rest, **bounds)
     return BlockKind(name, body["label"], body["meaning"], fields)
 
