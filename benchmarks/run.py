@@ -1,9 +1,11 @@
 """`make bench`: cases a second, as ratios to the oracle and to the machine's own limit, with result hashes.
 
     python -m benchmarks.run [--cases 1000000] [--stream 10000000] [--history 3000000] [--money 10000000] [--repeats 5]
+        [--simulate 1000000] [--serve 8000]
 
 DRG lines on cases of one scheme, DIP lines on as many cases of a catalog of 10,000 core groups, a long stream, a DIP
-catalog built from a history of three years, and payment and clearing of many grouped cases.
+catalog built from a history of three years, payment and clearing of many grouped cases, many scenarios and resampled
+years over naive loops, and the service over HTTP.
 
 Writes out/bench/report.json and compares with benchmarks/baseline.json, the ratios last put on record.
 """
@@ -31,6 +33,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "out" / "bench"
 DIP_FOLDER = FOLDER / "dip"
 MONEY_FOLDER = FOLDER / "money"
+SIMULATE_FOLDER = FOLDER / "simulate"
+SERVE_FOLDER = FOLDER / "serve"
 MONEY_REPEATS = 2
 BASELINE = Path(__file__).with_name("baseline.json")
 SEED = 20261001
@@ -60,6 +64,25 @@ def measure(module: str, arguments: list[str], threads: int, repeats: int) -> di
     done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, check=True)
     found: dict[str, Any] = orjson.loads(done.stdout)
     return found
+
+
+def alone(module: str, arguments: list[str]) -> dict[str, Any]:
+    """The report of a module that compares with naive loops or over HTTP, in a process of its own with one thread."""
+    env = {**os.environ, "POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments], cwd=ROOT, env=env, stdout=subprocess.PIPE, check=True
+    )
+    found: dict[str, Any] = orjson.loads(done.stdout)
+    return found
+
+
+def simulate_ratios(found: dict[str, Any]) -> dict[str, float]:
+    """Ratios of the simulation lines over their naive loops."""
+    scenarios = found["scenarios"]
+    return {
+        "scenarios by hospital": scenarios["hospital"]["ratio"], "scenarios by group": scenarios["group"]["ratio"],
+        "resampled years": found["bootstrap"]["ratio"],
+    }  # fmt: skip
 
 
 def stream(scheme: str, cases: int, threads: int) -> dict[str, Any]:
@@ -112,6 +135,8 @@ def main() -> None:
     parser.add_argument("--stream", type=int, default=10_000_000, help="cases of the streaming run; 0 leaves it out")
     parser.add_argument("--history", type=int, default=3_000_000, help="cases of the catalog's history; 0: none")
     parser.add_argument("--money", type=int, default=10_000_000, help="cases of the money lines; 0 leaves them out")
+    parser.add_argument("--simulate", type=int, default=1_000_000, help="cases of the simulation lines; 0: none")
+    parser.add_argument("--serve", type=int, default=8000, help="requests of the service lines; 0 leaves them out")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--record", action="store_true", help="write the ratios to benchmarks/baseline.json")
     args = parser.parse_args()
@@ -156,6 +181,17 @@ def main() -> None:
             f"catalog build from {found['cases']:,} cases: {found['cases_per_second']:,} cases/s, peak memory "
             f"{found['peak_gib']} GiB, {found['core_groups']:,} core groups, content {found['sha256'][:12]}"
         )
+    if args.simulate:
+        arguments = ["--folder", str(SIMULATE_FOLDER), "--cases", str(args.simulate)]
+        report["simulate"] = found = alone("benchmarks.simulate_lines", arguments)
+        for name, ratio in simulate_ratios(found).items():
+            told = recorded.get("simulate", {}).get(name, "none")
+            console.print(f"{name}: {ratio} times as fast as the naive loop (recorded: {told})")
+    if args.serve:
+        SERVE_FOLDER.mkdir(parents=True, exist_ok=True)
+        arguments = ["--folder", str(SERVE_FOLDER), "--requests", str(args.serve)]
+        report["serve"] = found = alone("benchmarks.serve_lines", arguments)
+        console.print(f"service: {orjson.dumps(found).decode()}")
     (FOLDER / "report.json").write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
     if args.record:
         ratios = {
@@ -163,6 +199,10 @@ def main() -> None:
             for key, value in report.items()
             if key.isdigit()
         }
+        if "simulate" in report:
+            ratios["simulate"] = simulate_ratios(report["simulate"])
+        if "serve" in report:
+            ratios["serve"] = {"submission over offline": report["serve"]["submission"]["over_offline"]}
         BASELINE.write_bytes(orjson.dumps(ratios, option=orjson.OPT_INDENT_2) + b"\n")
 
 

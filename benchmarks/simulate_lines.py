@@ -1,9 +1,10 @@
-"""The benchmark's scenario lines (G10): totals of many weight scenarios over the naive loop that prices every case.
+"""The benchmark's simulation lines: totals of many weight scenarios (G10) and resampled years (G11) over naive loops.
 
 The naive loop goes scenario by scenario over all cases in NumPy and floating point, outliers decided anew by the same
-rules, and adds up by hospital or by group; its totals differ by what rounding leaves. Times are those of the processor.
+rules, and adds up by hospital or by group; its totals differ by what rounding leaves. Naive resampling draws every case
+of every resample within hospital and group. Times are those of the processor.
 
-    python -m benchmarks.simulate_lines --folder DIR [--cases 1000000] [--scenarios 100] [--naive 10]
+    python -m benchmarks.simulate_lines --folder DIR [--cases 1000000] [--scenarios 100] [--resamples 1000] [--naive 10]
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import orjson
 import polars as pl
 from numpy.typing import NDArray
 
+from api.core.simulate_chances import draw_ratios
 from benchmarks.grouped_cases import write_grouped
 from budget.group_values import GroupValues
 from budget.money import FEN
@@ -120,6 +122,53 @@ def scenario_lines(folder: Path, count: int, scenarios: int, naive: int) -> dict
     return report
 
 
+def bootstrap_line(folder: Path, count: int, resamples: int, naive: int) -> dict[str, Any]:
+    """Resampled sums by hospital and pool over naive resampling, which is timed on `naive` resamples; and how far the
+    standard deviations of the fund's part lie from those of resampling within hospital and group, which are known
+    exactly: the root of the sum of n x variance."""
+    cases = grouped(folder, count)
+    policy = load_policy(POLICY)
+    assert policy.weights
+    priced = Pricer(policy, GroupValues.of_frame(find_group_weights(policy.weights).frame)).price(cases, display=False)
+    real = pl.Float64
+    frame = cases.select(
+        hospital="hospital_id", pool="insurance", group="group", cost="total_cost_fen",
+        units=priced.frame["package_fen"].cast(real), priced=priced.frame["fund_fen"].fill_null(0).cast(real),
+        patient=pl.col("patient_paid_fen").cast(real), fixed=pl.lit(0.0), actual=pl.col("fund_by_item_fen").cast(real),
+    )  # fmt: skip
+    started = time.process_time()
+    (ratios,) = draw_ratios([frame], resamples, SEED)
+    seconds = time.process_time() - started
+    ordered = frame.sort("hospital", "group").with_columns(
+        stratum=pl.struct("hospital", "group").rle_id(), owner=pl.struct("hospital", "pool").rank("dense") - 1
+    )
+    stratum, owner = ordered["stratum"].to_numpy(), ordered["owner"].to_numpy().astype(np.int64)
+    size = np.bincount(stratum)
+    first, width = (np.cumsum(size) - size)[stratum], size[stratum]
+    terms = [ordered[name].to_numpy() for name in ("units", "priced", "patient", "fixed", "actual")]
+    draws, slow = np.random.default_rng(SEED), []
+    for _ in range(naive):
+        started = time.process_time()
+        drawn = first + (draws.random(count) * width).astype(np.int64)
+        whose = owner[drawn]
+        for values in terms:
+            np.bincount(whose, values[drawn])
+        slow.append(time.process_time() - started)
+    off = []
+    for (hospital, pool), ratio in ratios.items():
+        own = ordered.filter(pl.col("hospital") == hospital)
+        held = own.select("group", value=pl.when(pl.col("pool") == pool).then("priced").otherwise(0.0))
+        variance = held.group_by("group").agg(total=pl.len() * pl.col("value").var(ddof=0))["total"].sum()
+        spread = float(variance) ** 0.5
+        off.append(float(ratio[:, 1].std() * held["value"].sum() / spread) - 1)
+    slow_seconds = median(slow) * resamples
+    return {
+        "cases": count, "resamples": resamples, "seconds": round(seconds, 2), "naive_seconds": round(slow_seconds, 1),
+        "ratio": round(slow_seconds / seconds, 1), "deviations_off_on_average": round(float(np.mean(off)), 4),
+        "deviations_off_at_most": round(float(np.abs(off).max()), 4),
+    }  # fmt: skip
+
+
 def grouped(folder: Path, count: int) -> pl.DataFrame:
     """The cases of the lines, made once."""
     policy = load_policy(POLICY)
@@ -137,8 +186,12 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=1_000_000)
     parser.add_argument("--scenarios", type=int, default=100)
     parser.add_argument("--naive", type=int, default=10, help="scenarios that the naive loop is timed on")
+    parser.add_argument("--resamples", type=int, default=1000)
     args = parser.parse_args()
-    report = {"scenarios": scenario_lines(args.folder, args.cases, args.scenarios, args.naive)}
+    report = {
+        "scenarios": scenario_lines(args.folder, args.cases, args.scenarios, args.naive),
+        "bootstrap": bootstrap_line(args.folder, args.cases, args.resamples, args.naive),
+    }
     sys.stdout.buffer.write(orjson.dumps(report, option=orjson.OPT_INDENT_2))
 
 

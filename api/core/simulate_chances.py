@@ -111,9 +111,14 @@ def case_terms(stage: Stage) -> pl.DataFrame:
 
 def resample(stages: Sequence[Stage], count: int, seed: int) -> list[Resampled]:
     """Each of the stages, whose cases are the same row for row, under the same resamples."""
-    frames = [case_terms(stage) for stage in stages]
+    found = draw_ratios([case_terms(stage) for stage in stages], count, seed)
+    return [Resampled(stage, ratio) for stage, ratio in zip(stages, found, strict=True)]
+
+
+def draw_ratios(frames: Sequence[pl.DataFrame], count: int, seed: int) -> list[dict[Owner, Floats]]:
+    """Of each frame of case_terms the ratios of `count` resamples, the same for all frames; see Resampled."""
     first = frames[0].select("hospital", "group", "cost").with_row_index("at").sort("hospital", "group", "cost", "at")
-    found: list[dict[Owner, Floats]] = [{} for _ in stages]
+    found: list[dict[Owner, Floats]] = [{} for _ in frames]
     for number, part in enumerate(first.partition_by("hospital", maintain_order=True)):
         hospital = part["hospital"][0]
         stratum, place, size = _strata(part)
@@ -130,7 +135,7 @@ def resample(stages: Sequence[Stage], count: int, seed: int) -> list[Resampled]:
                 np.add.at(cells, stratum * BINS + place, values)
                 sums, base = np.einsum("rc,ct->rt", weight, cells), cells.sum(axis=0)
                 into[hospital, pool] = np.where(base != 0, sums / np.where(base != 0, base, 1.0), 1.0)
-    return [Resampled(stage, ratio) for stage, ratio in zip(stages, found, strict=True)]
+    return found
 
 
 def _strata(part: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
