@@ -1,9 +1,11 @@
 """How sure a simulation is: cases resampled within hospital and group, and the year cleared anew for every resample.
 
 A hospital's cases of a group, sorted by cost, are cut into at most BINS parts of equal number; a resample draws with
-replacement how often each part comes (multinomial). What a hospital's cases come to in a pool moves by the ratio of
-the resample to the sample, so that the sample itself clears exactly as the year does; each resample then goes through
-the policy's own clearing. The draws and sums are statistics in floating point: they say how far amounts may lie apart,
+replacement how often each part comes (multinomial). What the cases inside the parts add to that is drawn as a normal
+sum with their own covariance, so that standard deviations are those of drawing every case. What a hospital's cases come
+to in a pool moves by the ratio of the resample to the sample, never below nothing, so that the sample itself clears
+exactly as the year does; each resample then goes through the policy's own clearing.
+The draws and sums are statistics in floating point: they say how far amounts may lie apart,
 never what anyone is paid. Source: B. Efron, R. Tibshirani, An Introduction to the Bootstrap, 1993 (percentile
 intervals, resampling within strata).
 """
@@ -30,7 +32,7 @@ from budget.pools import pool_name
 from budget.pricing import Pricer
 from budget.year_terms import YearTerms
 
-BINS = 16
+BINS = 2
 _TERMS = ("units", "priced", "patient", "fixed", "actual")
 _E6 = 10**6
 _BY_COST = ("COST", "L_COST", "H_COST")
@@ -126,16 +128,41 @@ def draw_ratios(frames: Sequence[pl.DataFrame], count: int, seed: int) -> list[d
         draws = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, number])))
         counts = draws.multinomial(size.sum(axis=1), size / size.sum(axis=1, keepdims=True), size=(count, len(size)))
         weight = counts.reshape(count, -1) / np.where(size > 0, size, 1).reshape(-1)
+        keys, columns = [], []
         for frame, into in zip(frames, found, strict=True):
             own = frame[rows]
             for pool in sorted(set(own["pool"]) - {""}):
                 held = (own["pool"] == pool).to_numpy()
-                values = np.where(held[:, None], own.select(_TERMS).to_numpy(), 0.0)
-                cells = np.zeros((size.size, len(_TERMS)))
-                np.add.at(cells, stratum * BINS + place, values)
-                sums, base = np.einsum("rc,ct->rt", weight, cells), cells.sum(axis=0)
-                into[hospital, pool] = np.where(base != 0, sums / np.where(base != 0, base, 1.0), 1.0)
+                keys.append((into, (hospital, pool)))
+                columns.append(np.where(held[:, None], own.select(_TERMS).to_numpy(), 0.0))
+        if not keys:
+            continue
+        values = np.concatenate(columns, axis=1)
+        cells = np.stack([np.bincount(stratum * BINS + place, column, size.size) for column in values.T], axis=1)
+        base = cells.sum(axis=0)
+        within = values - (cells / np.where(size > 0, size, 1).reshape(-1, 1))[stratum * BINS + place]
+        sums = np.einsum("rc,ct->rt", weight, cells) + _spread(within, draws, count)
+        ratios = np.where(base != 0, np.maximum(sums / np.where(base != 0, base, 1.0), 0.0), 1.0)
+        for at, (into, key) in enumerate(keys):
+            into[key] = ratios[:, at * len(_TERMS) : (at + 1) * len(_TERMS)]
     return found
+
+
+def _spread(within: Floats, draws: np.random.Generator, count: int) -> Floats:
+    """[count, columns]: what drawing the cases inside the parts adds, normal with the covariance that it has exactly.
+    `within` [cases, columns]: each case less the mean of its part. Columns that are the same stay the same."""
+    first: list[int] = []
+    same = []
+    for at in range(within.shape[1]):
+        alike = next((place for place, of in enumerate(first) if np.array_equal(within[:, of], within[:, at])), None)
+        same.append(len(first) if alike is None else alike)
+        if alike is None:
+            first.append(at)
+    own = within[:, first]
+    values, vectors = np.linalg.eigh(np.einsum("nt,nu->tu", own, own))
+    noise = draws.standard_normal((count, len(first)))
+    made = np.einsum("rk,tk->rt", noise, vectors * np.sqrt(np.maximum(values, 0.0)))
+    return np.asarray(made[:, same])
 
 
 def _strata(part: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

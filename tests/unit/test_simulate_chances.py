@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from api.core.simulate_chances import _KnownTerms, resample
+from api.core.simulate_chances import _KnownTerms, draw_ratios, resample
 from budget.year_terms import YearTerms
 from reference_tables.policy import load_policy
 from reference_tables.problems import TablesRefused
@@ -94,3 +94,17 @@ def test_terms_kept_over_resamples_are_the_policys_and_what_is_missing_is_noted_
         assert kept.look("peer_average", group="BR23") is None
         assert kept.want("peer_average", group="BR23") is None
         assert [problem.code for problem in kept.problems] == ["PL30"]
+
+
+def test_sums_spread_as_if_every_case_were_drawn() -> None:
+    """One hospital and group of 50 cases of 1 yuan and one of 10: the sum of 51 draws has variance 51 x that of the
+    cases, 51 x (150 / 51 - (60 / 51)^2) = 79.4118."""
+    amounts = [1.0] * 50 + [10.0]
+    frame = pl.DataFrame({"units": amounts}).with_columns(
+        hospital=pl.lit("H"), pool=pl.lit("P"), group=pl.lit("G"), cost=pl.col("units").cast(pl.Int64),
+        **{name: pl.col("units") for name in ("priced", "patient", "fixed", "actual")},
+    )  # fmt: skip
+    (found,) = draw_ratios([frame], 4000, 1)
+    sums = found["H", "P"] * 60
+    assert np.allclose(sums.std(axis=0), 79.4118**0.5, rtol=0.05)
+    assert np.allclose(sums.mean(axis=0), 60, rtol=0.02)
