@@ -13,12 +13,14 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.grouped_cases import grouped_blocks
 from budget.group_values import GroupValues
 from budget.pools import pool_name
 from budget.pricing import Pricer
 from budget.scenario_moves import Scenarios, move_of
 from budget.scenario_sums import GROUP, HOSPITAL, ScenarioSums, ScenarioTotals
-from reference_tables.policy import Policy, policy_of
+from reference_tables.group_weights import find_group_weights
+from reference_tables.policy import Policy, load_policy, policy_of
 from reference_tables.problems import TablesRefused
 from tests.oracle.money_oracle import MISSING, MoneyOracle
 from tests.oracle.random_money import GROUPS, Values, payable, random_cases, random_policy
@@ -173,3 +175,26 @@ def test_moves_by_tier_hospital_and_set_equal_pricing_anew(seed: int) -> None:
     for at, item in enumerate(drawn_names):
         again = {**written, "set": [moved(one, key, (scope,), item, how) for one in written["set"]]}
         check(found, at, HOSPITAL[:1], frame, Pricer(policy_of(again), given_values).price(frame).frame)
+
+
+def test_a_point_policy_with_a_floor_above_the_high_limit_needs_no_planner() -> None:
+    """Weights of all groups moved under the point policy, whose high cases are paid at least as normal ones."""
+    policy = load_policy("synthetic-city-drg-point")
+    assert policy.weights
+    weights = find_group_weights(policy.weights)
+    (frame,) = grouped_blocks(weights, 6000, 6, 5)
+    pricer = Pricer(policy, GroupValues.of_frame(weights.frame))
+    sums = ScenarioSums(frame, pricer.price(frame), pricer)
+    factors = ["0.7", "1.3"]
+    # The policy itself has a weight for 0000, which stays.
+    groups = sorted(set(weights.frame["group"]) - {"0000"})
+    move = move_of("weight", [{(group,): Fraction(by) for group in groups} for by in factors], ("group",))
+    for by in (HOSPITAL[:1], GROUP):
+        found = sums.totals(Scenarios((move,), len(factors)), by)
+        assert found.planned == 0
+        for at, text in enumerate(factors):
+            changed = weights.frame.with_columns(
+                pl.Series("weight", [times(weight, text) for weight in weights.frame["weight"]], dtype=pl.String)
+            )
+            again = Pricer(policy, GroupValues.of_frame(changed)).price(frame)
+            check(found, at, by, frame, again.frame)
