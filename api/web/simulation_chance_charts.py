@@ -24,6 +24,8 @@ _SURE = (
     ("区间全在 0 以上", GAIN, "triangle-right"), ("区间全在 0 以下", LOSS, "triangle-left"),
     ("区间跨 0，方向不定", SAME, "circle-open"),
 )  # fmt: skip
+NARROW = "重抽样在同一机构的同一病组内进行，该组只有一例时不变动，这样的病例多则区间偏窄。"
+"""Resampling within hospital and group holds a case that is alone there: with many of them intervals are too narrow."""
 
 
 def chance_charts(tables: Mapping[str, pl.DataFrame]) -> list[Chart]:
@@ -77,7 +79,7 @@ def _intervals(bootstrap: pl.DataFrame) -> Chart | None:
     )
     figure.update_yaxes(**row_axis(labels), gridcolor="#eef1f4")
     which = "" if shown.height == rows.height else f"增减最多的两头各 {ENDS} 家，共 {rows.height} 家。"
-    note = f"{which}点为模拟结果，横线为重抽样的 95% 区间；右侧为减少的可能性。"
+    note = f"{which}点为模拟结果，横线为重抽样的 95% 区间；右侧为减少的可能性。{NARROW}"
     return Chart("intervals", "各医疗机构增减有多确定", note, figure)
 
 

@@ -238,6 +238,9 @@ def test_intervals_and_their_chances() -> None:
         for key, value, low, high, chance in rows
     ])  # fmt: skip
     traces = of_type(drawn({"bootstrap": bootstrap})["intervals"], "scatter")
+    (note,) = (one.chart.note for one in simulation_charts({"bootstrap": bootstrap}) if one.chart.key == "intervals")
+    assert "只有一例" in note
+    assert "区间偏窄" in note
     marks = {trace["name"]: trace for trace in traces if trace["mode"] == "markers"}
     assert {name: decoded(one["x"]) for name, one in marks.items()} == {
         "区间全在 0 以上": [30.0], "区间全在 0 以下": [-20.0], "区间跨 0，方向不定": [1.0],
