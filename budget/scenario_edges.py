@@ -86,7 +86,8 @@ def _ranges(first: Ints, last: Ints) -> Ints:
     """The whole numbers from each first up to, and without, its last; none where that is not above the first."""
     length = np.maximum(last - first, 0)
     ends = np.cumsum(length)
-    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(first - (ends - length), length)
+    count = int(ends[-1]) if len(ends) else 0
+    return np.asarray(np.arange(count) + np.repeat(first - (ends - length), length), np.int64)
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,10 @@ def edge_parts(cases: SortedCases, split: Split, owner: Ints, static: Static, gr
         places, own = split.edges[here], whose[here]
         starts = np.flatnonzero(np.concatenate([[True], own[1:] != own[:-1]]))
         known = cases.known[places]
+        alike_, plain, clipped_, floors_ = (bool(code // place % 2) for place in (128, 64, 32, 16))
         parts.append(
             Part(
-                code // 256, *(bool(code // place % 2) for place in (128, 64, 32, 16)), code // 4 % 4, code % 4,
+                code // 256, alike_, plain, clipped_, floors_, code // 4 % 4, code % 4,
                 row[here], cost[here], paid[here], cases.deducted[places], None if known.all() else known,
                 cases.fund_at_cost[places].astype(np.float64), own[starts], starts,
                 np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(own)))),
