@@ -139,8 +139,11 @@ def simulate(
         problems.append(Problem("SI10", {"count": unknown}))
     problems += _touching_nothing(made.changes, tables["changes"])
     problems += [problem for item in solved for problem in item.problems]
-    if compared.select(_MOVED).to_series().sum() == 0 and hospital_totals(before) == hospital_totals(after):
+    only_tries = any(reform.sweeps or reform.growths for reform in resolved) and not made.changes and not switch
+    same = compared.select(_MOVED).to_series().sum() == 0 and hospital_totals(before) == hospital_totals(after)
+    if same and not only_tries:
         problems.append(Problem("SI12"))
+    problems += _part_of_year(before)
     problems += [*_uncovered(before, BEFORE_ZH), *_uncovered(after, AFTER_ZH), *with_pools(base, _pools(after))[1]]
     left_out = [] if before.clearing is None else [before.clearing.problems.filter(pl.col("code") != UNCOVERED)]
     return Simulation(
@@ -166,6 +169,16 @@ def _years_ahead(trial: Trial, reforms: Sequence[Reform], told: Told) -> list[St
         cases = grown(cases, reforms, year, trial.base.policy, trial.groups, trial.base.scheme)
         found.append(trial.stage(label, reforms, cases))
     return found
+
+
+def _part_of_year(before: Stage) -> list[Problem]:
+    """SI14 for a whole year's fund beside the cases of some months."""
+    if before.clearing is None:
+        return []
+    year = before.clearing.given.year
+    there = set(before.cases["month"].drop_nulls())
+    missing = [month for number in range(1, 13) if (month := f"{year}-{number:02d}") not in there]
+    return [Problem("SI14", {"months": "、".join(missing)})] if missing else []
 
 
 def _touching_nothing(applied: Sequence[AppliedChange], changes: pl.DataFrame) -> list[Problem]:

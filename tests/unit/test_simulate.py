@@ -155,3 +155,16 @@ def test_steps_lead_from_before_to_after(city: City) -> None:
     assert (steps["fund_fen"][0], steps["fund_fen"][2]) == (gain["fund_before_fen"].sum(), gain["fund_after_fen"].sum())
     alone = run(city, reform(SURGERY, "first")).tables["steps"]
     assert steps[:2].equals(alone)
+
+
+def test_a_whole_years_fund_beside_some_months_is_told(city: City) -> None:
+    part = run(city, reform(), policy=POINT, cases=city.months[:2])
+    (message,) = part.problems.filter(pl.col("code") == "SI14")["message"]
+    assert "2026-02" not in message
+    assert message.count("2026-") == 10
+    assert "SI14" not in set(run(city, reform(), policy=POINT).problems["code"])
+
+
+def test_a_reform_that_only_tries_values_is_not_told_to_move_nothing(city: City) -> None:
+    sweep = '[[sweep]]\nkey = "coefficient"\naction = "scale"\nstart = "0.9"\nstop = "1.1"\nsteps = 2\n'
+    assert "SI12" not in set(run(city, reform(sweep), cleared=False).problems["code"])
