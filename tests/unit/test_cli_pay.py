@@ -17,8 +17,9 @@ from tests.unit.pay_examples import HEADER, RATE, policy_text, row, write_exampl
 ROOT = Path(__file__).resolve().parents[2]
 # Weight 1.5 x rate 10000 x coefficient 1.1 = 16500; low below 0.4 of it (6600), high above 2 times (33000).
 CASES = (
-    row("low", cost="6599.99") + row("edge", cost="6600") + row("normal", cost="20000.01") + row("top", cost="33000")
-    + row("high", cost="43000") + row("second", hospital_level="2", cost="13500") + row("none", principal_dx="I61.100")
+    row("low", cost="6599.99", fund_pay="1600.00", own_pay="999.99") + row("edge", cost="6600", fund_pay="1600.00")
+    + row("normal", cost="20000.01") + row("top", cost="33000") + row("high", cost="43000")
+    + row("second", hospital_level="2", cost="13500") + row("none", principal_dx="I61.100")
 )  # fmt: skip
 SMALL = ("--policy", "p.toml", "--scheme", "pack", "--weights", "w.csv")
 
@@ -46,7 +47,7 @@ def test_every_case_its_price_a_summary_and_a_proof(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = {line["case_id"]: line for line in rows(folder / "out.csv")}
     assert {case: (line["case_kind"], line["package"], line["fund"]) for case, line in found.items()} == {
-        "low": ("low", "6599.99", "11000.00"),  # at its cost: the fund's part as billed
+        "low": ("low", "6599.99", "1600.00"),  # at its cost: the fund's part as billed
         "edge": ("normal", "16500.00", "11500.00"),
         "normal": ("normal", "16500.00", "11500.00"),
         "top": ("normal", "16500.00", "11500.00"),

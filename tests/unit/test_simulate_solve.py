@@ -56,6 +56,7 @@ def test_neutral_is_the_nearest_of_its_decimals(city: MadeYear) -> None:
     assert again.after.priced.equals(done.after.priced)
 
 
+@pytest.mark.long
 def test_neutral_after_clearing(city: MadeYear) -> None:
     body = CUT + solve("neutral", key='"base_rate"', digits="3", on='"cleared"', **{"for": '{ tier = "三级" }'})
     done = run(city, reform(body), policy=RATE)
@@ -81,6 +82,7 @@ def test_target_of_the_funds_balance_or_how_far_it_is(city: MadeYear) -> None:
     assert Fraction(told["residual"]) < 0
 
 
+@pytest.mark.long
 def test_target_sets_a_value(city: MadeYear) -> None:
     """The rate that pays what the rate of the policy pays is that rate."""
     before = run(city, reform(), policy=RATE, cleared=False).before
@@ -120,6 +122,7 @@ def test_corridor_that_cannot_be_kept_names_the_hospital_and_the_sum(city: MadeY
     assert {"SO02"} == {code for code in done.problems["code"] if code.startswith("SO")}
 
 
+@pytest.mark.long
 def test_corridor_after_clearing(city: MadeYear) -> None:
     body = CUT + solve("corridor", low='"-0.02"', high='"0.05"', on='"cleared"', digits="4")
     done = run(city, reform(body), policy=RATE)
@@ -158,6 +161,7 @@ def test_shrink_without_cases_enough(city: MadeYear) -> None:
     assert done.after.priced.equals(done.before.priced)
 
 
+@pytest.mark.long
 def test_shrink_from_a_file(city: MadeYear, tmp_path: Path) -> None:
     (tmp_path / "newer.csv").write_bytes(city.months[0].read_bytes())
     body = solve("shrink", history='"newer.csv"', k='"10"', min_cases="1")
