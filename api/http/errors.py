@@ -26,7 +26,7 @@ log = logging.getLogger("drgdip.http")
 MEDIA_TYPE = "application/problem+json"
 _STATUS = {
     "SV01": 401, "SV02": 403, "SV03": 404, "SV04": 422, "SV05": 413, "SV06": 429, "SV07": 413, "SV08": 409,
-    "SV09": 422, "SV10": 409, "SV11": 409, "SV12": 405, "SV21": 503, "SV22": 500,
+    "SV09": 422, "SV10": 409, "SV11": 409, "SV39": 409, "SV12": 405, "SV21": 503, "SV22": 500,
 }  # fmt: skip
 REFUSED = 422
 _SHOWN = 1_000

@@ -107,6 +107,12 @@ def closed_until(service: Service, year: str) -> str:
     return open_book(folder).closed_until if (folder / INDEX).exists() else ""
 
 
+def is_settled(service: Service, month: str) -> bool:
+    """Has anything of the month been settled? Only then are its cases corrected one by one."""
+    folder = service.books / month[:4]
+    return (folder / INDEX).exists() and any(run.month == month for run in open_book(folder).runs)
+
+
 def receive(
     service: Service, connection: sa.Connection, actor: Actor, given: Given, stored: Stored
 ) -> tuple[SubmissionInfo, bool]:
@@ -148,6 +154,8 @@ def _check(service: Service, connection: sa.Connection, given: Given) -> None:
     if closed and given.kind == NEW:
         raise NotTaken(Problem("SV10", {"month": given.month}))
     if not given.supersedes:
+        if given.kind != NEW and not is_settled(service, given.month):
+            raise NotTaken(Problem("SV39", {"month": given.month, "action": KINDS_ZH[given.kind]}, field="supersedes"))
         return
     old = find(connection, given.supersedes)
     if old is None or (old.hospital_id, old.month) != (given.hospital_id, given.month):

@@ -146,3 +146,17 @@ def test_progress_can_be_followed(here: SmallService) -> None:
     answer = here.client("H1").get(f"/v1/jobs/{found['job_id']}/events")
     assert answer.headers["content-type"].startswith("application/x-ndjson")
     assert '"state":"done"' in answer.text.replace(" ", "")
+
+
+@pytest.mark.parametrize(("kind", "body"), [
+    ("correction", HEADER + row("A1", cost="17000")), ("withdrawal", "hospital_id,case_id,reason\nH1,A1,录错\n"),
+])  # fmt: skip
+def test_before_the_month_is_settled_one_says_which_submission_is_meant(
+    here: SmallService, kind: str, body: str
+) -> None:
+    """Cases are corrected one by one only where they have been settled: before, nothing would be there to correct."""
+    first = here.submit(row("A1"))
+    query = {"month": MARCH, "kind": kind, "reason": "费用录错"}
+    answer = here.client("H1").post("/v1/submissions", params=query, content=body.encode())
+    assert (answer.status_code, answer.json()["code"]) == (409, "SV39")
+    assert here.client("H1").get(f"/v1/submissions/{first['id']}").json()["state"] == "accepted"
