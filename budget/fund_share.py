@@ -39,8 +39,12 @@ def less_patient(package: Ints, cases: pl.DataFrame) -> Ints:
 
 def ratio_on_standard(package: Ints, cases: pl.DataFrame, ratio: Sequence[Fraction], which: Ints) -> Ints:
     """RATIO_ON_STANDARD, fen. `ratio[which]` is the payment ratio of each case."""
+    return _on_standard(package, cases, AffineColumn([_share(part) for part in ratio]), which)
+
+
+def _on_standard(package: Ints, cases: pl.DataFrame, ratios: AffineColumn, which: Ints) -> Ints:
     deducted = sum(amount(cases, name) for name in NEEDS["RATIO_ON_STANDARD"])
-    return AffineColumn([_share(part) for part in ratio]).rounded(which, np.maximum(0, package - deducted))
+    return ratios.rounded(which, np.maximum(0, package - deducted))
 
 
 def _share(ratio: Fraction) -> Affine:
@@ -146,8 +150,7 @@ class FundShares:
             return less_patient(package, cases)
         self._make_lines()
         if mode == "RATIO_ON_STANDARD":
-            deducted = sum(amount(cases, name) for name in NEEDS[mode])
-            return self._ratios.rounded(row, np.maximum(0, package - deducted))
+            return _on_standard(package, cases, self._ratios, row)
         parts = np.maximum(0, self._scaled.rounded(band, cost))
         # A price by the day or by decision is a whole number of fen before the ratio.
         fixed = (table.kind == BED_DAY).take(band)

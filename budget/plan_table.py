@@ -101,15 +101,6 @@ class PlanTable:
         """Exact points of the cases summed up."""
         return _total(sums, [band.points for band in self.bands])
 
-    def total_points_by(self, sums: BandSums, owner: Sequence[object]) -> dict[object, Fraction]:
-        """Exact points by owner; `owner` [bands of the table] says whose a band is."""
-        found: dict[object, Fraction] = {}
-        for band, cases, cost in _each(sums):
-            line = self.bands[band].points
-            if line is not None:
-                found[owner[band]] = found.get(owner[band], Fraction(0)) + line.total(cases, cost)
-        return found
-
 
 def _padded(upper: Ints, places: int) -> Ints:
     """Upper ends with at least so many places."""

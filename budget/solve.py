@@ -49,6 +49,11 @@ class Grid:
         return min(max(floor(number * self.unit + Fraction(1, 2)), self.first), self.last)
 
 
+def factor_grid(digits: int) -> Grid:
+    """The factors that a parameter may be scaled by: from a half to the double."""
+    return Grid(Fraction(1, 2), Fraction(2), digits)
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """`value` reaches `reached`, which misses the target by `residual` (positive: above it); `tried` numbers were

@@ -11,7 +11,17 @@ from rich.table import Table
 
 from api.cli.clear import TABLE_WIDTH, YearFileOption, refuse, unusable
 from api.cli.console import DATA_LEVEL_ZH, Exit, err, fail, load_scheme, print_json
-from api.cli.group import Edition, EditionOption, Format, FormatOption, JsonOption, all_threads, check_paths
+from api.cli.group import (
+    Edition,
+    EditionOption,
+    Format,
+    FormatOption,
+    JsonOption,
+    ThreadsOption,
+    all_threads,
+    check_paths,
+)
+from api.cli.pay_options import PolicyWeightsOption, RegisterOption
 from api.cli.progress import progress_bar
 from api.core.budget import BudgetRun, make_budget, tally_files, write_budget
 from api.core.clear_inputs import budget_inputs
@@ -35,20 +45,15 @@ def budget(
         str | None,
         typer.Option("--scheme", help="病例的分组方案；默认为政策所指的", metavar="NAME|DIR|XLSX"),
     ] = None,
-    hospitals: Annotated[
-        Path | None,
-        typer.Option("--hospitals", help="医疗机构名册：hospital_id,name,tier,county_group", metavar="FILE.csv"),
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option("--weights", help="权重（分值）表；默认为政策所指的", metavar="NAME|FILE.csv")
-    ] = None,
+    hospitals: RegisterOption = None,
+    weights: PolicyWeightsOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="结果文件夹：budget.csv、budget.xlsx、budget.json", metavar="DIR"),
     ] = None,
     format_: FormatOption = Format.AUTO,
     edition: EditionOption = Edition.INSURANCE,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")] = all_threads(),
+    threads: ThreadsOption = all_threads(),
     json: JsonOption = False,
 ) -> None:
     """总额预算：从基金收入按政策的顺序逐项扣除，得出住院总额、调剂金、可分配总额，以及医院总额、预算点值或费率。

@@ -10,7 +10,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from api.cli.console import DATA_LEVEL_ZH, Exit, err, fail, load_scheme, print_json, print_problems
-from api.cli.group import Edition, EditionOption, Format, FormatOption, JsonOption, all_threads, check_paths
+from api.cli.group import (
+    Edition,
+    EditionOption,
+    Format,
+    FormatOption,
+    JsonOption,
+    ThreadsOption,
+    all_threads,
+    check_paths,
+)
+from api.cli.pay_options import PolicySchemeOption, PolicyWeightsOption, RegisterOption, SeparateOption
 from api.cli.progress import progress_bar
 from api.core.book import BookRefused, Run, open_book
 from api.core.book_clearing import clear_book
@@ -58,28 +68,19 @@ def clear(
             "--prepaid", help="年内已付（.csv：hospital,pool,prepaid，可有 deposit,advance，元）", metavar="FILE"
         ),
     ] = None,
-    scheme: Annotated[
-        str | None, typer.Option("--scheme", help="DRG 或 DIP 分组方案；默认为政策所指的", metavar="NAME|DIR|XLSX")
-    ] = None,
-    hospitals: Annotated[
-        Path | None,
-        typer.Option("--hospitals", help="医疗机构名册：hospital_id,name,tier,county_group", metavar="FILE.csv"),
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option("--weights", help="权重（分值）表；默认为政策所指的", metavar="NAME|FILE.csv")
-    ] = None,
+    scheme: PolicySchemeOption = None,
+    hospitals: RegisterOption = None,
+    weights: PolicyWeightsOption = None,
     decisions: Annotated[
         Path | None,
         typer.Option(
             "--decisions", help="特例单议评议结果，按通过的先后：case_id,decision,amount（元）", metavar="FILE.csv"
         ),
     ] = None,
-    separate: Annotated[
-        Path | None, typer.Option("--separate", help="单列支付的药品、耗材：case_id,amount（元）", metavar="FILE.csv")
-    ] = None,
+    separate: SeparateOption = None,
     format_: FormatOption = Format.AUTO,
     edition: EditionOption = Edition.INSURANCE,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")] = all_threads(),
+    threads: ThreadsOption = all_threads(),
     json: JsonOption = False,
 ) -> None:
     """年终清算：按政策的步骤算出每家医疗机构各基金池的应得、分担、考核、已付和余额。

@@ -25,6 +25,16 @@ HospitalsOption = Annotated[
         metavar="FILE.csv",
     ),
 ]
+RegisterOption = Annotated[
+    Path | None,
+    typer.Option("--hospitals", help="医疗机构名册：hospital_id,name,tier,county_group", metavar="FILE.csv"),
+]
+SeparateOption = Annotated[
+    Path | None, typer.Option("--separate", help="单列支付的药品、耗材：case_id,amount（元）", metavar="FILE.csv")
+]
+PolicyWeightsOption = Annotated[
+    str | None, typer.Option("--weights", help="权重（分值）表；默认为政策所指的", metavar="NAME|FILE.csv")
+]
 
 
 def check_files(*paths: Path | None) -> None:

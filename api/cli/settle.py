@@ -10,7 +10,16 @@ import typer
 
 from api.cli import settle_text
 from api.cli.console import Exit, fail, load_scheme, print_json, print_problems
-from api.cli.group import Edition, EditionOption, Format, FormatOption, JsonOption, all_threads, check_paths
+from api.cli.group import (
+    Edition,
+    EditionOption,
+    Format,
+    FormatOption,
+    JsonOption,
+    ThreadsOption,
+    all_threads,
+    check_paths,
+)
 from api.cli.progress import progress_bar
 from api.core.advance import fund_states, pay_advances
 from api.core.book import Book, BookRefused, open_book
@@ -95,7 +104,7 @@ def settle(
     ] = "",
     format_: FormatOption = Format.AUTO,
     edition: EditionOption = Edition.INSURANCE,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")] = all_threads(),
+    threads: ThreadsOption = all_threads(),
     json: JsonOption = False,
 ) -> None:
     """月度结算：分组、定价、拨付、留存保证金，记入年度账册，给出每家医疗机构的结算单。

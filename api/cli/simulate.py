@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from api.cli.console import Exit, fail, load_scheme, print_json, print_problems
-from api.cli.group import Edition, EditionOption, Format, FormatOption, JsonOption, all_threads, check_paths
+from api.cli.group import (
+    Edition,
+    EditionOption,
+    Format,
+    FormatOption,
+    JsonOption,
+    ThreadsOption,
+    all_threads,
+    check_paths,
+)
+from api.cli.pay_options import RegisterOption, SeparateOption
 from api.cli.simulate_text import phases_shown, print_simulation, summary
 from api.core.clearing import UNPAID_FOR
 from api.core.simulate import simulate as run_simulation
@@ -39,10 +49,7 @@ def simulate(
     scheme: Annotated[
         str | None, typer.Option("--scheme", help="改革前的分组方案；默认为政策所指的", metavar="NAME|DIR|XLSX")
     ] = None,
-    hospitals: Annotated[
-        Path | None,
-        typer.Option("--hospitals", help="医疗机构名册：hospital_id,name,tier,county_group", metavar="FILE.csv"),
-    ] = None,
+    hospitals: RegisterOption = None,
     weights: Annotated[
         str | None, typer.Option("--weights", help="改革前的权重（分值）表；默认为政策所指的", metavar="NAME|FILE.csv")
     ] = None,
@@ -50,9 +57,7 @@ def simulate(
         Path | None,
         typer.Option("--decisions", help="特例单议评议结果：case_id,decision,amount（元）", metavar="FILE.csv"),
     ] = None,
-    separate: Annotated[
-        Path | None, typer.Option("--separate", help="单列支付的药品、耗材：case_id,amount（元）", metavar="FILE.csv")
-    ] = None,
+    separate: SeparateOption = None,
     prepaid: Annotated[
         Path | None, typer.Option("--prepaid", help="年内已付：hospital,pool,prepaid（元）", metavar="FILE.csv")
     ] = None,
@@ -62,7 +67,7 @@ def simulate(
     seed: Annotated[int, typer.Option("--seed", help="重抽样的种子；同一种子同一结果", min=0)] = 1,
     format_: FormatOption = Format.AUTO,
     edition: EditionOption = Edition.INSURANCE,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="并行线程数；结果与线程数无关")] = all_threads(),
+    threads: ThreadsOption = all_threads(),
     json: JsonOption = False,
 ) -> None:
     """政策模拟：改革前后同一批病例各支付一遍（有年度文件时连年终清算），谁增谁减、增减多少、基金是否收支平衡。

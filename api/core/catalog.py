@@ -6,11 +6,8 @@ cases it was counted to hold, and the pack as written must read back as the pack
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +25,7 @@ from api.core.catalog_cases import (
 )
 from api.core.catalog_plan import CatalogIdentity, CatalogPlan, manifest_of
 from api.core.catalog_scores import Explained, Scores, explain_variance, score_groups
+from api.core.whole_folder import appear, beside
 from grouper.catalog.grow import Grown, GrowthCounts, grow
 from grouper.catalog.history import HistoryRefused, catalog_years, year_remarks
 from grouper.catalog.unfit import UnfitCases
@@ -186,23 +184,9 @@ def _check(look: FirstLook, history: GroupedHistory, grown: Grown | None, plan: 
 
 def _write(pack: DipPack, output: Path) -> None:
     """Write the pack beside its place, read it back, and give it its name. Raises CatalogBroken, OSError."""
-    with _beside(output) as place:
+    with beside(output) as place:
         write_pack(pack, place)
         again = read_pack(place)
         if again.sha256 != pack.sha256:
             raise CatalogBroken("the pack as written is not the pack that was built")
-        if output.exists():
-            output.rmdir()
-        place.replace(output)
-
-
-@contextmanager
-def _beside(output: Path) -> Iterator[Path]:
-    """A folder beside `output` to write to; nothing of it stays when the work inside fails."""
-    place = output.with_name(f".{output.name}.{os.getpid()}.partial")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield place
-    finally:
-        if place.exists():
-            shutil.rmtree(place)
+        appear(place, output)

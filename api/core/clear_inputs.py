@@ -25,6 +25,14 @@ PAID_COLUMNS = ("hospital", "pool", "prepaid")
 PAID_OPTIONAL = ("deposit", "advance")
 _DIGITS = 13
 _Read = TypeVar("_Read")
+BESIDE_CASES = ("prepaid", "decisions", "hospitals", "separate")
+"""The lists that a year's cases may come with, by their option."""
+
+
+def beside_cases(request: object) -> dict[str, Path]:
+    """The lists that a request gives (its attributes BESIDE_CASES, None = not given), by their option."""
+    named = {name: getattr(request, name) for name in BESIDE_CASES}
+    return {name: path for name, path in named.items() if path is not None}
 
 
 @dataclass(frozen=True)

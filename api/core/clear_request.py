@@ -15,7 +15,7 @@ import polars as pl
 
 from api.core.book import Book
 from api.core.book_policies import Basis, KeptPolicies, basis_of
-from api.core.clear_inputs import ClearInputs
+from api.core.clear_inputs import ClearInputs, beside_cases
 from api.core.clearing import Clearing, ClearingInput, PaidInYear, PricedBy, clear_year
 from api.core.clearing_notes import book_notes, policy_notes
 from api.core.pay_inputs import group_values
@@ -56,11 +56,7 @@ class ClearRequest:
     @property
     def lists(self) -> dict[str, Path]:
         """The files given beside the cases, by their option."""
-        named = {
-            "prepaid": self.prepaid, "decisions": self.decisions, "hospitals": self.hospitals,
-            "separate": self.separate,
-        }  # fmt: skip
-        return {name: path for name, path in named.items() if path is not None}
+        return beside_cases(self)
 
 
 @dataclass(frozen=True)

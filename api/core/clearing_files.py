@@ -15,9 +15,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import os
 import re
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -37,12 +35,12 @@ from api.core.clearing_statement import (
     is_synthetic,
     statement_json,
 )
+from api.core.whole_folder import write_proved
 from api.web.statement_page import WATERMARK, PageContext, statement_page
 from budget.clearing import statement_row
 from budget.frames import STATEMENT_COLUMNS
 from budget.money import decimal_text, yuan_text
 from budget.total_budget import TotalBudget
-from grouper.proof import file_sha256
 from reference_tables.accounts import ledger_accounts, ledger_events
 
 _CREATED = datetime(2026, 1, 1, tzinfo=UTC)  # a fixed date, so that the same statement gives the same bytes
@@ -71,28 +69,15 @@ def write_clearing(
     weights. Raises OSError when the place cannot be written; then nothing is there.
     """
     run_id = run_id_of(deciding)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    try:
-        (partial / "statements").mkdir(parents=True)
-        _write_tables(clearing, partial, run_id)
+
+    def write(place: Path) -> Mapping[str, object]:
+        (place / "statements").mkdir()
+        _write_tables(clearing, place, run_id)
         synthetic = is_synthetic(clearing, *levels)
-        _write_statements(clearing, partial / "statements", deciding, run_id, recompute, synthetic=synthetic)
-        files = sorted(path for path in partial.rglob("*") if path.is_file())
-        proof = {
-            "run_id": run_id,
-            **deciding,
-            "synthetic": synthetic,
-            "steps": list(clearing.pools[0].steps) if clearing.pools else [],
-            "outputs": {path.relative_to(partial).as_posix(): file_sha256(path) for path in files},
-            "recompute": recompute,
-        }
-        (partial / "proof.json").write_bytes(orjson.dumps(proof, option=orjson.OPT_INDENT_2) + b"\n")
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        _write_statements(clearing, place / "statements", deciding, run_id, recompute, synthetic=synthetic)
+        return {"synthetic": synthetic, "steps": list(clearing.pools[0].steps) if clearing.pools else []}
+
+    write_proved(folder, run_id, deciding, recompute, write)
     return run_id
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from api.core.clear_inputs import read_prepaid
+from api.core.clear_inputs import beside_cases, read_prepaid
 from api.core.clearing import PaidInYear
 from api.core.pay_inputs import group_values, read_decisions, read_hospitals, read_separate
 from api.core.payable import PayableFiles, file_problems
@@ -54,11 +54,7 @@ class SimulationRequest:
     @property
     def lists(self) -> dict[str, Path]:
         """The files given beside the cases, by their option."""
-        named = {
-            "prepaid": self.prepaid, "decisions": self.decisions, "hospitals": self.hospitals,
-            "separate": self.separate,
-        }  # fmt: skip
-        return {name: path for name, path in named.items() if path is not None}
+        return beside_cases(self)
 
 
 @dataclass(frozen=True)

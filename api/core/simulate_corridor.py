@@ -14,13 +14,12 @@ from budget.money import decimal_text
 from budget.pricing import Pricer
 from budget.scenario_moves import KEYS, Scenarios, move_of
 from budget.scenario_sums import NotMovable, ScenarioSums
-from budget.solve import Grid
+from budget.solve import Grid, factor_grid
 from budget.solve_corridor import Balanced, Corridor, Member, Slack, keep_corridor
 from reference_tables.policy_schema import policy_schema
 from reference_tables.problems import Problem
 from reference_tables.reform import Change
 
-LEAST_FACTOR, MOST_FACTOR = Fraction(1, 2), Fraction(2)
 _SIDES = {"low": "低于", "high": "高于"}
 
 
@@ -33,7 +32,7 @@ def solve_corridor(task: Task) -> Solved:
     before = _by_hospital(task.before, on)
     owners = _owners(task.before, by)
     members = tuple(Member(name, owners[name], before[name]) for name in sorted(before))
-    grid = Grid(LEAST_FACTOR, MOST_FACTOR, int(fields["digits"]))
+    grid = factor_grid(int(fields["digits"]))
     total = sum(before.values()) if fields["total"] == "neutral" else None
     corridor = Corridor(members, fields["low"], fields["high"], grid, total)
 

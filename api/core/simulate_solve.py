@@ -19,12 +19,11 @@ from api.core.simulate_task import MEASURES_ZH, Task, Trials
 from api.core.solved import Solved, change_of, factor_text, yuan
 from budget.compare_frames import ALL_POOLS
 from budget.money import FEN, decimal_text
-from budget.solve import Grid, OutOfReach, solve_for
+from budget.solve import Grid, OutOfReach, factor_grid, solve_for
 from reference_tables.policy_schema import policy_schema
 from reference_tables.problems import Problem, TablesRefused
 from reference_tables.reform import Reform
 
-LEAST_FACTOR, MOST_FACTOR = Fraction(1, 2), Fraction(2)
 _WIDER = 4
 _MONTH_PLACES, _VALUE_PLACES = 6, 10
 
@@ -125,7 +124,7 @@ def _grid(task: Task, label: str, action: str) -> Grid:
     """Where to look: factors from a half to the double; values around those that hold, and within the schema's."""
     digits = int(task.solve.fields["digits"])
     if action == "scale":
-        return Grid(LEAST_FACTOR, MOST_FACTOR, digits)
+        return factor_grid(digits)
     key = task.solve.fields["key"]
     parameter = policy_schema().parameters[key]
     given = task.reformed.policy.all(key)

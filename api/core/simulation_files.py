@@ -12,21 +12,17 @@ The folder appears only when it is complete. The same inputs give the same bytes
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import orjson
 import polars as pl
 
 from api.core.clearing_files import csv_bytes, run_id_of
 from api.core.resolved_reform import reform_toml
 from api.core.simulate import Simulation
 from api.core.simulation_sheets import write_sheets
-from api.web.simulation_page import simulation_page
+from api.core.whole_folder import write_proved
 from api.web.simulation_tables import SimulationHead
-from grouper.proof import file_sha256
 from reference_tables.problems import Level, Problem
 
 _SHOWN = 12
@@ -39,29 +35,20 @@ def write_simulation(simulation: Simulation, folder: Path, recompute: str) -> st
     Raises OSError when the place cannot be written; then nothing is there.
     """
     run_id = run_id_of(simulation.deciding)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    try:
-        (partial / "tables").mkdir(parents=True)
-        _write(simulation, partial, run_id, recompute)
-        files = sorted(path for path in partial.rglob("*") if path.is_file())
-        proof = {
-            "run_id": run_id,
-            **simulation.deciding,
-            "synthetic": simulation.synthetic,
-            "outputs": {path.relative_to(partial).as_posix(): file_sha256(path) for path in files},
-            "recompute": recompute,
-        }
-        (partial / "proof.json").write_bytes(orjson.dumps(proof, option=orjson.OPT_INDENT_2) + b"\n")
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+
+    def write(place: Path) -> Mapping[str, object]:
+        (place / "tables").mkdir()
+        _write(simulation, place, run_id, recompute)
+        return {"synthetic": simulation.synthetic}
+
+    write_proved(folder, run_id, simulation.deciding, recompute, write)
     return run_id
 
 
 def _write(simulation: Simulation, folder: Path, run_id: str, recompute: str) -> None:
+    # Charts take their time to import, and other commands reach this module without drawing any.
+    from api.web.simulation_page import simulation_page
+
     for name, table in simulation.tables.items():
         table.write_parquet(folder / "tables" / f"{name}.parquet")
     write_sheets(folder / "tables.xlsx", simulation.tables)

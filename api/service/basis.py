@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 import sqlalchemy as sa
 
+from api.core.book_policies import policy_source
 from api.core.pay_inputs import group_values, read_hospitals, read_separate
 from api.service.context import Service
 from api.service.documents import DocumentInfo, laid_out, latest
@@ -102,8 +103,6 @@ class RecentBasis:
 
 
 def _loaded(service: Service, found: tuple[DocumentInfo, ...]) -> Basis:
-    from api.core.book_policies import policy_source
-
     by_kind = {item.kind: item for item in found}
     with TemporaryDirectory(dir=service.work) as folder:
         paths: dict[str, Path] = {

@@ -34,11 +34,6 @@ ANY_HOSPITAL = "预估"
 """Stands for a hospital where a price is asked for without saying whose."""
 LONGEST_TEXT, MOST_CODES = 200, 200
 _MADE = frozenset({"row", "defect"})
-PAYS_BY = (
-    "total_cost_fen", "fund_pay_fen", "self_pay_fen", "own_pay_fen", "hospital_id", "hospital_level", "insurance_type",
-    "discharge_time",
-)  # fmt: skip
-"""What a price asks of a case beside what groups it; told in the interface's description."""
 Check = Callable[[Any], bool]
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-import polars as pl
-
 from api.core.report import STATEMENT_AMOUNTS, ReportPart
 from api.web.chart_page import MARK, chart_page, chart_section
 from api.web.charts import charts
@@ -86,9 +84,3 @@ def _statement(part: ReportPart) -> str:
         f'<section class="card"><details><summary>{summary}</summary>'
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></details></section>"
     )
-
-
-def statement_fen(statement: pl.DataFrame) -> pl.DataFrame:
-    """A statement as it is written (yuan as text) with its amounts in fen."""
-    fen = [pl.col(name).str.replace(".", "", literal=True).cast(pl.Int64) for name in STATEMENT_AMOUNTS]
-    return statement.with_columns(*fen, pl.col("cases").cast(pl.Int64))
