@@ -1,4 +1,4 @@
-"""A policy as it stands after reforms: every change put into force exactly, and what each of them touched."""
+"""A policy as it stands after reforms: every change put into force exactly."""
 
 from __future__ import annotations
 
@@ -7,41 +7,20 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-import polars as pl
-
-from budget.group_values import GroupValues
+from budget.group_values import GroupValues, Key
 from budget.reform_scope import FACTS_SCHEMA, GroupFacts, Reach, Resolver, codes_shown
 from budget.reform_values import limits_text, out_of_range, value_shown
+from budget.reformed_effect import AppliedChange, Place, Rules
 from budget.reformed_settings import PUBLISHED, Origin, new_settings, new_values, published_by_values, standing
 from reference_tables.policy import Policy
 from reference_tables.policy_file import Header, PolicySource
 from reference_tables.policy_schema import policy_schema
-from reference_tables.policy_settings import Setting, scope_text, together
+from reference_tables.policy_settings import Setting, ordered_scope, scope_text, together
 from reference_tables.problems import Level, Problem, TablesRefused
 from reference_tables.reform_parts import Change, Reform
 from reference_tables.reform_schema import reform_schema
 
-__all__ = [
-    "FACTS_SCHEMA", "TOUCHED_SCHEMA", "AppliedChange", "GroupFacts", "Reformed", "apply_reforms", "touched",
-]  # fmt: skip
-
-TOUCHED_SCHEMA: dict[str, pl.DataType] = {
-    "change": pl.Int64(), "groups": pl.Int64(), "cases": pl.Int64(), "hospitals": pl.Int64(), "moved": pl.Int64(),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class AppliedChange:
-    """A change as it was put into force. `settings`: number of values put (0: it changed nothing); `before`, `after`:
-    an example in Chinese; `scope_text` in Chinese; `groups` it is limited to, None = not by group."""
-
-    change: Change
-    reform_id: str
-    settings: int
-    before: str
-    after: str
-    scope_text: str
-    groups: frozenset[str] | None
+__all__ = ["FACTS_SCHEMA", "AppliedChange", "GroupFacts", "Reformed", "apply_reforms"]
 
 
 @dataclass(frozen=True)
@@ -153,7 +132,8 @@ def _applied(
     by_values = published and published_by_values(policy, change, reach)
     header, origin = _origin(policy, item)
     made = new_settings(policy, values, change, reach, origin, published=published and not by_values)
-    nothing = policy, values, AppliedChange(change, item.reform.id, 0, "", "", reach.text, reach.groups)
+    was = Rules(policy, values)
+    nothing = policy, values, AppliedChange(change, item.reform.id, 0, reach.text, reach.groups, was, was)
     after_values = new_values(values, change, reach) if by_values else values
     moved_values = [key for key, value in after_values.values.items() if values.values.get(key) != value]
     differing = [setting for setting in made if _before(policy, setting) != setting.value]
@@ -177,21 +157,25 @@ def _applied(
     problems += unfit
     if any(problem.level is Level.ERROR for problem in unfit):
         return nothing
-    if differing:
-        example = differing[0]
-        shown = value_shown(parameter, _before(policy, example)), value_shown(parameter, example.value)
-    else:
-        part, key = PUBLISHED[change.key], moved_values[0]
-        old = getattr(values.get(*key), part)
-        new = getattr(after_values.values[key], part)
-        shown = f"{key[0]} {value_shown(parameter, old)}", f"{key[0]} {value_shown(parameter, new)}"
     try:
         after = policy.overlay(made, header) if differing else policy
     except TablesRefused as error:
         problems += _refused(error.problems, item)
         return nothing
-    count = len(differing) + len(moved_values)
-    return after, after_values, AppliedChange(change, item.reform.id, count, *shown, reach.text, reach.groups)
+    places = tuple(_places(policy, differing, moved_values))
+    now = Rules(after, after_values)
+    done = AppliedChange(change, item.reform.id, len(places), reach.text, reach.groups, was, now, places)
+    return after, after_values, done
+
+
+def _places(policy: Policy, settings: Sequence[Setting], moved: Sequence[Key]) -> Iterator[Place]:
+    """Where values were put, and from which day."""
+    first = policy.header.effective_from
+    for setting in settings:
+        yield setting.scope, setting.since or first
+    for group, tier, insurance in moved:
+        named = {"group": group, "tier": tier, "insurance": insurance}
+        yield ordered_scope({name: value for name, value in named.items() if value}), first
 
 
 def _origin(policy: Policy, item: _Resolved) -> tuple[Header, Origin]:
@@ -263,35 +247,3 @@ def _before(policy: Policy, setting: Setting) -> Any:
     """What held in the scope and from the first day of a setting before it was put; None when nothing did."""
     found = standing(policy, setting.key, setting.since or policy.header.effective_from, dict(setting.scope))
     return None if found is None else found.value
-
-
-def touched(
-    cases: pl.DataFrame, applied: Sequence[AppliedChange], before: pl.DataFrame, after: pl.DataFrame
-) -> pl.DataFrame:
-    """TOUCHED_SCHEMA: of each change the groups, cases and hospitals in its scope and days, and the cases there whose
-    payment moved. `cases` PAYABLE, `before` and `after` priced, row for row the same."""
-    moved = _moved(before, after, "package_fen") | _moved(before, after, "fund_fen")
-    frame = cases.select("hospital_id", "tier", "insurance", "month", "group").with_columns(moved.alias("moved"))
-    rows = []
-    for at, item in enumerate(applied):
-        found = frame.filter(_within(item))
-        counts = (found["group"].n_unique(), found.height, found["hospital_id"].n_unique(), int(found["moved"].sum()))
-        rows.append((at, *counts))
-    return pl.DataFrame(rows, schema=TOUCHED_SCHEMA, orient="row")
-
-
-def _moved(before: pl.DataFrame, after: pl.DataFrame, name: str) -> pl.Series:
-    return before[name].ne_missing(after[name])
-
-
-def _within(item: AppliedChange) -> pl.Expr:
-    """The cases that a change is for."""
-    change, names = item.change, {"insurance": "insurance", "tier": "tier", "hospital": "hospital_id", "month": "month"}
-    parts = [pl.col(names[name]) == value for name, value in change.scope if name in names]
-    if item.groups is not None:
-        parts.append(pl.col("group").is_in(sorted(item.groups)))
-    if change.since is not None:
-        parts.append(pl.col("month") + "-01" >= str(change.since))
-    if change.until is not None:
-        parts.append(pl.col("month") + "-01" < str(change.until))
-    return pl.all_horizontal(*parts).fill_null(value=False) if parts else pl.lit(value=True)

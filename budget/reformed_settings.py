@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -58,7 +59,7 @@ def new_settings(
                 continue
             day = since or policy.header.effective_from
             inside = reach.since <= day and (reach.until is None or day < reach.until)
-            setting, before = _effective(policy, values, change.key, day, given, published=of_values)
+            setting, before = effective_value(policy, values, change.key, day, given, published=of_values)
             if before is None and (change.action != "set" or not inside):
                 continue
             value = changed_value(parameter, change, before) if inside else before
@@ -74,10 +75,12 @@ def standing(policy: Policy, key: str, day: date, scope: Mapping[str, str]) -> S
     return policy.get(key, day, **{"month": "", **scope})
 
 
-def _effective(
-    policy: Policy, values: GroupValues, key: str, day: date, scope: dict[str, str], *, published: bool
+def effective_value(
+    policy: Policy, values: GroupValues, key: str, day: date, scope: Mapping[str, str], *, published: bool
 ) -> tuple[Setting | None, Any]:
-    """The setting that decides, None when a published value does, and the value that holds."""
+    """The setting that decides, None when none does, and the value that holds, as pricing looks it up; `published`: the
+    scope names a group, whose published value counts too. Where groups have published coefficients, one without any is
+    paid at 1."""
     setting = standing(policy, key, day, scope)
     old = None
     if published:
@@ -85,6 +88,8 @@ def _effective(
         old = getattr(of, PUBLISHED[key])
     if old is not None and (setting is None or (key in _BEFORE_PLAIN and not setting.by_group)):
         return None, old
+    if setting is None and key == "coefficient" and values.has_coefficients:
+        return None, Fraction(1)
     return setting, None if setting is None else setting.value
 
 

@@ -24,7 +24,7 @@ from api.core.simulate_switch import read_switched, switch_of
 from api.core.simulate_tables import changes_table, fund_table, gain_tables, moved_groups, steps_table
 from api.core.simulate_trial import Trial
 from api.core.solved import Solved, solved_frame
-from budget.reformed import AppliedChange, touched
+from budget.reformed_effect import AppliedChange, touched
 from grouper.pipeline import Progress
 from grouper.proof import program_version
 from grouper.schemes import Scheme

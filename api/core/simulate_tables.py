@@ -10,7 +10,7 @@ from api.core.simulate_stage import Stage
 from budget.compare import gains, transitions
 from budget.compare_frames import CHANGES_SCHEMA, STEPS_SCHEMA
 from budget.compare_winners import deciles, lorenz, winners
-from budget.reformed import AppliedChange
+from budget.reformed_effect import AppliedChange
 from grouper.schemes import Scheme
 from reference_tables.drg_pack import DrgPack
 from reference_tables.policy_schema import policy_schema
@@ -49,8 +49,7 @@ def moved_groups(compared: pl.DataFrame) -> pl.DataFrame | None:
 
 
 def changes_table(applied: Sequence[AppliedChange], touched: pl.DataFrame) -> pl.DataFrame:
-    """CHANGES_SCHEMA: what each change put, and what it touched (`touched`: change, groups, cases, hospitals,
-    moved)."""
+    """CHANGES_SCHEMA: what each change put, and what it touched (`touched` TOUCHED_SCHEMA)."""
     parameters, actions = policy_schema().parameters, reform_schema().actions
     counts = {row["change"]: row for row in touched.iter_rows(named=True)}
     rows = []
@@ -60,8 +59,8 @@ def changes_table(applied: Sequence[AppliedChange], touched: pl.DataFrame) -> pl
             "reform": item.reform_id, "place": change.place, "key": change.key,
             "label": parameters[change.key].label, "action": actions[change.action], "value": str(change.raw),
             "scope": item.scope_text, "since": str(change.since or ""), "until": str(change.until or ""),
-            "settings": item.settings, "before": item.before, "after": item.after,
-            **{name: count[name] for name in ("groups", "cases", "hospitals", "moved")},
+            "settings": item.settings,
+            **{name: count[name] for name in ("before", "after", "groups", "cases", "hospitals", "moved")},
         })  # fmt: skip
     return pl.DataFrame(rows, schema=CHANGES_SCHEMA, orient="row")
 
