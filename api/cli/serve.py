@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 from pathlib import Path
@@ -28,7 +27,6 @@ tokens = typer.Typer(no_args_is_help=True, help="访问令牌：生成、列出�
 audits = typer.Typer(no_args_is_help=True, help="审计链：校验。")
 _LAST_ANSWERS = 10
 """Seconds that requests under way have to end once the service is being stopped."""
-_LOG = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _BROKEN_ZH = {"content": "内容被改动", "gap": "缺少一条", "chain": "与上一条不相接", "end": "末尾被截去"}
 
 
@@ -62,10 +60,12 @@ def serve(
     import uvicorn
 
     from api.http.app import create_app
+    from api.http.protocol import SERVER
     from api.service.context import check_address
     from api.service.handlers import handlers_of
+    from api.service.logs import log_as_json
 
-    logging.basicConfig(level=logging.INFO, format=_LOG)
+    log_as_json()
     service = opened(data, host=host, port=port, workers=workers, policy=policy, open_access=open_access)
     settings = service.settings
     try:
@@ -77,19 +77,17 @@ def serve(
     app = create_app(service, handlers_of(service))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # uvicorn ends by them, then raises them once more
-    uvicorn.run(
-        app, host=settings.host, port=settings.port, log_config=None, access_log=False,
-        timeout_graceful_shutdown=_LAST_ANSWERS,
-    )  # fmt: skip
+    uvicorn.run(app, host=settings.host, port=settings.port, timeout_graceful_shutdown=_LAST_ANSWERS, **SERVER)
     service.close()
 
 
 def worker(data: DataOption = None) -> None:
     """另起一个处理任务的进程；可在多台机器上各起几个（用 PostgreSQL 和共享的数据文件夹）。"""
     from api.service.handlers import handlers_of
+    from api.service.logs import log_as_json
     from api.service.worker import Worker
 
-    logging.basicConfig(level=logging.INFO, format=_LOG)
+    log_as_json()
     service = opened(data)
     working = Worker(service.queue, handlers_of(service))
     for number in (signal.SIGINT, signal.SIGTERM):

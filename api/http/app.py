@@ -26,6 +26,7 @@ from api.http.docs_page import HEADERS, docs_page
 from api.http.errors import add_handlers
 from api.http.middleware import Envelope, Metrics
 from api.http.openapi import describe
+from api.http.strict import query_names
 from api.service.basis import RecentBasis
 from api.service.context import Service
 from api.service.worker import Handler, Worker
@@ -56,7 +57,7 @@ def create_app(service: Service, handlers: Mapping[str, Handler]) -> FastAPI:
 
     app = FastAPI(
         title=_TITLE, description=_ABOUT, version=program_version(), lifespan=lifespan, docs_url=None, redoc_url=None,
-        openapi_url=None,
+        openapi_url=None, redirect_slashes=False, separate_input_output_schemas=False,
     )  # fmt: skip
     app.state.service, app.state.metrics, app.state.callers = service, Metrics(), Callers(service)
     app.state.basis = RecentBasis(service)
@@ -73,6 +74,7 @@ def _add_docs(app: FastAPI) -> None:
     described = describe(app)
     data, page = orjson.dumps(described), docs_page(described)
     app.openapi = lambda: described  # type: ignore[method-assign]
+    app.state.query_names = query_names(described)
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi() -> Response:

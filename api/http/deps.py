@@ -12,13 +12,14 @@ from starlette.concurrency import run_in_threadpool
 
 from api.http.callers import Callers
 from api.http.errors import Refused, not_found
+from api.http.strict import check_given
 from api.service.audit import Actor
 from api.service.context import ANYONE, Service
 from api.service.roles import Role
 from api.service.settings import only_here
 from reference_tables.problems import Problem
 
-_bearer = HTTPBearer(auto_error=False, description="drgdip token create 生成的访问令牌")
+bearer = HTTPBearer(auto_error=False, description="drgdip token create 生成的访问令牌")
 ROLE_ZH = {Role.HOSPITAL: "医疗机构", Role.OFFICE: "经办机构", Role.POLICY: "政策研究", Role.ADMIN: "管理员"}
 
 
@@ -34,10 +35,10 @@ ServiceHere = Annotated[Service, Depends(service_of)]
 async def actor(
     request: Request,
     service: ServiceHere,
-    given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None,
+    given: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)] = None,
 ) -> Actor:
     """Who asks. Refused: 401 without a token that holds, 429 when it asks too often (by token; without one by
-    address)."""
+    address), 422 when something is given that is not known or given twice."""
     callers: Callers = request.app.state.callers
     found: Actor | None = None
     if given is not None:
@@ -55,6 +56,7 @@ async def actor(
     if found is None:
         raise Refused(Problem("SV01"), headers={"WWW-Authenticate": "Bearer"})
     request.state.actor_id = found.id
+    await check_given(request)
     return found
 
 

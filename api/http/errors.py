@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request
@@ -18,6 +17,7 @@ from starlette.responses import Response
 
 from api.core.book import BookRefused
 from api.http.reasons import reason_zh
+from api.service.told import MOST_TOLD, told
 from api.store.database import Unavailable
 from api.store.files import TooLarge
 from reference_tables.problems import Problem, TablesRefused
@@ -26,10 +26,10 @@ log = logging.getLogger("drgdip.http")
 MEDIA_TYPE = "application/problem+json"
 _STATUS = {
     "SV01": 401, "SV02": 403, "SV03": 404, "SV04": 422, "SV05": 413, "SV06": 429, "SV07": 413, "SV08": 409,
-    "SV09": 422, "SV10": 409, "SV11": 409, "SV39": 409, "SV12": 405, "SV21": 503, "SV22": 500,
+    "SV09": 422, "SV10": 409, "SV11": 409, "SV39": 409, "SV12": 405, "SV13": 400, "SV14": 415, "SV15": 431,
+    "SV21": 503, "SV22": 500,
 }  # fmt: skip
 REFUSED = 422
-_SHOWN = 1_000
 _LONGEST_PLACE = 200
 
 
@@ -55,15 +55,6 @@ def not_found(what: str, value: str) -> Refused:
     return Refused(Problem("SV03", {"what": what, "value": value}, value=value))
 
 
-def told(problem: Problem) -> dict[str, Any]:
-    """A problem as JSON."""
-    return {
-        "code": problem.code, "level": problem.level.value, "message": problem.message, "fix": problem.fix,
-        "args": dict(problem.args), "file": problem.file, "row": problem.row, "case_id": problem.case_id,
-        "field": problem.field, "value": problem.value,
-    }  # fmt: skip
-
-
 def problem_response(
     problems: Sequence[Problem], request: Request | None, headers: Mapping[str, str] | None = None
 ) -> Response:
@@ -78,7 +69,7 @@ def problem_response(
         "code": first.code,
         "args": dict(first.args),
         "request_id": "" if request is None else getattr(request.state, "request_id", ""),
-        "problems": [told(problem) for problem in problems[:_SHOWN]],
+        "problems": [told(problem) for problem in problems[:MOST_TOLD]],
         "problem_count": len(problems),
     }
     return Response(orjson.dumps(body), status, dict(headers or {}), MEDIA_TYPE)
@@ -105,6 +96,8 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:
+        if isinstance(error.body, bytes):  # not even taken for JSON
+            return problem_response([_media(request)], request)
         found = [
             Problem("SV04", {"field": place, "reason": reason_zh(item)}, field=place)
             for item in error.errors()
@@ -126,7 +119,10 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def plain(request: Request, error: HTTPException) -> Response:
-        return problem_response([_of_status(error.status_code, request)], request, error.headers)
+        problem = _of_status(error.status_code, request)
+        if error.status_code == 400 and request.headers.get("content-encoding", "identity") != "identity":
+            problem = _media(request)
+        return problem_response([problem], request, error.headers)
 
     @app.exception_handler(Unavailable)
     def unavailable(request: Request, error: Unavailable) -> Response:
@@ -142,6 +138,12 @@ def add_handlers(app: FastAPI) -> None:
 def unexpected(request: Request) -> Response:
     """The answer when something broke that no rule knows; the log has the rest."""
     return problem_response([Problem("SV22", {"request": getattr(request.state, "request_id", "")})], request)
+
+
+def _media(request: Request) -> Problem:
+    names = ("content-type", "content-encoding")
+    given = "、".join(text[:_LONGEST_PLACE] for name in names if (text := request.headers.get(name, "")))
+    return Problem("SV14", {"given": given or "—", "wanted": "application/json"}, field="Content-Type")
 
 
 def _of_status(status: int, request: Request) -> Problem:

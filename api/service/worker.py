@@ -1,8 +1,9 @@
 """Workers: threads that take jobs one after the other and let the queue know that they are alive.
 
 A handler does the work and gives back what it changes in the catalogue; the queue finishes the job with it. Problems of
-data end a job with its error; a store that cannot be written, or something that has to end first, puts it back to wait;
-anything else a handler raises leaves the job to be tried again.
+data and documents, and whatever a handler breaks off with, end a job at once with all that is wrong: trying again would
+not help. A store that cannot be written, or something that has to end first, puts it back to wait; a job whose worker
+dies is tried again.
 """
 
 from __future__ import annotations
@@ -11,17 +12,22 @@ import errno
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from polars.exceptions import PanicException
 
-from api.core.book import HELD
+from api.core.book import HELD, BookRefused
 from api.service.jobs import Cancelled, Change, Leased, LeaseLost, Queue
+from api.service.logs import ABOUT
 from api.service.quiet import trace_of
+from api.service.submissions import NotTaken
+from api.service.unpack import Unpackable
 from api.store.database import Unavailable
 from api.store.faults import point
-from reference_tables.problems import Problem
+from grouper.catalog.history import HistoryRefused
+from grouper.intake import IntakeError
+from reference_tables.problems import Problem, TablesRefused
 
 log = logging.getLogger("drgdip.worker")
 _IDLE_SECONDS = 0.2
@@ -114,9 +120,11 @@ class Worker:
 
     def work_once(self) -> bool:
         """Take one job and do it; False when none waits. Raises Unavailable."""
+        ABOUT.set(None)
         held = self.queue.take()
         if held is None:
             return False
+        ABOUT.set({"job": held.id})
         context = JobContext(self.queue, held, stopping=self.stopping)
         ended = threading.Event()
         pulse = threading.Thread(target=self._pulse, args=(context, ended), daemon=True)
@@ -138,12 +146,11 @@ class Worker:
             change = self.handlers[held.kind](context)
             self.queue.finish(held, change)
         except JobRefused as refused:
-            if any(problem.code == HELD for problem in refused.problems):
-                self.queue.give_back(held, _AFTER_TROUBLE)
-                return
-            problems = [{"code": item.code, "args": dict(item.args), "file": item.file, "row": item.row,
-                         "field": item.field} for item in refused.problems]  # fmt: skip
-            self.queue.fail(held, {"problems": problems}, refused.change)
+            self._refuse(held, refused.problems, refused.change)
+        except (TablesRefused, BookRefused, HistoryRefused, IntakeError) as error:
+            self._refuse(held, error.problems)
+        except (NotTaken, Unpackable) as error:
+            self._refuse(held, [error.problem])
         except Cancelled:
             self.queue.stop(held)
         except Later as reason:
@@ -151,6 +158,9 @@ class Worker:
             self.queue.give_back(held, 0.0 if self.stopping.is_set() else _AFTER_TROUBLE)
         except LeaseLost:
             raise
+        except MemoryError:
+            log.warning("job %s put back: no memory", held.id)
+            # Left as it is: its lease runs out and it is tried again, a few times.
         except (Exception, PanicException) as error:
             if cannot_write(error):
                 # The database or the disk is at fault, not the work.
@@ -158,7 +168,14 @@ class Worker:
                 self.queue.give_back(held, _AFTER_TROUBLE)
                 return
             log.error("job %s (%s) broke off: %s", held.id, held.kind, trace_of(error))
-            # Left as it is: its lease runs out and it is tried again, a few times.
+            self.queue.fail(held, [Problem("SV25", {"job": held.id})])
+
+    def _refuse(self, held: Leased, problems: Sequence[Problem], change: Change | None = None) -> None:
+        """End a job that cannot be done as asked; one that finds the book in another's hands waits for it."""
+        if any(problem.code == HELD for problem in problems):
+            self.queue.give_back(held, _AFTER_TROUBLE)
+        else:
+            self.queue.fail(held, problems, change)
 
     def _pulse(self, context: JobContext, ended: threading.Event) -> None:
         """Say from time to time that the job is alive, until it has ended."""

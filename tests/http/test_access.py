@@ -111,7 +111,10 @@ def _names(letters: str) -> Iterable[str]:
 
 def _asked(here: Hospitals, name: str, method: str, path: str) -> Any:
     client = here.small.client(name)
-    return client.request(method, here.url(path), params={"month": MARCH, "q": "I63", "hospital": ""}, json={})
+    app: Any = client.app
+    known = app.state.query_names.get((method, path), ())
+    params = {key: value for key, value in {"month": MARCH, "q": "I63"}.items() if key in known}
+    return client.request(method, here.url(path), params=params, json={})
 
 
 def test_every_route_by_every_role(here: Hospitals) -> None:
@@ -156,7 +159,7 @@ def test_another_hospitals_things_look_as_if_they_were_not_there(here: Hospitals
 
 def test_lists_hold_a_hospitals_own_alone(here: Hospitals) -> None:
     for path in ("/v1/submissions", "/v1/jobs", "/v1/runs"):
-        for params in ({}, {"hospital": "H1"}, {"month": MARCH}, {"after": here.ids["submission"]}):
+        for params in ({}, {"hospital": "H1"}, {"month": MARCH}, {"after": here.ids["submission"]}, {"limit": 1000}):
             text = here.small.client("H2").get(path, params=params).text
             assert not [name for name in here.ids.values() if name in text], path
         text = here.small.client("H1").get(path).text

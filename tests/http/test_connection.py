@@ -6,10 +6,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 
+import orjson
 import pytest
 import uvicorn
 from small_service import MARCH, SmallService, small_service
+
+from api.http.protocol import SERVER
 
 _PIECE = b"10000\r\n" + b"x" * 65536 + b"\r\n"
 
@@ -18,7 +22,7 @@ _PIECE = b"10000\r\n" + b"x" * 65536 + b"\r\n"
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SmallService, int]]:
     with small_service(tmp_path_factory.mktemp("service"), max_body_bytes=1 << 20) as made, socket.socket() as place:
         place.bind(("127.0.0.1", 0))
-        options = uvicorn.Config(made.client("H1").app, log_config=None, access_log=False, lifespan="off", ws="none")
+        options = uvicorn.Config(made.client("H1").app, lifespan="off", **SERVER)
         server = uvicorn.Server(options)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
         thread.start()
@@ -50,13 +54,35 @@ def _head(made: SmallService, more: str) -> bytes:
 def test_what_is_no_request_is_refused_and_the_next_one_answered(here: tuple[SmallService, int]) -> None:
     _, port = here
     good = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    for data in (
-        good[:-2] + b"X: " + b"a" * 300_000 + b"\r\n\r\n",
-        b"\x16\x03\x01 no\r\n\r\n",
-        b"GET / HTTP/9\r\n\r\n",
+    for data, status, code in (
+        (good[:-2] + b"X: " + b"a" * 300_000 + b"\r\n\r\n", 431, "SV15"),
+        (b"\x16\x03\x01 no\r\n\r\n", 400, "SV13"),
+        (b"GET / HTTP/9\r\n\r\n", 400, "SV13"),
+        ("GET /v1/codes?q=脑 HTTP/1.1\r\n\r\n".encode(), 400, "SV13"),
     ):
-        assert _said(port, data).startswith(b"HTTP/1.1 400 "), data[:40]
+        head, _, body = _said(port, data).partition(b"\r\n\r\n")
+        assert head.startswith(f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()), data[:40]
+        assert b"\r\ncontent-type: application/problem+json" in head
+        told = orjson.loads(body)
+        assert (told["status"], told["code"]) == (status, code)
+        assert f"x-request-id: {told['request_id']}".encode() in head
         assert _said(port, good).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_body_that_is_broken_off_gets_no_second_answer(here: tuple[SmallService, int]) -> None:
+    made, port = here
+    broken = _head(made, "Transfer-Encoding: chunked") + b"5\r\nabcde\r\nzz\r\n"
+    assert _said(port, broken).count(b"HTTP/1.1 ") <= 1
+    assert _said(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+
+
+def test_head_is_get_without_its_body(here: tuple[SmallService, int]) -> None:
+    _, port = here
+    asked = b" /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    get, head = (_said(port, method + asked).partition(b"\r\n\r\n") for method in (b"GET", b"HEAD"))
+    assert head[0].startswith(b"HTTP/1.1 200 ")
+    assert [len(get[2]), len(head[2])] == [int(get[0].split(b"content-length: ")[1].split(b"\r\n")[0]), 0]
+    assert f"content-length: {len(get[2])}".encode() in head[0]
 
 
 def test_bodies_that_are_too_large_or_never_come_to_an_end(here: tuple[SmallService, int]) -> None:

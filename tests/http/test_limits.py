@@ -20,6 +20,7 @@ from small_service import MARCH, SETUP, SmallService, small_service
 
 from api.http.callers import Rates
 from api.service.context import check_address, open_service
+from api.service.logs import JsonLines
 from api.service.settings import Settings
 from api.service.tokens import revoke_token
 from reference_tables.problems import TablesRefused
@@ -266,6 +267,7 @@ def test_characters_that_no_database_keeps(here: SmallService) -> None:
 def test_nothing_personal_in_the_log(here: SmallService, caplog: pytest.LogCaptureFixture) -> None:
     names = ("张三丰", "110101199003078515", "13800138000", "BA20250017")
     caplog.set_level(logging.DEBUG, "drgdip")
+    caplog.handler.setFormatter(JsonLines())
     header = HEADER.strip() + ",patient_name,id_number,phone\n"
     case = row(names[3], sex="男人", age_years=names[1]).strip() + f",{','.join(names[:3])}\n"
     client = here.client("H1")
@@ -291,6 +293,12 @@ def test_nothing_personal_in_the_log(here: SmallService, caplog: pytest.LogCaptu
     assert names[0] not in answer.text
     assert "ValueError" in caplog.text
     assert names[0] not in caplog.text
+    lines = [orjson.loads(line) for line in caplog.text.splitlines()]
+    assert {line["level"] for line in lines} >= {"INFO", "ERROR"}
+    for line in lines:
+        assert {"at", "logger", "message"} <= line.keys()
+        assert ("job" if line["logger"] == "drgdip.worker" else "request_id") in line
+    assert lines[-2]["request_id"] == lines[-1]["request_id"] == answer.headers["x-request-id"]
 
 
 def test_open_access_is_for_this_machine_alone(tmp_path: Path) -> None:
