@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from api.http.bodies import allow_bytes
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import Refused
+from api.http.plain_route import PlainRoute
 from api.service.audit import Actor
 from api.service.basis import Basis, RecentBasis, basis_of
 from api.service.cases import BadCases, case_frame, checked_frame, compared, explained, grouped_many, grouped_one
@@ -54,7 +55,6 @@ class Shape(StrEnum):
     ARROW = "arrow"
 
 
-@router.post("", summary="一个病例的分组、依据和预计支付", openapi_extra=_BODY)
 async def group(
     request: Request,
     who: _Asks,
@@ -75,6 +75,16 @@ async def group(
     except BadCases as error:
         raise Refused(*error.problems) from None
     return Response(orjson.dumps(answer, default=str), media_type="application/json")
+
+
+router.add_api_route(
+    "",
+    group,
+    methods=["POST"],
+    summary="一个病例的分组、依据和预计支付",
+    openapi_extra=_BODY,
+    route_class_override=PlainRoute,
+)
 
 
 @router.post(
