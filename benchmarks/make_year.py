@@ -7,6 +7,7 @@
     hospitals.csv               register: id, name, tier
     decisions.csv               special cases (特例单议) as decided
     year.toml                   the year file: fund, deductions, assessment scores, violations
+    year-quotas.toml            the same with a budget for every hospital, for policies that give them
 
 Hospitals differ in what the same group costs them, so that some have a surplus and some an overrun; a few bills are
 settled in a later month, a few patients come back within two weeks. The same seed gives the same bytes. Everything is
@@ -27,7 +28,7 @@ import polars as pl
 from benchmarks.draws import Draws
 from benchmarks.hospitals import Hospital, city_hospitals
 from benchmarks.make_cases import make_cases
-from benchmarks.year_office import write_decisions, write_register, write_year_file
+from benchmarks.year_office import write_decisions, write_quota_file, write_register, write_year_file
 from reference_tables.packs import DrgPack, find_drg_pack
 
 SCHEME = "chs-drg-1.1"
@@ -54,6 +55,7 @@ class MadeYear:
     register: Path
     decisions: Path
     year_file: Path
+    quota_file: Path
 
 
 def make_year(
@@ -91,13 +93,16 @@ def make_year(
         told(f"{earlier[-1].name} {past.height:,}")
     told_of = pl.concat(figures)
     draws = Draws(seed, year)
+    decisions = write_decisions(folder / "decisions.csv", told_of, draws)
+    year_file = write_year_file(folder / "year.toml", told_of, city, year, draws)
     return MadeYear(
         folder,
         tuple(months),
         tuple(earlier),
         write_register(folder / "hospitals.csv", city),
-        write_decisions(folder / "decisions.csv", told_of, draws),
-        write_year_file(folder / "year.toml", told_of, city, year, draws),
+        decisions,
+        year_file,
+        write_quota_file(folder / "year-quotas.toml", year_file, told_of),
     )
 
 

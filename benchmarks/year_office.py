@@ -104,6 +104,17 @@ def write_year_file(path: Path, cases: pl.DataFrame, city: Sequence[Hospital], y
     return path
 
 
+def write_quota_file(path: Path, year_file: Path, cases: pl.DataFrame) -> Path:
+    """The year file with a part of each pool for every hospital, as policies with budgets of hospitals ask for: what
+    the fund paid by item for its cases."""
+    sums = cases.group_by("hospital_id", "insurance_type").agg(pl.col("fund_pay_fen").sum())
+    lines = [year_file.read_text(encoding="utf-8").rstrip("\n")]
+    for hospital, code, fund in sums.sort("hospital_id", "insurance_type").iter_rows():
+        lines += _table("quota", hospital=hospital, insurance=INSURANCE[code], part=_yuan(fund))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
 def _table(name: str, /, **values: str | int) -> list[str]:
     rows = [f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}" for key, value in values.items()]
     return ["", f"[[{name}]]", *rows]

@@ -12,7 +12,7 @@ from reference_tables.policy_readiness import all_readiness
 from reference_tables.policy_schema import policy_schema
 from reference_tables.weights import find_weights
 
-SYNTHETIC = ("synthetic-city-dip", "synthetic-city-drg-point", "synthetic-city-drg-rate")
+SYNTHETIC = tuple(f"synthetic-city-{name}" for name in ("dip", "drg-point", "drg-quota", "drg-rate"))
 PUBLISHED = {
     "suzhou-2022": ("苏州", 2022, 1944), "suzhou-2023": ("苏州", 2023, 1944), "linyi-2022": ("临沂", 2022, 2440),
     "jilin-2022": ("吉林", 2022, 625), "wuxi-2022": ("无锡", 2022, 1806), "taizhou-jiangsu-2022": ("泰州", 2022, 353),
