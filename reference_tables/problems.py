@@ -46,11 +46,15 @@ class Level(StrEnum):
 LEVEL_ZH = {Level.ERROR: "错误", Level.REJECT: "拒收", Level.WARN: "警告", Level.INFO: "提示"}
 _WHO = frozenset({"coder", "hospital", "office", "policy"})
 _KEYS = frozenset({"level", "who", "title", "message", "fix"})
+_MAY = frozenset({"reason", "service_fix"})
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """One catalogue entry: `message` and `fix` are Chinese templates with `{named}` arguments."""
+    """One catalogue entry: `message` and `fix` are Chinese templates with `{named}` arguments.
+
+    `service_fix`: how the same is mended over HTTP, where `fix` speaks of a command's options; "" where it does not.
+    """
 
     code: str
     level: Level
@@ -59,11 +63,12 @@ class ProblemKind:
     message: str
     fix: str
     reason: str = ""
+    service_fix: str = ""
 
     @property
     def arguments(self) -> frozenset[str]:
-        """Names of the arguments that the two templates need."""
-        texts = (self.message, self.fix)
+        """Names of the arguments that the templates need."""
+        texts = (self.message, self.fix, self.service_fix)
         return frozenset(name for text in texts for _, name, _, _ in Formatter().parse(text) if name)
 
 
@@ -76,7 +81,7 @@ def catalogue() -> Mapping[str, ProblemKind]:
         if not entry.name.endswith(".toml"):
             continue
         for code, body in tomllib.loads(entry.read_text(encoding="utf-8")).items():
-            if set(body) - {"reason"} != _KEYS or body["who"] not in _WHO or code in kinds:
+            if set(body) - _MAY != _KEYS or body["who"] not in _WHO or code in kinds:
                 raise ValueError(f"problems/{entry.name}: [{code}] must be unique and have {sorted(_KEYS)}")
             kinds[code] = ProblemKind(code=code, level=Level(body.pop("level")), **body)
     return kinds
@@ -113,6 +118,11 @@ class Problem:
     @property
     def fix(self) -> str:
         return self.kind.fix.format_map(self.args)
+
+    @property
+    def service_fix(self) -> str:
+        """How to mend it over HTTP."""
+        return (self.kind.service_fix or self.kind.fix).format_map(self.args)
 
     def __str__(self) -> str:
         place = self.file + (f":{self.row}" if self.row else "")

@@ -14,10 +14,11 @@ from starlette.concurrency import run_in_threadpool
 from api.http.answers import Answer
 from api.http.bodies import take_upload
 from api.http.deps import Allowed, ServiceHere
-from api.http.errors import Refused, not_found, told
+from api.http.errors import Refused, not_found
 from api.service.audit import Actor
 from api.service.office_work import unfit
 from api.service.roles import Role
+from api.service.told import told
 from reference_tables.dip_diff import diff_dip_packs
 from reference_tables.dip_show import show_dip_code
 from reference_tables.pack_diff import diff_packs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,25 +12,28 @@ from api.service.jobs import CANCELLED, Rules
 from api.service.runs import ADVANCE, APPROVED, DRAFT, LOCK_JOB, find_run, set_state
 from api.service.submissions import CANCELLED as TAKEN_BACK
 from api.service.submissions import JOB, RECEIVED, REFUSED, SETTLE
+from api.service.told import told
 from api.service.values import canonical, now
 from api.store.tables import submission
 from reference_tables.problems import Problem
 
+_MOST = 20
+"""As many problems are kept with a submission."""
 
-def _submission(connection: sa.Connection, args: Mapping[str, Any], state: str, problem: Problem | None) -> None:
+
+def _submission(connection: sa.Connection, args: Mapping[str, Any], state: str, problems: Sequence[Problem]) -> None:
     """A submission is not worked on any more; the same file may be handed in again."""
     name = str(args["submission"])
-    told = [] if problem is None else [{"code": problem.code, "message": problem.message}]
     values = {
-        "state": TAKEN_BACK if state == CANCELLED else REFUSED, "summary": canonical({"problems": told}),
-        "finished_at": now(),
+        "state": TAKEN_BACK if state == CANCELLED else REFUSED,
+        "summary": canonical({"problems": [told(problem) for problem in problems[:_MOST]]}), "finished_at": now(),
     }  # fmt: skip
     mine = (submission.c.id == name) & (submission.c.state == RECEIVED)
     if connection.execute(submission.update().where(mine).values(values)).rowcount:
         record(connection, SYSTEM, "submission.finish", name, {"state": values["state"]})
 
 
-def _lock(connection: sa.Connection, args: Mapping[str, Any], _state: str, _problem: Problem | None) -> None:
+def _lock(connection: sa.Connection, args: Mapping[str, Any], _state: str, _problems: Sequence[Problem]) -> None:
     """A clearing whose entry into the book came to nothing is a draft again."""
     found = find_run(connection, str(args["run"]))
     if found is not None and found.state == APPROVED:

@@ -18,6 +18,7 @@ import orjson
 import sqlalchemy as sa
 
 from api.service.audit import SYSTEM, Actor, record
+from api.service.told import told_all
 from api.service.values import canonical, later, new_id, now
 from api.store.database import Database
 from api.store.faults import point
@@ -68,8 +69,8 @@ class Leased:
 Change = Callable[[sa.Connection], Mapping[str, Any]]
 """What a job does to the catalogue, in the transaction that finishes it; gives its result."""
 
-Undo = Callable[[sa.Connection, Mapping[str, Any], str, Problem | None], None]
-"""What a job's end without being done means for the catalogue: its args, its state, why it was given up."""
+Undo = Callable[[sa.Connection, Mapping[str, Any], str, Sequence[Problem]], None]
+"""What a job's end without being done means for the catalogue: its args, its state, why it could not be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,11 @@ class Queue:
         been tried too often is given up."""
         with self.database.write() as connection:
             while (row := self._oldest(connection)) is not None and (row.cancel or row.attempts >= self.most_attempts):
-                self._undone(connection, row, CANCELLED if row.cancel else FAILED)
+                if row.cancel:
+                    self._undone(connection, row, CANCELLED)
+                else:
+                    record(connection, SYSTEM, "job.give_up", row.id, {"attempts": row.attempts})
+                    self._undone(connection, row, FAILED, [Problem("SV20", {"attempts": row.attempts})])
             if row is None:
                 return None
             lease = new_id("lease")
@@ -184,14 +189,16 @@ class Queue:
             self._end(connection, held.id, DONE, result=canonical(dict(result)))
         point("job finished")
 
-    def fail(self, held: Leased, error: Mapping[str, object], change: Change | None = None) -> None:
-        """End a job that cannot be done, with the problem that says why; what it changes goes with it. Raises
-        LeaseLost."""
+    def fail(self, held: Leased, problems: Sequence[Problem], change: Change | None = None) -> None:
+        """End a job that cannot be done, with the problems that say why, and what this changes in the catalogue; by
+        itself it undoes what asking for it did. Raises LeaseLost."""
         with self.database.write() as connection:
-            self._hold(connection, held)
-            if change is not None:
-                change(connection)
-            self._end(connection, held.id, FAILED, error=canonical(dict(error)))
+            row = self._hold(connection, held)
+            if change is None:
+                self._undone(connection, row, FAILED, problems)
+                return
+            change(connection)
+            self._end(connection, held.id, FAILED, error=canonical(told_all(problems)))
 
     def stop(self, held: Leased) -> None:
         """End a job that was cancelled, and undo what asking for it did. Raises LeaseLost."""
@@ -221,16 +228,12 @@ class Queue:
         ended = {"state": state, "lease": None, "finished_at": now(), **values}
         connection.execute(job.update().where(job.c.id == name).values(ended))
 
-    def _undone(self, connection: sa.Connection, row: Any, state: str) -> None:
+    def _undone(self, connection: sa.Connection, row: Any, state: str, problems: Sequence[Problem] = ()) -> None:
         """End a job that comes to nothing."""
-        problem = Problem("SV20", {"attempts": row.attempts}) if state == FAILED else None
-        told = {} if problem is None else {"error": canonical({"code": problem.code, "args": dict(problem.args)})}
-        self._end(connection, row.id, state, **told)
-        if problem is not None:
-            record(connection, SYSTEM, "job.give_up", row.id, {"attempts": row.attempts})
+        self._end(connection, row.id, state, **({"error": canonical(told_all(problems))} if problems else {}))
         undo = self.rules.get(row.kind, _PLAIN).undo
         if undo is not None:
-            undo(connection, orjson.loads(row.args), state, problem)
+            undo(connection, orjson.loads(row.args), state, problems)
 
 
 def _info(row: Any) -> JobInfo:

@@ -36,7 +36,7 @@ _STORE_ERRORS = frozenset({
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE,
     errno.ENFILE, errno.ENODEV, errno.ENOMEM, errno.ESTALE,
 })  # fmt: skip
-_STORE_WORDS = ("No space left on device", "File too large", "Disk quota exceeded")
+_STORE_WORDS = ("No space left on device", "File too large", "Disk quota exceeded", "No usable temporary directory")
 """How libraries tell of such errors that do not give their number."""
 
 
@@ -158,9 +158,6 @@ class Worker:
             self.queue.give_back(held, 0.0 if self.stopping.is_set() else _AFTER_TROUBLE)
         except LeaseLost:
             raise
-        except MemoryError:
-            log.warning("job %s put back: no memory", held.id)
-            # Left as it is: its lease runs out and it is tried again, a few times.
         except (Exception, PanicException) as error:
             if cannot_write(error):
                 # The database or the disk is at fault, not the work.
@@ -168,7 +165,9 @@ class Worker:
                 self.queue.give_back(held, _AFTER_TROUBLE)
                 return
             log.error("job %s (%s) broke off: %s", held.id, held.kind, trace_of(error))
-            self.queue.fail(held, [Problem("SV25", {"job": held.id})])
+            if not isinstance(error, OSError | MemoryError):
+                self.queue.fail(held, [Problem("SV25", {"job": held.id})])
+            # Else left as it is: the machine may be at fault; its lease runs out and it is tried again, a few times.
 
     def _refuse(self, held: Leased, problems: Sequence[Problem], change: Change | None = None) -> None:
         """End a job that cannot be done as asked; one that finds the book in another's hands waits for it."""
