@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request
@@ -27,7 +28,7 @@ MEDIA_TYPE = "application/problem+json"
 _STATUS = {
     "SV01": 401, "SV02": 403, "SV03": 404, "SV04": 422, "SV05": 413, "SV06": 429, "SV07": 413, "SV08": 409,
     "SV09": 422, "SV10": 409, "SV11": 409, "SV39": 409, "SV12": 405, "SV13": 400, "SV14": 415, "SV15": 431,
-    "SV21": 503, "SV22": 500,
+    "SV21": 503, "SV22": 500, "SV68": 409, "SV69": 409, "SV70": 409,
 }  # fmt: skip
 REFUSED = 422
 _LONGEST_PLACE = 200
@@ -55,16 +56,18 @@ def not_found(what: str, value: str) -> Refused:
     return Refused(Problem("SV03", {"what": what, "value": value}, value=value))
 
 
-def problem_response(
-    problems: Sequence[Problem], request: Request | None, headers: Mapping[str, str] | None = None
-) -> Response:
-    """The answer to a request that is refused for these problems."""
+def status_of(code: str) -> int:
+    """The HTTP status of the answer whose first problem this is."""
+    return _STATUS.get(code, REFUSED)
+
+
+def refusal(problems: Sequence[Problem], request: Request | None) -> dict[str, Any]:
+    """What is said to a request that is refused for these problems."""
     first = problems[0]
-    status = _STATUS.get(first.code, REFUSED)
-    body = {
+    return {
         "type": f"urn:drgdip:problem:{first.code}",
         "title": first.kind.title,
-        "status": status,
+        "status": status_of(first.code),
         "detail": first.message,
         "code": first.code,
         "args": dict(first.args),
@@ -72,7 +75,14 @@ def problem_response(
         "problems": [told(problem) for problem in problems[:MOST_TOLD]],
         "problem_count": len(problems),
     }
-    return Response(orjson.dumps(body), status, dict(headers or {}), MEDIA_TYPE)
+
+
+def problem_response(
+    problems: Sequence[Problem], request: Request | None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The answer to a request that is refused for these problems."""
+    body = refusal(problems, request)
+    return Response(orjson.dumps(body), body["status"], dict(headers or {}), MEDIA_TYPE)
 
 
 def add_handlers(app: FastAPI) -> None:

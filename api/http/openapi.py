@@ -2,24 +2,61 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import Field
 from pydantic.json_schema import models_json_schema
 
 from api.http.answers import Answer
-from api.http.errors import MEDIA_TYPE
+from api.http.openapi_examples import BODIES, FILES, GROUPED, NAMES, PLACES
+from api.http.openapi_fields import FIELDS, LIST, PARAMETERS, SHAPES
+from api.http.openapi_refusals import codes, examples, responses, restricted
 
-_REFUSALS = {
-    400: "请求不完整", 401: "没有令牌，或令牌不再有效", 403: "令牌的角色不能做这件事", 404: "没有，或不是本机构的",
-    405: "不支持这个方法", 409: "现在的状态不允许，或 Idempotency-Key 已用于别的请求", 413: "内容太大或病例太多",
-    422: "内容不符合要求，problems 逐项说明", 429: "请求太频繁，Retry-After 秒后再来", 500: "意外错误，已记入日志",
-    503: "数据库或磁盘暂时不可用，没有留下任何结果，Retry-After 秒后重发",
-}  # fmt: skip
-_METHODS = frozenset({"get", "put", "post", "delete", "patch"})
+_PAGE = re.compile(rb"\bPage_(\w+)_\b")
+
+_SUCCESS = {"200": "成功", "202": "已受理：结果见任务（/v1/jobs/编号）或提交"}
+_UNSAID = "Successful Response"
 _UNUSED = ("HTTPValidationError", "ValidationError")
+_BINARY: Mapping[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_TEXT: Mapping[str, Any] = {"schema": {"type": "string"}}
+_FORM: Mapping[str, Any] = {
+    "schema": {
+        "type": "object", "required": ["file"],
+        "properties": {"file": {"type": "string", "format": "binary", "description": "文件，恰有一个"}},
+    }
+}  # fmt: skip
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_PARQUET = "application/vnd.apache.parquet"
+_ANY_JSON: Mapping[str, Any] = {"schema": {}}
+_TAKEN: Mapping[str, Mapping[str, Any]] = {
+    "PUT /v1/documents/{kind}/{name}": {"application/octet-stream": _BINARY, "multipart/form-data": _FORM},
+    "PUT /v1/reforms/{name}": {"application/toml": _BINARY, "multipart/form-data": _FORM},
+    "POST /v1/submissions": {
+        "text/csv": _BINARY, "application/json": _ANY_JSON, "application/x-ndjson": _TEXT, _XLSX: _BINARY,
+        _PARQUET: _BINARY, "application/octet-stream": _BINARY, "multipart/form-data": _FORM,
+    },
+}  # fmt: skip
+"""Files that routes take."""
+_GIVEN: Mapping[str, Mapping[str, Any]] = {
+    "GET /v1/submissions/{name}/{part}": {
+        "application/json": {"schema": {"type": "array", "items": {"type": "object"}}}, "text/csv": _TEXT,
+        _XLSX: _BINARY, _PARQUET: _BINARY,
+    },
+    "GET /v1/documents/{kind}/{name}": {"application/octet-stream": _BINARY},
+    "GET /v1/runs/{name}/files/{file}": {
+        "text/csv": _TEXT, "text/html": _TEXT, "application/json": _ANY_JSON, "application/octet-stream": _BINARY,
+    },
+    "GET /v1/jobs/{name}/events": {
+        "application/x-ndjson": {"schema": {"type": "string", "description": "每行一个 Job"}}
+    },
+    "GET /metrics": {"text/plain": _TEXT}, "POST /v1/group": {"application/json": GROUPED},
+}  # fmt: skip
+"""Files that routes give, and objects that are written as they are."""
 
 
 class Finding(Answer):
@@ -53,7 +90,10 @@ class Refusal(Answer):
 
 def describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of an application."""
-    made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    made = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes,
+        separate_input_output_schemas=app.separate_input_output_schemas,
+    )  # fmt: skip
     schemas = made["components"]["schemas"]
     for name in _UNUSED:
         schemas.pop(name, None)
@@ -61,13 +101,64 @@ def describe(app: FastAPI) -> dict[str, Any]:
         [(Refusal, "serialization"), (Finding, "serialization")], ref_template="#/components/schemas/{model}"
     )
     schemas |= own["$defs"]
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Refusal"}}}
-    made["components"]["responses"] = {
-        str(status): {"description": text, "content": content} for status, text in _REFUSALS.items()
-    }
-    for methods in made["paths"].values():
+    made["components"]["examples"] = examples()
+    some = set(restricted(app.routes))
+    for path, methods in made["paths"].items():
         for method, operation in methods.items():
-            if method in _METHODS:
-                refusals = {str(status): {"$ref": f"#/components/responses/{status}"} for status in _REFUSALS}
-                operation["responses"] |= refusals
-    return made
+            place = (method.upper(), path.replace("{file}", "{file:path}"))
+            _complete(f"{method.upper()} {path}", operation, for_some=place in some)
+    for shape, schema in schemas.items():
+        schema["description"] = SHAPES.get(shape, LIST if _PAGE.fullmatch(shape.encode()) else schema["description"])
+        for name, item in schema.get("properties", {}).items():
+            _explain(name, item)
+    return _renamed(made)
+
+
+def _complete(key: str, operation: dict[str, Any], *, for_some: bool) -> None:
+    """Add to an operation what its declaration does not say: files, examples, refusals."""
+    taken = _TAKEN.get(key)
+    if taken is not None:
+        content = {media: dict(item) for media, item in taken.items()}
+        operation["requestBody"] = {"required": True, "content": content}
+    for media, item in operation.get("requestBody", {}).get("content", {}).items():
+        example = FILES.get(key, {}).get(media) or (BODIES.get(key) if media == "application/json" else None)
+        if example is not None:
+            item["example"] = example
+    for status, answer in operation["responses"].items():
+        if answer["description"] == _UNSAID:
+            answer["description"] = _SUCCESS[status]
+        if key in _GIVEN:
+            answer["content"] = dict(_GIVEN[key])
+    if key == "POST /v1/submissions":
+        first = operation["responses"]["202"]
+        operation["responses"]["200"] = {"description": "同样的内容已提交过：那一次提交", "content": first["content"]}
+    operation["responses"].pop("422", None)
+    operation["responses"] |= responses(codes(key, operation, for_some=for_some))
+    kind = key.split("/")[2] if "/v1/" in key else ""
+    for item in operation.get("parameters", ()):
+        if item["in"] == "path" and "examples" not in item["schema"]:
+            item["schema"]["examples"] = [NAMES[kind] if item["name"] == "name" else PLACES[item["name"]]]
+        if not item.get("description"):
+            item["description"] = PARAMETERS[item["name"]]
+
+
+def _explain(name: str, item: dict[str, Any]) -> None:
+    """Say what a field is, and give an example, where its declaration does not."""
+    text, shown = FIELDS.get(name, ("", None))
+    if text and not item.get("description"):
+        item["description"] = text
+        if shown is not None and "examples" not in item and "$ref" not in item:
+            item["examples"] = [shown]
+
+
+def _renamed(made: dict[str, Any]) -> dict[str, Any]:
+    """Lists named after what they hold: Page_Job_ is JobPage."""
+    found: dict[str, Any] = orjson.loads(_PAGE.sub(_named, orjson.dumps(made)))
+    for name, schema in found["components"]["schemas"].items():
+        schema["title"] = name
+    return found
+
+
+def _named(met: re.Match[bytes]) -> bytes:
+    inner = met[1].removesuffix(b"_").split(b"_")[0]
+    return {b"dict": b"ObjectPage", b"int": b"YearPage"}.get(inner, inner + b"Page")

@@ -38,7 +38,9 @@ from reference_tables.problems import Problem
 router = APIRouter(prefix="/v1", tags=["office"])
 Office = Annotated[Actor, Depends(Allowed("办理经办业务", Role.OFFICE, Role.ADMIN))]
 Reader = Annotated[Actor, Depends(Allowed("查看", Role.OFFICE, Role.ADMIN, Role.POLICY, Role.HOSPITAL))]
-KindPath = Annotated[str, Path(pattern=f"^({'|'.join(KINDS)})$", description="、".join(KINDS))]
+KindPath = Annotated[
+    str, Path(pattern=f"^({'|'.join(KINDS)})$", description="、".join(f"{name} {text}" for name, text in KINDS.items()))
+]
 NamePath = Annotated[str, Path(max_length=120, pattern=r"^[\w][\w.\-]*$", description="文件名")]
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 _STATED = ("settle", "clear")

@@ -45,7 +45,7 @@ class Column(Answer):
     required_for: list[str]
 
 
-class Kind(Answer):
+class ProblemKind(Answer):
     """一种问题。"""
 
     code: str
@@ -93,11 +93,11 @@ def case_columns(_who: _Reads) -> Page[Column]:
 
 
 @router.get("/problems", summary="问题目录")
-def problems(_who: _Reads) -> Page[Kind]:
+def problems(_who: _Reads) -> Page[ProblemKind]:
     """每一种问题的级别、说明和处理办法；程序按 code 判断，文字给人看。"""
     kinds = sorted(catalogue().values(), key=lambda item: item.code)
-    names = Kind.model_fields
-    return Page(items=[Kind(**{name: str(getattr(item, name)) for name in names}) for item in kinds])
+    names = ProblemKind.model_fields
+    return Page(items=[ProblemKind(**{name: str(getattr(item, name)) for name in names}) for item in kinds])
 
 
 @router.get("/schemes", summary="分组方案")

@@ -16,13 +16,13 @@ router = APIRouter(tags=["system"])
 
 @router.get("/healthz", summary="进程是否在运行")
 def healthz() -> dict[str, str]:
-    """The process answers; it says nothing of the database."""
+    """进程在回答；不涉及数据库。"""
     return {"status": "ok", "version": program_version()}
 
 
 @router.get("/readyz", summary="数据库和数据文件夹是否可用")
 def readyz(service: ServiceHere) -> dict[str, str]:
-    """Database and files answer (503 otherwise)."""
+    """数据库和文件都可用；否则 503。"""
     with service.database.read() as connection:
         connection.execute(sa.select(audit_head.c.seq)).one()
     service.files.check()
@@ -34,5 +34,5 @@ _MAY_COUNT = Depends(Allowed("查看指标", Role.ADMIN, Role.OFFICE))
 
 @router.get("/metrics", summary="Prometheus 指标", response_class=Response, dependencies=[_MAY_COUNT])
 def metrics(request: Request) -> Response:
-    """Counts of requests and jobs, in Prometheus' text format."""
+    """请求和任务的计数，Prometheus 文本格式。"""
     return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)

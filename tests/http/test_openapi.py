@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 
+import jsonschema_rs
 import pytest
 import requests
 import schemathesis
@@ -23,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from small_service import SmallService, small_service
 
 from api.http.answers import Asked
+from api.http.errors import MEDIA_TYPE
 
 ROLES = ("H1", "office", "policy", "admin")
 _KNOWN = ("method", "url", "headers", "params", "json", "data", "files")
@@ -91,18 +93,84 @@ def _operations(here: SmallService) -> Iterator[tuple[str, Any]]:
 
 
 def test_every_route_says_what_it_is_and_how_it_refuses(here: SmallService) -> None:
+    described = here.client("nobody").get("/openapi.json").json()
+    text = str(described)
+    for word in ("HTTPValidationError", "Successful Response", "-Input", "-Output", "Page_"):
+        assert word not in text
     for key, operation in _operations(here):
         assert re.search("[\u4e00-\u9fff]", operation["summary"]), key
-        assert operation["description"], key
-        refusals = {name for name, answer in operation["responses"].items() if "$ref" in answer}
-        assert {"401", "403", "404", "413", "422", "429", "500", "503"} <= refusals, key
-        assert [name for name in operation["responses"] if name.startswith("2")], key
+        assert re.search("[\u4e00-\u9fff]", operation["description"]), key
         public = key in {"get /healthz", "get /readyz"}
         assert ("security" in operation) != public, key
+        assert [name for name in operation["responses"] if name.startswith("2")], key
+        for status, answer in operation["responses"].items():
+            assert re.search("[\u4e00-\u9fff]", answer["description"]), (key, status)
+            assert answer["content"], (key, status)
+            if status < "4":
+                continue
+            ((media, content),) = answer["content"].items()
+            assert (media, content["schema"]) == (MEDIA_TYPE, {"$ref": "#/components/schemas/Refusal"})
+            for code in content["examples"]:
+                assert described["components"]["examples"][code]["value"]["status"] == int(status), key
+        wanted = {"500"} if public else {"401", "422", "429", "500", "503"}
+        assert wanted <= operation["responses"].keys(), key
+        for item in operation.get("parameters", ()):
+            assert re.search("[\u4e00-\u9fff]", item["description"]), (key, item["name"])
+    for name, schema in described["components"]["schemas"].items():
+        assert re.search("[\u4e00-\u9fff]", schema["description"]), name
+        for field, item in schema.get("properties", {}).items():
+            assert item.get("description"), (name, field)
+
+
+def test_a_route_lists_the_refusals_that_it_has(here: SmallService) -> None:
+    listed = {
+        key: {
+            code
+            for answer in operation["responses"].values()
+            for code in answer["content"].get(MEDIA_TYPE, {}).get("examples", ())
+        }
+        for key, operation in _operations(here)
+    }
+    assert listed["get /healthz"] == {"SV22"}
+    assert listed["get /v1/codes"] == {"SV01", "SV04", "SV06", "SV21", "SV22"}
+    assert listed["post /v1/budgets"] == listed["get /v1/codes"] | {"SV02", "SV03", "SV05", "SV08", "SV09", "SV14"}
+    assert listed["post /v1/submissions"] >= {"SV03", "SV08", "SV10", "SV11", "SV39"}
+    assert not listed["post /v1/submissions"] & {"SV07", "SV14", "SV37"}
+
+
+def _examples(value: Any, place: str = "#") -> Iterator[tuple[str, Any, Any]]:
+    """Every example with the schema that it is one of: place, schema, example."""
+    if isinstance(value, dict):
+        if "properties" in value or "type" in value or "anyOf" in value:
+            yield from (
+                (place, value, item) for item in value.get("examples", ()) if isinstance(value["examples"], list)
+            )
+            if "default" in value:
+                yield place, value, value["default"]
+        if "schema" in value:
+            yield from ((place, value["schema"], value[name]) for name in ("example",) if name in value)
+            shown = value.get("examples", {})
+            named = shown.values() if isinstance(shown, dict) else ()
+            yield from ((place, value["schema"], item["value"]) for item in named if "value" in item)
+        for name, item in value.items():
+            if name not in {"examples", "example", "default"}:
+                yield from _examples(item, f"{place}/{name}")
+    elif isinstance(value, list):
+        for at, item in enumerate(value):
+            yield from _examples(item, f"{place}/{at}")
+
+
+def test_every_example_is_one_of_what_it_is_shown_for(here: SmallService) -> None:
     described = here.client("nobody").get("/openapi.json").json()
-    assert "HTTPValidationError" not in str(described)
-    for answer in described["components"]["responses"].values():
-        assert list(answer["content"]) == ["application/problem+json"]
+    shapes = described["components"]
+    found = list(_examples({**described, "components": {"schemas": shapes["schemas"]}}))
+    found += [
+        (name, {"$ref": "#/components/schemas/Refusal"}, item["value"]) for name, item in shapes["examples"].items()
+    ]
+    assert len(found) > 150
+    for place, schema, example in found:
+        checked = jsonschema_rs.Draft202012Validator({**schema, "components": shapes})
+        assert checked.is_valid(example), (place, example, [error.message for error in checked.iter_errors(example)])
 
 
 def test_refusals_are_as_described(here: SmallService) -> None:

@@ -1,0 +1,111 @@
+"""Which refusals a route can answer, by problem code, each with an example out of the catalogue of problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+
+from api.http.deps import Allowed
+from api.http.errors import MEDIA_TYPE, refusal, status_of
+from api.service.roles import Role
+from reference_tables.problems import Problem
+
+_ARGS: Mapping[str, Mapping[str, str | int]] = {
+    "SV01": {}, "SV02": {"role": "政策研究", "what": "办理经办业务"},
+    "SV03": {"what": "年度文件", "value": "2027.toml"}, "SV04": {"field": "query.limit", "reason": "应不大于 1000"},
+    "SV05": {"limit": 1 << 20}, "SV06": {"limit": 6000, "seconds": 17}, "SV07": {"limit": 10_000, "given": 12_345},
+    "SV08": {"value": "2026-03-a"}, "SV09": {"reason": "没有内容"}, "SV10": {"month": "2026-03"},
+    "SV11": {"what": "清算 run_5d1f0c2b9a7e4c3d8f6a1b20", "state": "locked", "action": "批准"},
+    "SV14": {"given": "text/plain", "wanted": "application/json"}, "SV21": {}, "SV22": {"request": "9f2c4e6a8b0d1f3a"},
+    "SV37": {"row": 3, "field": "age_years", "expected": "0 至 130 的整数"}, "SV38": {"row": 3, "field": "age"},
+    "SV39": {"month": "2026-04", "action": "更正"},
+}  # fmt: skip
+_TEXTS = {
+    "401": "没有令牌，或令牌不再有效", "403": "令牌的角色不能做这件事", "404": "没有，或不是本机构的",
+    "409": "现在的状态不允许，或 Idempotency-Key 已用于别的请求", "413": "内容太大或病例太多",
+    "415": "请求体不是 application/json，或压缩了",
+    "422": "内容不符合要求，problems 逐项说明；所办事项本身的问题用其自己的编号，见 /v1/problems",
+    "429": "请求太频繁，Retry-After 秒后再来", "500": "意外错误，已记入日志",
+    "503": "数据库或磁盘暂时不可用，没有留下任何结果，Retry-After 秒后重发",
+}  # fmt: skip
+_STATE, _GROUP, _FILE = ("SV11",), ("SV09", "SV37", "SV38"), ("SV09",)
+_OWN: Mapping[str, tuple[str, ...]] = {
+    "POST /v1/group": _GROUP, "POST /v1/group/batch": ("SV07", *_GROUP),
+    "POST /v1/submissions": ("SV02", "SV03", "SV10", "SV11", "SV39", *_FILE),
+    "GET /v1/submissions/{name}": ("SV03",), "GET /v1/submissions/{name}/{part}": ("SV03", *_STATE),
+    "PUT /v1/documents/{kind}/{name}": _FILE, "GET /v1/documents/{kind}/{name}": ("SV03",),
+    "POST /v1/settlements": _STATE, "POST /v1/clearings": ("SV03", *_STATE),
+    "POST /v1/clearings/{name}/approve": ("SV03", *_STATE), "POST /v1/clearings/{name}/answer": ("SV03", *_STATE),
+    "GET /v1/runs/{name}": ("SV03",), "GET /v1/runs/{name}/files/{file}": ("SV03",),
+    "POST /v1/budgets": ("SV03",), "POST /v1/advances": ("SV03",), "POST /v1/indicators": ("SV03",),
+    "POST /v1/reports": ("SV03",), "GET /v1/years/{year}": ("SV03",),
+    "PUT /v1/years/{year}/tables/{table}": ("SV03", *_STATE), "POST /v1/years/{year}/scores": ("SV03",),
+    "POST /v1/years/{year}/violations": ("SV03",),
+    "POST /v1/years/{year}/violations/{at}/withdraw": ("SV03", *_STATE),
+    "GET /v1/years/{year}/decisions": ("SV03",), "POST /v1/years/{year}/decisions": ("SV03",),
+    "GET /v1/books/{year}": ("SV03",), "GET /v1/books/{year}/check": ("SV03",), "PUT /v1/reforms/{name}": _FILE,
+    "POST /v1/simulations": ("SV03",), "POST /v1/weights": ("SV03",), "POST /v1/catalogs": ("SV03",),
+    "POST /v1/policies/check": _FILE, "GET /v1/schemes/{name}/check": ("SV03",),
+    "GET /v1/schemes/{name}/codes/{code}": ("SV03",), "GET /v1/schemes/{name}/diff/{other}": ("SV03",),
+    "GET /v1/jobs/{name}": ("SV03",), "DELETE /v1/jobs/{name}": ("SV03", *_STATE),
+    "GET /v1/jobs/{name}/events": ("SV03",), "GET /v1/policies/{name}": ("SV03",),
+}  # fmt: skip
+"""What a route refuses for reasons of its own; that it needs a token, a role, a body and so on is seen in it."""
+_STILL = "GET /healthz"
+"""Answers without asking the database."""
+
+
+def restricted(routes: list[Any]) -> Iterator[tuple[str, str]]:
+    """Method and path of the routes that not every role may take."""
+    left = list(routes)
+    while left:
+        route = left.pop()
+        left += getattr(getattr(route, "original_router", None), "routes", ())
+        if isinstance(route, APIRoute):
+            allowed = [item.call for item in route.dependant.dependencies if isinstance(item.call, Allowed)]
+            if any(item.roles != {role.value for role in Role} for item in allowed):
+                yield from ((method, route.path) for method in route.methods or ())
+
+
+def codes(key: str, operation: Mapping[str, Any], *, for_some: bool) -> list[str]:
+    """The codes of a route ("POST /v1/budgets"), in order; `for_some`: not every role may take it."""
+    found = {*_OWN.get(key, ()), "SV22", *(() if key == _STILL else ("SV21",))}
+    media = operation.get("requestBody", {}).get("content", {})
+    if operation.get("security"):
+        found |= {"SV01", "SV04", "SV06"}
+    if for_some:
+        found.add("SV02")
+    if any(item["name"] == "Idempotency-Key" for item in operation.get("parameters", ())):
+        found.add("SV08")
+    if media:
+        found.add("SV05")
+    if any("$ref" in item.get("schema", {}) for item in media.values()):
+        found |= {"SV09", "SV14"}
+    return sorted(found)
+
+
+def responses(names: list[str]) -> dict[str, Any]:
+    """Problems by code as the responses of an operation, by status."""
+    found: dict[str, Any] = {}
+    for name in names:
+        status = str(status_of(name))
+        content = {"schema": {"$ref": "#/components/schemas/Refusal"}, "examples": {}}
+        shown = found.setdefault(status, {"description": _TEXTS[status], "content": {MEDIA_TYPE: content}})
+        shown["content"][MEDIA_TYPE]["examples"][name] = {"$ref": f"#/components/examples/{name}"}
+        if status in {"429", "503"}:
+            text = "多少秒后再发"
+            shown["headers"] = {"Retry-After": {"description": text, "schema": {"type": "integer", "minimum": 1}}}
+    return dict(sorted(found.items()))
+
+
+def examples() -> dict[str, Any]:
+    """An answer for each code."""
+    request = Request({"type": "http", "state": {"request_id": "9f2c4e6a8b0d1f3a"}})
+    made = {}
+    for name, args in _ARGS.items():
+        problem = Problem(name, args, field=str(args.get("field", "")))
+        made[name] = {"summary": problem.message, "value": refusal([problem], request)}
+    return made
