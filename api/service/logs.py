@@ -34,7 +34,7 @@ class JsonLines(logging.Formatter):
 
 def log_as_json() -> None:
     """Let the whole process log so, on the standard error; what lines do not show is not looked up for each of them."""
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = logging.logAsyncioTasks = False
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
