@@ -62,7 +62,8 @@ class ClearingInput:
     (its key; "" = by `policy`, which must hold at the year's end); `decisions` case_id, hospital_id (null = any),
     decision, amount_fen, in the order in which they were accepted; `paid` by (hospital, pool); `settled`: the payments
     come from a year book, whose postings go before those of clearing; on `trial` money that nothing pays for is told
-    (CL30) and does not refuse the year."""
+    (CL30) and does not refuse the year; `pricer` of `policy` and `values` that has priced these cases before (None: one
+    is made), so that its rows are not made again."""
 
     year: int
     policy: Policy
@@ -74,6 +75,7 @@ class ClearingInput:
     settled: bool = False
     earlier: Mapping[str, PricedBy] = field(default_factory=dict)
     trial: bool = False
+    pricer: Pricer | None = None
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,8 @@ def clear_year(given: ClearingInput) -> Clearing:
     if problems:
         raise TablesRefused(policy.id, problems)
     rule = tally_rule(terms, [(row["county_group"], row["insurance"]) for row in year_file.rows("heads")])
-    known = {"": PricedBy(policy, given.values), **given.earlier}
-    pricers = {key: Pricer(item.policy, item.values) for key, item in known.items()}
+    pricers = {"": given.pricer or Pricer(policy, given.values)}
+    pricers |= {key: Pricer(item.policy, item.values) for key, item in given.earlier.items()}
     paid = YearCases(terms, pricers, rule, year_file, given.cases, given.decisions).paid()
     tallies, notes = paid.tallies, paid.notes
     pools, bundles = _cleared(given, terms, budget, tallies, notes)

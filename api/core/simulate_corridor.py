@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import polars as pl
 
-from api.core.simulate_stage import Stage
+from api.core.simulate_stage import Stage, clear_base, cleared_by_hospital
 from api.core.simulate_task import Task
 from api.core.solved import Solved, factor_text, yuan
 from budget.money import decimal_text
@@ -15,7 +15,8 @@ from budget.pricing import Pricer
 from budget.scenario_moves import KEYS, Scenarios, move_of
 from budget.scenario_sums import NotMovable, ScenarioSums
 from budget.solve import Grid, factor_grid
-from budget.solve_corridor import Balanced, Corridor, Member, Slack, keep_corridor
+from budget.solve_corridor import Balanced, Corridor, Evaluate, Member, Slack, keep_corridor
+from budget.solve_rows import FactorRows
 from reference_tables.policy_schema import policy_schema
 from reference_tables.problems import Problem
 from reference_tables.reform import Change
@@ -49,17 +50,12 @@ def solve_corridor(task: Task) -> Solved:
         money = _by_hospital(stage, on)
         return [money.get(member.hospital, 0) for member in members]
 
-    summed = _sums(task) if on != "cleared" and key in KEYS else None
-
-    def evaluate(factors: Sequence[Fraction]) -> Sequence[int]:
-        if summed is None:
-            return anew(factors)
-        try:
-            return _moved(summed, key, members, factors, on)
-        except NotMovable:
-            return anew(factors)
-
-    found = keep_corridor(corridor, evaluate, coupled=on == "cleared")
+    coupled = on == "cleared"
+    evaluate = _evaluation(task, key, members, on, anew)
+    found = keep_corridor(corridor, evaluate, coupled=coupled)
+    final = [found.factors[member.owner] for member in members]
+    if evaluate is not anew and list(found.reached) != anew(final):
+        found = keep_corridor(corridor, anew, coupled=coupled)  # what is told is always as all cases are paid
     label = policy_schema().parameters[key].label
     reached = sum(found.reached)
     return Solved(
@@ -69,6 +65,39 @@ def solve_corridor(task: Task) -> Solved:
         tuple(_problem(task, grid, slack) for slack in found.slacks),
         tuple(changes(sorted(found.factors.items()), by)),
     )  # fmt: skip
+
+
+def _evaluation(task: Task, key: str, members: Sequence[Member], on: str, anew: Evaluate) -> Evaluate:
+    """The quickest way to what hospitals get under factors: sums of cases, or clearing by rows that hospitals share;
+    `anew` prices all cases under the factors as changes."""
+    if on == "cleared":
+        return _clearing(task, members) if key == "coefficient" else anew
+    if key not in KEYS:
+        return anew
+    summed = _sums(task)
+
+    def evaluate(factors: Sequence[Fraction]) -> Sequence[int]:
+        try:
+            return _moved(summed, key, members, factors, on)
+        except NotMovable:
+            return anew(factors)
+
+    return evaluate
+
+
+def _clearing(task: Task, members: Sequence[Member]) -> Evaluate:
+    """What hospitals get after clearing under factors on their coefficients."""
+    reformed, year_file = task.reformed, task.trials.year_file
+    assert year_file is not None, "asked for before"
+    base = task.trials.in_pools(reformed.policy)
+    rows = FactorRows(reformed.policy, reformed.values)
+
+    def evaluate(factors: Sequence[Fraction]) -> Sequence[int]:
+        named = {member.hospital: factor for member, factor in zip(members, factors, strict=True)}
+        money = cleared_by_hospital(clear_base(base, year_file, rows.pricer(named)))
+        return [money.get(member.hospital, 0) for member in members]
+
+    return evaluate
 
 
 def _sums(task: Task) -> ScenarioSums:
@@ -96,11 +125,8 @@ def _moved(
 def _by_hospital(stage: Stage, on: str) -> dict[str, int]:
     """Money by hospital, fen."""
     if on == "cleared":
-        assert stage.cleared is not None
-        money: dict[str, int] = {}
-        for (hospital, _), fen in (*stage.cleared.pools.items(), *stage.cleared.bundles.items()):
-            money[hospital] = money.get(hospital, 0) + fen
-        return money
+        assert stage.clearing is not None
+        return cleared_by_hospital(stage.clearing)
     name = f"{on}_fen"
     sums = stage.priced.filter(pl.col("hospital_id").is_not_null()).group_by("hospital_id").agg(pl.col(name).sum())
     return dict(sums.iter_rows())

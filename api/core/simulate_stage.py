@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 
@@ -40,10 +40,7 @@ class Stage:
     @cached_property
     def cleared(self) -> Cleared | None:
         """Entitlement and shared by hospital and pool."""
-        if self.clearing is None:
-            return None
-        lines = ((pool, line.hospital, line.entitlement + line.shared) for pool, line in self.clearing.lines)
-        return owed(lines, {pool.budget.pool for pool in self.clearing.pools})
+        return None if self.clearing is None else cleared_of(self.clearing)
 
     @cached_property
     def fund_years(self) -> Mapping[str, FundYear]:
@@ -80,11 +77,8 @@ class Stage:
 
 def hospital_totals(stage: Stage) -> dict[str, int]:
     """What the fund pays each hospital, fen: after clearing where there is one, else as priced."""
-    found: dict[str, int] = {}
-    if stage.cleared is not None:
-        for (hospital, _), amount in [*stage.cleared.pools.items(), *stage.cleared.bundles.items()]:
-            found[hospital] = found.get(hospital, 0) + amount
-        return found
+    if stage.clearing is not None:
+        return cleared_by_hospital(stage.clearing)
     sums = stage.priced.group_by(pl.col("hospital_id").fill_null("")).agg(pl.col("fund_fen").sum())
     return dict(sums.iter_rows())
 
@@ -99,12 +93,33 @@ def run_stage(label: str, base: Base, year_file: YearFile | None, policy: Policy
     pricer = Pricer(policy, values)
     blocks = [base.cases] if policy.has("volume_cap") else base.cases.iter_slices(BLOCK)
     priced = pl.concat([pricer.price(block, base.decisions, display=False).frame for block in blocks])
-    clearing = None
-    if year_file is not None:
-        clearing = clear_year(
-            ClearingInput(year_file.year, policy, values, year_file, base.cases, base.decisions, base.paid, trial=True)
-        )
+    clearing = None if year_file is None else clear_base(base, year_file, pricer)
     return Stage(label, policy, values, base.cases, priced.select(AMOUNTS), clearing)
+
+
+def clear_base(base: Base, year_file: YearFile, pricer: Pricer) -> Clearing:
+    """Clear the year of a base by a pricer's policy. Raises TablesRefused."""
+    given = ClearingInput(
+        year_file.year, pricer.policy, pricer.values, year_file, base.cases, base.decisions, base.paid, trial=True,
+        pricer=pricer,
+    )  # fmt: skip
+    done = clear_year(given)
+    return replace(done, given=replace(given, pricer=None))  # its rows are many, and not asked for again
+
+
+def cleared_by_hospital(clearing: Clearing) -> dict[str, int]:
+    """What the fund pays each hospital after clearing, all pools and bundles together, fen."""
+    money: dict[str, int] = {}
+    found = cleared_of(clearing)
+    for (hospital, _), fen in (*found.pools.items(), *found.bundles.items()):
+        money[hospital] = money.get(hospital, 0) + fen
+    return money
+
+
+def cleared_of(clearing: Clearing) -> Cleared:
+    """Entitlement and shared by hospital and pool."""
+    lines = ((pool, line.hospital, line.entitlement + line.shared) for pool, line in clearing.lines)
+    return owed(lines, {pool.budget.pool for pool in clearing.pools})
 
 
 def compared_frame(before: Stage, after: Stage, source: pl.Series | None = None) -> tuple[pl.DataFrame, int]:

@@ -9,6 +9,7 @@ from typing import Protocol
 from api.core.simulate_cases import Base
 from api.core.simulate_stage import Stage
 from budget.reformed import Reformed
+from reference_tables.policy import Policy
 from reference_tables.problems import Problem, TablesRefused
 from reference_tables.reform import Change, Reform, Solve
 from reference_tables.year_file import YearFile
@@ -33,6 +34,9 @@ class Trials(Protocol):
 
     def stage(self, label: str, reforms: Sequence[Reform]) -> Stage:
         """The cases under the policy with reforms. Raises TablesRefused."""
+
+    def in_pools(self, policy: Policy) -> Base:
+        """The base, what was paid in the year in the policy's pools."""
 
     def uncleared(self) -> Trials:
         """The same without a year file, so that nothing is cleared."""
