@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from budget.scenario_cases import KINDS, MINUS, POINTS, RATIO, SortedCases, share_of
-from budget.scenario_grid import Grid
+from budget.scenario_cases import MINUS, POINTS, RATIO, SortedCases, ranges, share_of
+from budget.scenario_grid import Grid, Lines
 from budget.scenario_lines import Ints, Reals
 
 Bools = NDArray[np.bool_]
+_OWNER_BITS = 32
+_TILE = 1 << 15
+"""Cases x scenarios that are looked at together, so that they stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,8 @@ def split_cases(cases: SortedCases, grid: Grid, static: Static, usable: Bools) -
     rows = static.rows
     last = np.cumsum(cases.counts)
     first = last - cases.counts
-    early = np.array([cases.beyond(ends) for ends in grid.upper.min(axis=0)])  # above some scenario's end from here
-    late = np.array([cases.beyond(ends) for ends in grid.upper.max(axis=0)])  # above every scenario's end from here
+    early = np.array([cases.beyond(ends) for ends in grid.upper.min(axis=2)])  # above some scenario's end from here
+    late = np.array([cases.beyond(ends) for ends in grid.upper.max(axis=2)])  # above every scenario's end from here
     # Of each row: low cases at their cost, then those to look at, normal ones at a constant, and again some to look at.
     low = np.where(usable & static.by_cost[:rows], early.min(axis=0), first)
     start = np.maximum(late[0], low)
@@ -59,13 +63,13 @@ def split_cases(cases: SortedCases, grid: Grid, static: Static, usable: Bools) -
     none = ~usable | (static.mode == RATIO)
     start, end = np.where(none, last, start), np.where(none, last, end)
     low, start = np.where(usable, low, last), np.where(usable, start, last)
-    rest = np.concatenate([_ranges(np.where(usable, low, first), start), _ranges(end, last)])
-    left_out = _ranges(first[~usable], last[~usable])
+    rest = np.concatenate([ranges(np.where(usable, low, first), start), ranges(end, last)])
+    left_out = ranges(first[~usable], last[~usable])
     if len(left_out):
         rest = rest[usable[cases.row[rest]]]
-    smallest = np.where(static.mode == MINUS, grid.normal(grid.lines).min(axis=0), np.inf)
+    smallest = np.where(static.mode == MINUS, grid.lines.lowest[rows : 2 * rows], np.inf)
     # Patients who may have paid more than a normal case earns.
-    paid_more = np.flatnonzero(cases.paid > np.repeat(smallest, cases.counts))
+    paid_more = cases.paid_above(smallest)
     own = cases.row[paid_more]
     paid_more = paid_more[(paid_more >= start[own]) & (paid_more < end[own])]
     row = cases.row[rest]
@@ -73,7 +77,7 @@ def split_cases(cases: SortedCases, grid: Grid, static: Static, usable: Bools) -
     least = sum((rest >= edge[row] for edge in late), np.zeros(len(rest), np.int64))
     line = least * rows + row
     steady = (least == most) & static.by_cost[line]
-    cheap = _ranges(np.where(usable, first, last), np.where(usable, low, last))
+    cheap = ranges(np.where(usable, first, last), np.where(usable, low, last))
     one = np.ones(len(paid_more), np.int64)
     return Split(
         np.concatenate([cheap, rest[steady]]), np.concatenate([cases.row[cheap], line[steady]]),
@@ -82,25 +86,19 @@ def split_cases(cases: SortedCases, grid: Grid, static: Static, usable: Bools) -
     )  # fmt: skip
 
 
-def _ranges(first: Ints, last: Ints) -> Ints:
-    """The whole numbers from each first up to, and without, its last; none where that is not above the first."""
-    length = np.maximum(last - first, 0)
-    ends = np.cumsum(length)
-    count = int(ends[-1]) if len(ends) else 0
-    return np.asarray(np.arange(count) + np.repeat(first - (ends - length), length), np.int64)
-
-
 @dataclass(frozen=True)
 class Part:
     """Edges that are looked at alike and lie in the same bands, ordered by owner. `owners` [runs] and `starts` of their
-    runs, `run` [edges] which run each belongs to. `alike`: they earn the same in every scenario; `clipped`: patients
-    may have paid more than the package; `floors`: a formula may come to less than the floor."""
+    runs. `alike`: they earn the same in every scenario; `clipped`: patients may have paid more than the package;
+    `floors`: a formula may come to less than the floor; `simple`: the fund's part is the package less what was paid,
+    whichever the band."""
 
     mode: int
     alike: bool
     plain: bool
     clipped: bool
     floors: bool
+    simple: bool
     least: int
     most: int
     row: Ints
@@ -111,7 +109,6 @@ class Part:
     fund_at_cost: Reals
     owners: Ints
     starts: Ints
-    run: Ints
 
 
 def edge_parts(cases: SortedCases, split: Split, owner: Ints, static: Static, grid: Grid) -> list[Part]:
@@ -123,20 +120,26 @@ def edge_parts(cases: SortedCases, split: Split, owner: Ints, static: Static, gr
     kind = (((static.mode[row] * 2 + alike) * 2 + static.plain[row]) * 2 + clipped) * 2 + floors
     kind = (kind * 4 + split.least) * 4 + split.most
     whose = owner[split.edges]
-    order = np.argsort(kind * (int(owner.max(initial=0)) + 1) + whose, kind="stable")
+    # By kind, then by owner; what the owner comes to is the same in any order.
+    order = np.argsort((kind << _OWNER_BITS) + whose)
+    kind = kind[order]
+    starts_of_kinds = [*np.flatnonzero(np.diff(kind, prepend=-1)).tolist(), len(kind)]
     parts = []
-    for code in np.unique(kind).tolist():
-        here = order[np.searchsorted(kind[order], code) : np.searchsorted(kind[order], code, side="right")]
+    for first, last in pairwise(starts_of_kinds):
+        here, code = order[first:last], int(kind[first])
         places, own = split.edges[here], whose[here]
-        starts = np.flatnonzero(np.concatenate([[True], own[1:] != own[:-1]]))
+        starts = np.flatnonzero(np.diff(own, prepend=-1))
         known = cases.known[places]
         alike_, plain, clipped_, floors_ = (bool(code // place % 2) for place in (128, 64, 32, 16))
+        mode, least, most = code // 256, code // 4 % 4, code % 4
+        at_cost = cases.fund_at_cost[places].astype(np.float64)
+        billed = not np.any([static.by_cost[row[here] + band * static.rows] for band in range(least, most + 1)])
+        billed = billed or bool((at_cost + paid[here] == cost[here]).all())
         parts.append(
             Part(
-                code // 256, alike_, plain, clipped_, floors_, code // 4 % 4, code % 4,
-                row[here], cost[here], paid[here], cases.deducted[places], None if known.all() else known,
-                cases.fund_at_cost[places].astype(np.float64), own[starts], starts,
-                np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(own)))),
+                mode, alike_, plain, clipped_, floors_, mode == MINUS and not clipped_ and bool(known.all()) and billed,
+                least, most, row[here], cost[here], paid[here], cases.deducted[places],
+                None if known.all() else known, at_cost, own[starts], starts,
             )
         )  # fmt: skip
     return parts
@@ -148,9 +151,9 @@ def _bounds(split: Split, row: Ints, cost: Reals, paid: Reals, static: Static, g
     make, less a fen for the doubt."""
     lines, rows = grid.lines, static.rows
     plain = np.tile(static.plain, 4)
-    lowest = lines.intercept.min(axis=0) - ~plain
-    rise = lines.rise if plain.all() else np.where(plain, lines.rise, lines.slope.min(axis=0))
-    floor = np.where(static.floored, grid.normal(lines).max(axis=0), 0.0)
+    lowest = lines.lowest - ~plain
+    rise = lines.rise if plain.all() else np.where(plain, lines.rise, lines.slope.min(axis=1))
+    floor = np.where(static.floored, grid.normal(lines).max(axis=1), 0.0) if static.floored.any() else np.zeros(rows)
     least = np.full(len(row), np.inf)
     floors = np.zeros(len(row), np.bool_)
     for band in range(4):
@@ -169,110 +172,124 @@ def _alike(grid: Grid, static: Static) -> Bools:
     found = np.ones(4 * static.rows, np.bool_)
     for lines in (grid.lines, grid.fund):
         if lines is not None:
-            found &= (lines.intercept == lines.intercept[0]).all(axis=0)
-            if not static.plain.all():
-                found &= (lines.slope == lines.slope[0]).all(axis=0)
+            for numbers in (lines.intercept,) if static.plain.all() else (lines.intercept, lines.slope):
+                # Most lines that move differ in the outermost scenarios already.
+                found &= numbers[:, 0] == numbers[:, -1]
+                at = np.flatnonzero(found)
+                found[at] = (numbers[at] == numbers[at, :1]).all(axis=1)
     return found
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What scenarios add up to by owner: int64 [scenarios, owners], and cases [scenarios, owners, KINDS] or None."""
+    """What scenarios add up to by owner: int64 [owners, scenarios], and cases [owners, KINDS, scenarios] or None."""
 
     package: Ints
     fund: Ints
     cases: Ints | None
 
+    def of(self, scenarios: slice) -> Totals:
+        """The same of some scenarios."""
+        cases = None if self.cases is None else self.cases[:, :, scenarios]
+        return Totals(self.package[:, scenarios], self.fund[:, scenarios], cases)
+
 
 def add_edges(parts: list[Part], grid: Grid, static: Static, found: Totals) -> None:
     """Add the edges' amounts in every scenario of the grid. Sums of whole fen below 2^53 are exact as floats."""
     for part in parts:
-        looked = _Looked(part, grid, static)
-        for scenario in range(1 if part.alike else len(found.package)):
-            to = slice(None) if part.alike else slice(scenario, scenario + 1)
-            line = looked.line(scenario, counted=found.cases is not None)
-            package = looked.package(scenario, line)
-            sums = np.add.reduceat(package, part.starts)
-            found.package[to, part.owners] += sums.astype(np.int64)
-            paid = looked.fund(scenario, line, package)
-            funded = sums - looked.paid if paid is None else np.add.reduceat(paid, part.starts)
-            found.fund[to, part.owners] += funded.astype(np.int64)
-            if found.cases is not None:
-                code = part.run * len(KINDS) + static.kind.take(line)
-                counts = np.bincount(code, minlength=len(part.starts) * len(KINDS))
-                found.cases[to, part.owners] += counts.reshape(-1, len(KINDS))
+        step = max(1, _TILE // (1 if part.alike else grid.upper.shape[2]))
+        for first in range(0, len(part.row), step):
+            _Tile(part, slice(first, min(first + step, len(part.row))), grid, static).add(found)
 
 
-class _Looked:
-    """The cases of a part and what of them is the same in every scenario."""
+class _Tile:
+    """Some cases of a part in every scenario (in the first alone, where all are alike): arrays are [cases, scenarios],
+    [cases, 1] for what no scenario moves."""
 
-    def __init__(self, part: Part, grid: Grid, static: Static) -> None:
-        self.part, self.grid, self.static = part, grid, static
-        rows = static.rows
-        self.base = part.row + part.least * rows
-        bands = [static.by_cost[part.row + band * rows] for band in range(part.least, part.most + 1)]
-        self.by_cost = bool(np.any(bands))
-        # Where the fund pays cost less paid of a case at its cost, its part is package less paid whichever the band.
-        billed = not self.by_cost or bool((part.fund_at_cost + part.paid == part.cost).all())
-        self.simple = part.mode == MINUS and not part.clipped and part.known is None and billed
-        self.paid = np.add.reduceat(part.paid, part.starts)
-        lines = [part.row + band * rows for band in range(part.least, part.most + 1)]
-        rises = [grid.lines.rise.take(line) for line in lines]
-        self._rising = [
-            (line, rise * part.cost if rise.any() else None, grid.lines.over.take(line))
-            for line, rise in zip(lines, rises, strict=True)
+    def __init__(self, part: Part, here: slice, grid: Grid, static: Static) -> None:
+        self.part, self.here, self.grid, self.static = part, here, grid, static
+        self.row, self.cost = part.row[here], part.cost[here]
+        first, last = np.searchsorted(part.starts, [here.start + 1, here.stop])
+        self.owners = part.owners[first - 1 : last]
+        self.starts = np.maximum(part.starts[first - 1 : last], here.start) - here.start
+        cost = self.cost.reshape(-1, 1)
+        self.above = [
+            cost > self._moved(grid.upper[band].take(self.row, axis=0)) for band in range(part.least, part.most)
         ]
-        self._floor = static.floored.take(part.row)
-
-    def line(self, scenario: int, *, counted: bool) -> Ints:
-        """The line of each case; the lowest of its lines where nobody asks."""
-        part, line = self.part, self.base
-        if part.plain and part.most == part.least + 1 and self.simple and not part.floors and not counted:
-            return line
-        for band in range(part.least, part.most):
-            line = line + self.static.rows * (part.cost > self.grid.upper[scenario, band].take(part.row))
-        return line
-
-    def package(self, scenario: int, line: Ints) -> Reals:
-        """Amounts in whole fen."""
-        part, grid, rows = self.part, self.grid, self.static.rows
-        if part.plain:
-            found = self._amount(scenario, 0)
-            for at in range(1, len(self._rising)):
-                over = part.cost > grid.upper[scenario, part.least + at - 1].take(part.row)
-                found = np.where(over, self._amount(scenario, at), found)
-        else:
-            found = grid.lines.rounded(scenario, line, part.cost)
+        self.lines = [self.row + band * static.rows for band in range(part.least, part.most + 1)]
         if part.floors:
-            floor = grid.lines.intercept[scenario].take(part.row + rows) * self._floor
-            found = np.where(line >= 2 * rows, np.maximum(found, floor), found)
+            normal = grid.lines if part.mode != POINTS else grid.fund
+            self.floor = self._floor(grid.lines)
+            self.fund_floor = self.floor if normal is None else self._floor(normal)
+
+    def add(self, found: Totals) -> None:
+        """Add these cases to their owners."""
+        part = self.part
+        amounts = [self._package(at, line) for at, line in enumerate(self.lines)]
+        package = self._sums(self._chosen(amounts))
+        found.package[self.owners] += package.astype(np.int64)
+        if part.simple:
+            fund = package - self._sums(part.paid[self.here].reshape(-1, 1))
+        else:
+            funds = [self._fund(at, line, amounts[at]) for at, line in enumerate(self.lines)]
+            fund = self._sums(self._chosen(funds))
+        found.fund[self.owners] += fund.astype(np.int64)
+        if found.cases is not None:
+            self._count(found.cases)
+
+    def _moved(self, values: Reals) -> Reals:
+        return values[:, :1] if self.part.alike else values
+
+    def _floor(self, lines: Lines) -> Reals:
+        """No less than this above the high limit."""
+        normal = self._moved(lines.intercept.take(self.row + self.static.rows, axis=0))
+        return normal * self.static.floored.take(self.row).reshape(-1, 1)
+
+    def _chosen(self, amounts: list[Reals]) -> Reals:
+        """What counts of the amounts of the bands: a case is in the band of as many ends as it lies above."""
+        found = amounts[0]
+        for above, amount in zip(self.above, amounts[1:], strict=True):
+            found = np.where(above, amount, found)
         return found
 
-    def _amount(self, scenario: int, at: int) -> Reals:
-        """Amounts of plain rows in one band."""
-        line, rising, over = self._rising[at]
-        found: Reals = self.grid.lines.intercept[scenario].take(line)
-        if rising is not None:
-            found += rising
-            found /= over
-            np.floor(found, out=found)
+    def _sums(self, amounts: Reals) -> Reals:
+        return np.add.reduceat(amounts, self.starts, axis=0)
+
+    def _package(self, at: int, line: Ints) -> Reals:
+        """Amounts in one band, whole fen."""
+        if self.static.by_cost.take(line).all():
+            return self.cost.reshape(-1, 1)
+        found = self._moved(self.grid.lines.amounts(line, self.cost, plain=self.part.plain))
+        if self.part.floors and at + self.part.least > 1:
+            np.maximum(found, self.floor, out=found)
         return found
 
-    def fund(self, scenario: int, line: Ints, package: Reals) -> Reals | None:
-        """The fund's part in whole fen; None where it is the package less what was paid, for every case."""
-        part, grid, static = self.part, self.grid, self.static
-        if self.simple:
-            return None
+    def _fund(self, at: int, line: Ints, package: Reals) -> Reals:
+        """The fund's part in one band, whole fen."""
+        part, grid, static, here = self.part, self.grid, self.static, self.here
         if part.mode == MINUS:
-            fund = np.maximum(package - part.paid, 0)
+            fund = np.maximum(package - part.paid[here].reshape(-1, 1), 0)
         elif part.mode == POINTS:
             assert grid.fund is not None, "rows of this reading have lines of their own"
-            fund = np.maximum(grid.fund.rounded(scenario, line, part.cost), 0)
-            if part.floors:
-                floor = grid.fund.intercept[scenario].take(part.row + static.rows) * self._floor
-                fund = np.where(line >= 2 * static.rows, np.maximum(fund, floor), fund)
+            fund = np.maximum(self._moved(grid.fund.amounts(line, self.cost, plain=False)), 0)
+            if part.floors and at + part.least > 1:
+                fund = np.maximum(fund, self.fund_floor)
         else:
-            fund = share_of(package.astype(np.int64), part.deducted, static.ratio, part.row).astype(np.float64)
+            deducted = part.deducted[here].reshape(-1, 1)
+            fund = share_of(package.astype(np.int64), deducted, static.ratio, self.row.reshape(-1, 1)).astype(float)
         if part.known is not None:
-            fund = fund * part.known
-        return np.where(static.by_cost.take(line), part.fund_at_cost, fund) if self.by_cost else fund
+            fund = fund * part.known[here].reshape(-1, 1)
+        by_cost = static.by_cost.take(line).reshape(-1, 1)
+        return np.where(by_cost, part.fund_at_cost[here].reshape(-1, 1), fund) if by_cost.any() else fund
+
+    def _count(self, cases: Ints) -> None:
+        """Count the cases by kind."""
+        inside = np.ones((len(self.row), 1), np.int64)
+        within = [*(inside - above for above in self.above), inside]
+        for at, line in enumerate(self.lines):
+            # In this band: above the end before it, and not above its own.
+            here = within[at] if at == 0 else within[at] - within[at - 1]
+            kind = self.static.kind.take(line)
+            for value in np.unique(kind).tolist():
+                counts = np.add.reduceat(here * (kind == value).reshape(-1, 1), self.starts, axis=0)
+                cases[self.owners, value] += counts

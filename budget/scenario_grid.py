@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from math import lcm
 
 import numpy as np
@@ -19,18 +20,19 @@ NO_END = 1 << 35
 """Above the cost of every case that is looked at row by row."""
 _WHOLE = 2.0**52
 """Whole numbers below this, their sums and their quotients rounded down are exact as floats."""
-_BLOCK = 1 << 14
+_BLOCK = 1 << 15
 """Numbers that are worked out at a time, so that they stay in the cache."""
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Amounts of the bands in fen, [scenarios, BANDS x rows], band by band.
+    """Amounts of the bands in fen, [BANDS x rows, scenarios], band by band.
 
     Rows whose slopes move: estimates of slope and intercept, and both as whole numbers over `below` [BANDS x rows], all
     modulo 2^64; a constant amount is its rounded intercept, slope 0. `doubt`: how far an amount made of the estimates
     may be off. Plain rows: the amount is (`rise` x cost + `intercept`) // `over`, all of them whole numbers, rise and
     over [BANDS x rows]; as rise x cost is whole, nothing is lost by rounding down the intercept and the half first.
+    Where all rows are plain, slopes and numbers have one column and are not used.
     """
 
     slope: Reals
@@ -42,39 +44,59 @@ class Lines:
     rise: Reals
     over: Reals
 
-    def rounded(self, scenario: int, line: Ints, cost: Reals) -> Reals:
-        """Amounts of cases of rows that are not plain, whole fen: `line` of each case and its cost, both exact."""
-        near: Reals = self.slope[scenario].take(line)
-        near *= cost
-        near += self.intercept[scenario].take(line)
+    @cached_property
+    def lowest(self) -> Reals:
+        """The least intercept of each line over the scenarios, [BANDS x rows]."""
+        return np.asarray(self.intercept.min(axis=1))
+
+    def amounts(self, line: Ints, cost: Reals, *, plain: bool) -> Reals:
+        """Amounts of cases in every scenario, whole fen [cases, scenarios]: `line` of each case and its cost."""
+        return self._whole(line, cost) if plain else self._rounded(line, cost)
+
+    def _whole(self, line: Ints, cost: Reals) -> Reals:
+        """Of plain rows."""
+        found: Reals = self.intercept.take(line, axis=0)
+        rise, over = self.rise.take(line), self.over.take(line)
+        if rise.any():
+            found += (rise * cost).reshape(-1, 1)
+            found /= over.reshape(-1, 1)
+            np.floor(found, out=found)
+        return found
+
+    def _rounded(self, line: Ints, cost: Reals) -> Reals:
+        """Of others."""
+        near: Reals = self.slope.take(line, axis=0)
+        near *= cost.reshape(-1, 1)
+        near += self.intercept.take(line, axis=0)
         near += 0.5 + self.doubt
         found: Reals = np.floor(near)
         near -= found
         doubtful = np.flatnonzero(near < 2 * self.doubt)
         if doubtful.size:
-            lines = line[doubtful]
-            number = self.slope_number[scenario].take(lines) * cost[doubtful].astype(np.int64)
-            number += self.intercept_number[scenario].take(lines)
-            below, whole = self.below.take(lines), found[doubtful].astype(np.int64)
-            found[doubtful] -= (2 * number + below) - 2 * below * whole < 0
+            case, scenario = np.unravel_index(doubtful, near.shape)
+            lines = line[case]
+            number = self.slope_number[lines, scenario] * cost[case].astype(np.int64)
+            number += self.intercept_number[lines, scenario]
+            below, whole = self.below.take(lines), found[case, scenario]
+            found[case, scenario] = whole - (2 * number + below - 2 * below * whole.astype(np.int64) < 0)
         return found
 
 
 @dataclass(frozen=True)
 class Grid:
-    """All rows in some scenarios. `upper` int64 [scenarios, 3, rows]; `lines` of the package, `fund` of the fund's part
-    where that is a share of the unrounded package (None: for no row). `usable` bool [rows]: False where a row has to
-    be made by the planner."""
+    """All rows in some scenarios. `upper` [BANDS - 1, rows, scenarios], whole fen; `lines` of the package, `fund` of
+    the fund's part where that is a share of the unrounded package (None: for no row). `usable` bool [rows]: False where
+    a row has to be made by the planner."""
 
-    upper: Ints
+    upper: Reals
     lines: Lines
     fund: Lines | None
     usable: NDArray[np.bool_]
 
     def normal(self, lines: Lines) -> Reals:
-        """The amount of a normal case, [scenarios, rows], whole fen."""
-        rows = self.upper.shape[2]
-        return lines.intercept[:, rows : 2 * rows]
+        """The amount of a normal case, [rows, scenarios], whole fen."""
+        rows = self.upper.shape[1]
+        return lines.intercept[rows : 2 * rows]
 
 
 @dataclass(frozen=True)
@@ -98,17 +120,14 @@ class Parts:
 
     def column(self, scenarios: Scenarios) -> Column:
         """The number in every scenario."""
-        number, below = scenarios.column(self.key, self._places, *self._value)
-        factor, factors = self._factor
-        if factors != 1 or (factor != 1).any():
-            check_range(number, float(np.abs(factor).max(initial=1)))
-            number, below = number * factor, below * factors
+        number, below = scenarios.column(self.key, self._places, self._value, self._factor)
         least, floors = self._least
         if least.any():
             common = lcm(below, floors)
             check_range(number, common // below)
             check_range(least, common // floors)
-            number, below = np.maximum(number * (common // below), least * (common // floors)), common
+            number = np.maximum(number * (common // below), (least * (common // floors)).reshape(-1, 1))
+            below = common
         return Column(number, below)
 
 
@@ -141,25 +160,24 @@ class RowParts:
             "w": weight, "k": self._coefficient.column(scenarios), "p": self._price.column(scenarios),
             "t": self._high_limits(weight),
         }  # fmt: skip
-        usable = np.logical_and.reduce([(column.number > 0).all(axis=0) for column in columns.values()])
+        usable = np.logical_and.reduce([(column.number > 0).all(axis=1) for column in columns.values()])
         return Variables(columns, largest, usable & (largest < NO_END - 1))
 
     def _high_limits(self, weight: Column) -> Column:
         """The high limit of each row and scenario, by its weight there."""
         below = lcm(1, *(band.limit.denominator for limits, _ in self._limits for band in limits))
         banded = any(len(limits) > 1 for limits, _ in self._limits)
-        found = np.zeros(weight.number.shape if banded else (1, weight.number.shape[1]), np.int64)
+        found = np.zeros(weight.number.shape if banded else (len(weight.number), 1), np.int64)
         for limits, here in self._limits:
-            if len(limits) == 1:
-                found[:, here] = int(limits[0].limit * below)
-                continue
-            own = weight.number[:, here]
-            chosen = np.full(own.shape, int(limits[-1].limit * below), np.int64)
+            chosen: Ints = np.full((1, 1), int(limits[-1].limit * below))
+            own = weight.number if len(here) == len(found) else weight.number[here]
             for band in reversed(limits[:-1]):
                 assert band.up_to is not None, "only the last band has no end"
                 edge = band.up_to * weight.below
-                chosen[own <= edge.numerator // edge.denominator] = int(band.limit * below)
-            found[:, here] = chosen
+                chosen = np.where(own <= edge.numerator // edge.denominator, int(band.limit * below), chosen)
+            if len(here) == len(found):
+                return Column(np.broadcast_to(chosen, found.shape), below)
+            found[here] = chosen
         return Column(found, below)
 
 
@@ -169,42 +187,48 @@ def make_grid(
     """The grid of scenarios `places`; `shapes`: runs of rows of one shape, which follow each other. `ratios` [rows]:
     the fund's share of the unrounded package, None where the fund's part is worked out otherwise."""
     rows, count = len(given.largest), places.stop - places.start
-    upper = np.full((count, BANDS - 1, rows), NO_END, np.int64)
-    lines = _Maker(count, rows)
-    fund = _Maker(count, rows) if any(ratio is not None for ratio in ratios) else None
+    columns = {name: Column(_cut(column.number, places), column.below) for name, column in given.columns.items()}
+    upper = np.full((BANDS - 1, rows, count), float(NO_END))
+    shares = any(ratio is not None for ratio in ratios)
+    lines = _Maker(count, rows, sloping=shares or not all(shape.plain for shape, _ in shapes))
+    fund = _Maker(count, rows, sloping=True) if shares else None
     usable = given.usable.copy()
+    step = max(1, _BLOCK // max(1, count))
     for shape, run in shapes:
-        columns = {name: Column(column.number[:, run], column.below) for name, column in given.columns.items()}
+        ratio = ratios[run.start]
         cost = float(given.largest[run].max(initial=0))
-        step = max(1, _BLOCK // (run.stop - run.start))
         try:
-            for first in range(0, count, step):
-                here = slice(first, min(first + step, count))
-                made = Products(columns, slice(places.start + here.start, places.start + here.stop))
-                _ends(shape, made, upper[here, :, run])
-                ratio = ratios[run.start]
+            for first in range(run.start, run.stop, step):
+                here = slice(first, min(first + step, run.stop))
+                made = Products(columns, here)
+                usable[here] &= _ends(shape, made, upper[:, here])
                 if ratio is None and shape.plain:
-                    lines.put_plain(shape, made, (here, run), cost)
+                    lines.put_plain(shape, made, here, cost)
                     continue
-                usable[run] &= _rises(shape, made)
-                lines.put(shape, made, (here, run), cost, Fraction(1))
+                usable[here] &= _rises(shape, made)
+                lines.put(shape, made, here, cost, Fraction(1))
                 if fund is not None and ratio is not None:
-                    fund.put(shape, made, (here, run), cost, ratio)
+                    fund.put(shape, made, here, cost, ratio)
         except OverflowError:
             usable[run] = False
     return Grid(upper, lines.made(), None if fund is None else fund.made(), usable)
 
 
-def _ends(shape: Shape, made: Products, upper: Ints) -> None:
-    """The last whole fen of each band."""
+def _cut(values: Ints, places: slice) -> Ints:
+    return values if values.shape[1] == 1 else values[:, places]
+
+
+def _ends(shape: Shape, made: Products, upper: Reals) -> NDArray[np.bool_]:
+    """The last whole fen of each band; bool [rows]: the low limit is never above the high one."""
     for at, end in enumerate(shape.ends):
         if end is None:
             continue
         edge, inclusive = end
-        value = made.value(edge)
-        np.minimum(value.floor() if inclusive else value.before(), NO_END, out=upper[:, at])
+        made.value(edge).floor(upper[at], less=0 if inclusive else 1)
+        np.minimum(upper[at], NO_END, out=upper[at])
     # A case is in the band of as many ends as it lies above; only the extreme limit is kept above the high one.
-    np.maximum(upper[:, 2], upper[:, 1], out=upper[:, 2])
+    np.maximum(upper[2], upper[1], out=upper[2])
+    return np.asarray((upper[0] <= upper[1]).all(axis=1))
 
 
 def _rises(shape: Shape, made: Products) -> NDArray[np.bool_]:
@@ -213,64 +237,58 @@ def _rises(shape: Shape, made: Products) -> NDArray[np.bool_]:
     found = np.ones(1, np.bool_)
     for slope in shape.slope[2:]:
         if slope.parts:
-            found = found & (made.value(slope).near > 0).all(axis=0)
+            found = found & (made.value(slope).near > 0).all(axis=1)
     return found
 
 
 class _Maker:
-    """Puts the lines of one shape after the other into their places."""
+    """Puts the lines of one shape after the other into their places; `sloping`: some slopes move."""
 
-    def __init__(self, count: int, rows: int) -> None:
+    def __init__(self, count: int, rows: int, *, sloping: bool) -> None:
         self.rows = rows
-        self.slope, self.intercept = np.zeros((count, BANDS, rows)), np.zeros((count, BANDS, rows))
-        self.slope_number = np.zeros((count, BANDS, rows), np.int64)
-        self.intercept_number = np.zeros((count, BANDS, rows), np.int64)
+        self.intercept = np.zeros((BANDS, rows, count))
+        moving = (BANDS, rows, count if sloping else 1)
+        self.slope = np.zeros(moving)
+        self.slope_number, self.intercept_number = np.zeros(moving, np.int64), np.zeros(moving, np.int64)
         self.below = np.ones((BANDS, rows), np.int64)
         self.rise, self.over = np.zeros((BANDS, rows)), np.ones((BANDS, rows))
         self.doubt = 0.0
 
-    def put_plain(self, shape: Shape, made: Products, to: tuple[slice, slice], cost: float) -> None:
-        """Scenarios of the rows of one plain shape, to the scenarios and rows `to`."""
-        own, run = to
-        for band in range(BANDS):
+    def put_plain(self, shape: Shape, made: Products, to: slice, cost: float) -> None:
+        """Rows `to` of one plain shape."""
+        for band, (intercept, rise, over) in enumerate(shape.whole):
             if shape.ends[-1] is None and band == BANDS - 1:
                 continue
-            slope = shape.slope[band].number
-            into = self.intercept[own, band, run]
-            if band == BANDS - 1 and (shape.slope[band], shape.intercept[band]) == (shape.slope[2], shape.intercept[2]):
-                into[:] = self.intercept[own, 2, run]
+            into = self.intercept[band, to]
+            if band == BANDS - 1 and shape.same(2, band):
+                into[:] = self.intercept[2, to]
             else:
-                value, over = made.value(shape.intercept[band]), slope.denominator
-                number = value.number * wrapped(2 * over) + wrapped(over * value.below)
-                into[:] = Exact((value.near + 0.5) * over, (value.size + 1) * over, number, 2 * value.below).floor()
-            if slope.numerator * cost + float(np.abs(into).max()) >= _WHOLE:
+                made.value(intercept).floor(into)
+            if rise * cost + max(float(into.max()), -float(into.min())) >= _WHOLE:
                 raise OverflowError("amounts too large for whole numbers as floats")
-            self.rise[band, run], self.over[band, run] = slope.numerator, slope.denominator
+            self.rise[band, to], self.over[band, to] = rise, over
 
-    def put(self, shape: Shape, made: Products, to: tuple[slice, slice], cost: float, share: Fraction) -> None:
-        """Scenarios of the rows of one shape, to the scenarios and rows `to`."""
-        own, run = to
+    def put(self, shape: Shape, made: Products, to: slice, cost: float, share: Fraction) -> None:
+        """Rows `to` of one shape."""
         for band in range(BANDS):
             if shape.ends[-1] is None and band == BANDS - 1:
                 continue
-            intercept = made.value(shape.intercept[band] * share)
             if not shape.slope[band].parts:
-                self.intercept[own, band, run] = intercept.half_up()
+                made.value(shape.intercept[band] * share + Fraction(1, 2)).floor(self.intercept[band, to])
                 continue
-            slope = made.value(shape.slope[band] * share)
+            intercept, slope = made.value(shape.intercept[band] * share), made.value(shape.slope[band] * share)
             common = lcm(slope.below, intercept.below)
-            width = Exact(slope.near, slope.size * cost + intercept.size, slope.number, common).doubt(cost)
+            width = Exact(slope.near, slope.size * cost + intercept.size, slope.numbers, common).doubt(cost)
             self.doubt = max(self.doubt, width)
-            self.slope[own, band, run] = slope.near
-            self.intercept[own, band, run] = intercept.near
-            self.slope_number[own, band, run] = slope.number * wrapped(common // slope.below)
-            self.intercept_number[own, band, run] = intercept.number * wrapped(common // intercept.below)
-            self.below[band, run] = wrapped(common)
+            self.slope[band, to] = slope.near
+            self.intercept[band, to] = intercept.near
+            self.slope_number[band, to] = slope.numbers.whole() * wrapped(common // slope.below)
+            self.intercept_number[band, to] = intercept.numbers.whole() * wrapped(common // intercept.below)
+            self.below[band, to] = wrapped(common)
 
     def made(self) -> Lines:
-        count = len(self.slope)
-        wide = (count, BANDS * self.rows)
+        wide, moving = ((BANDS * self.rows, array.shape[2]) for array in (self.intercept, self.slope))
         return Lines(
-            self.slope.reshape(wide), self.intercept.reshape(wide), self.slope_number.reshape(wide),
-            self.intercept_number.reshape(wide), self.below.ravel(), self.doubt, self.rise.ravel(), self.over.ravel(),
+            self.slope.reshape(moving), self.intercept.reshape(wide), self.slope_number.reshape(moving),
+            self.intercept_number.reshape(moving), self.below.ravel(), self.doubt, self.rise.ravel(), self.over.ravel(),
         )  # fmt: skip

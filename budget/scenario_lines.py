@@ -8,7 +8,7 @@ is exact because it is small. So the answer never rests on a rounding of the mac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm, prod
@@ -117,23 +117,49 @@ def variable(name: str) -> Poly:
 
 @dataclass(frozen=True)
 class Column:
-    """A variable in every scenario and row: `number` int64 [scenarios or 1, rows] over `below`."""
+    """A variable in every row and scenario: `number` int64 [rows, scenarios or 1] over `below`."""
 
     number: Ints
     below: int
 
-    def real(self) -> Reals:
-        return np.asarray(self.number / self.below)
+    def of(self, rows: slice) -> Column:
+        """The same of some rows."""
+        return Column(self.number[rows], self.below)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numerators of many numbers modulo 2^64: a sum of products, each a factor and the columns it is multiplied by."""
+
+    parts: Sequence[tuple[np.int64, Sequence[Ints]]]
+
+    def whole(self) -> Ints:
+        """All of them, [rows or 1, scenarios or 1]."""
+        return self._sum((1, 1), lambda column: column)
+
+    def at(self, row: Ints, scenario: Ints) -> Ints:
+        """Some of them."""
+        return self._sum(row.shape, lambda column: column[row, scenario if column.shape[1] > 1 else 0])
+
+    def _sum(self, shape: tuple[int, ...], take: Callable[[Ints], Ints]) -> Ints:
+        total: Ints = np.zeros(shape, np.int64)
+        for factor, columns in self.parts:
+            product: Ints = np.full(shape, factor)
+            for column in columns:
+                product = product * take(column)
+            total = total + product
+        return total
 
 
 @dataclass(frozen=True)
 class Exact:
-    """Numbers estimated and exact. `near` the estimate, `size` what the sizes of its parts add up to at most (its error
-    goes by that); `number` N modulo 2^64 and `below` D: the number is N / D."""
+    """Numbers estimated and exact. `near` the estimate [rows or 1, scenarios or 1], which `floor` uses up; `size` what
+    the sizes of its parts add up to at most (its error goes by that); `numbers` N modulo 2^64 and `below` D: the number
+    is N / D."""
 
     near: Reals
     size: float
-    number: Ints
+    numbers: Numbers
     below: int
 
     def doubt(self, more: float = 0.0) -> float:
@@ -144,30 +170,23 @@ class Exact:
             raise OverflowError("numbers too large or too fine for the exact remainder")
         return width
 
-    def floor(self) -> Ints:
-        """The greatest whole number not above each."""
-        return floor_of(self.near, self.number, wrapped(self.below), self.doubt())
-
-    def half_up(self) -> Ints:
-        """Each rounded to the nearest whole number, halves up; for numbers that are not negative."""
-        twice, below = self.number + self.number, wrapped(2 * self.below)
-        return floor_of(self.near + 0.5, twice + wrapped(self.below), below, 2 * self.doubt())
-
-    def before(self) -> Ints:
-        """The greatest whole number below each."""
-        return Exact(self.near - 1 / self.below, self.size + 1, self.number - 1, self.below).floor()
-
-
-def floor_of(near: Reals, number: Ints, below: Ints | np.int64, width: float) -> Ints:
-    """floor(N / D) from an estimate that is off by less than `width`, N and D modulo 2^64."""
-    whole = np.floor(near + width)
-    found = whole.astype(np.int64)
-    doubtful = np.flatnonzero((near - whole) < width)
-    if doubtful.size:
-        least = below if below.ndim == 0 else below.ravel()[doubtful]
-        places = np.unravel_index(doubtful, found.shape) if found.ndim > 1 else (doubtful,)
-        found[places] -= number[places] - found[places] * least < 0
-    return found
+    def floor(self, into: Reals, less: int = 0) -> None:
+        """The greatest whole number not above (N - less) / D, put into [rows, scenarios]; uses the estimate up."""
+        width = self.doubt(float(less))
+        near, below = self.near, wrapped(self.below)
+        near += width - less / self.below
+        found = into if into.shape == near.shape else np.empty(near.shape)
+        np.floor(near, out=found)
+        near -= found
+        # Off by less than the width, so only what lies this close above a whole number may belong below it.
+        doubtful = np.flatnonzero(near < 2 * width)
+        if doubtful.size:
+            row, scenario = np.unravel_index(doubtful, near.shape)
+            whole = found[row, scenario]
+            remainder = self.numbers.at(row, scenario) - less - whole.astype(np.int64) * below
+            found[row, scenario] = whole - (remainder < 0)
+        if found is not into:
+            into[:] = found
 
 
 def wrapped(number: int) -> np.int64:
@@ -176,42 +195,37 @@ def wrapped(number: int) -> np.int64:
 
 
 class Products:
-    """Products of the variables in scenarios `places`, each worked out once, and the polynomials made of them."""
+    """Products of the variables in some rows, each worked out once, and the polynomials made of them."""
 
-    def __init__(self, columns: Mapping[str, Column], places: slice) -> None:
+    def __init__(self, columns: Mapping[str, Column], rows: slice) -> None:
         self._below = {name: column.below for name, column in columns.items()}
-        self._own = {name: _cut(column.number, places) for name, column in columns.items()}
-        self._found: dict[Powers, tuple[Ints, Reals, float]] = {}
+        self._own = {name: column.number[rows] for name, column in columns.items()}
+        self._found: dict[Powers, tuple[Reals, float]] = {}
 
     def value(self, of: Poly) -> Exact:
-        """A polynomial, [scenarios or 1, rows or 1]. Raises NotLinear for one of a higher degree."""
+        """A polynomial. Raises NotLinear for one of a higher degree."""
         if not of.linear:
             raise NotLinear("a variable of a higher degree")
         used = [name for at, name in enumerate(VARIABLES) if any(powers[at] for powers in of.parts)]
         whole = lcm(1, *(part.denominator for part in of.parts.values()))
-        near, size, number = np.zeros((1, 1)), 0.0, np.zeros((1, 1), np.int64)
+        near, size, numbers = np.zeros((1, 1)), 0.0, []
         for first, (powers, part) in enumerate(of.parts.items()):
-            inside = {name for name, power in zip(VARIABLES, powers, strict=True) if power}
+            inside = [name for name, power in zip(VARIABLES, powers, strict=True) if power]
             exact = int(part * whole) * prod(self._below[name] for name in used if name not in inside)
             outside = float(part / prod(self._below[name] for name in inside))
-            product, real, largest = self._product(powers)
-            more, wraps = real * outside, product * wrapped(exact)
-            near, number = (near + more, number + wraps) if first else (more, wraps)
+            product, largest = self._product(powers)
+            more = product * outside
+            near = near + more if first else more
+            numbers.append((wrapped(exact), [self._own[name] for name in inside]))
             size += largest * abs(outside)
-        return Exact(near, size, number, whole * prod(self._below[name] for name in used))
+        return Exact(near, size, Numbers(numbers), whole * prod(self._below[name] for name in used))
 
-    def _product(self, powers: Powers) -> tuple[Ints, Reals, float]:
-        """A product of variables modulo 2^64, its estimate, and the largest of them."""
+    def _product(self, powers: Powers) -> tuple[Reals, float]:
+        """The estimate of a product of variables, and the largest of them."""
         if powers not in self._found:
             own = [self._own[name] for name, power in zip(VARIABLES, powers, strict=True) if power]
-            product: Ints = np.ones((1, 1), np.int64)
             real: Reals = np.ones((1, 1))
-            for values in sorted(own, key=len):  # what is the same in every scenario first
-                product = product * values
-                real = real * values
-            self._found[powers] = product, real, float(np.abs(real).max(initial=0.0))
+            for values in sorted(own, key=lambda values: values.shape[1]):  # what is the same in every scenario first
+                real = real * values.astype(np.float64)
+            self._found[powers] = real, max(float(real.max(initial=0.0)), -float(real.min(initial=0.0)))
         return self._found[powers]
-
-
-def _cut(values: Ints, places: slice) -> Ints:
-    return values if len(values) == 1 else values[places]

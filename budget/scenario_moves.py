@@ -58,6 +58,11 @@ class Move:
         assert self.denominator > 0, "a positive denominator"
 
     @cached_property
+    def by_place(self) -> Ints:
+        """int64 [names, scenarios]."""
+        return np.ascontiguousarray(self.values.T)
+
+    @cached_property
     def _places(self) -> dict[tuple[str, ...], int]:
         return {name: at for at, name in enumerate(self.names)}
 
@@ -105,27 +110,42 @@ class Scenarios:
                 value = number if move.action == "set" else value * number
         return value
 
-    def column(self, key: str, places: Places, values: Ints, denominator: int) -> tuple[Ints, int]:
-        """int64 [scenarios, places] over one denominator: values at many places in every scenario; one row when the
-        parameter does not move. Raises OverflowError for numbers too fine for 64 bits."""
-        found = values.reshape(1, -1)
-        for move in self.of(key):
+    def column(self, key: str, places: Places, value: tuple[Ints, int], factor: tuple[Ints, int]) -> tuple[Ints, int]:
+        """factor x what the values at many places become, int64 [places, scenarios] over one denominator; one column
+        when the parameter does not move. `value`, `factor` [places] over a denominator each. Raises OverflowError for
+        numbers too fine for 64 bits."""
+        found, denominator = value[0].reshape(-1, 1), value[1]
+        moves = self.of(key)
+        early = all(move.action == "scale" for move in moves)  # before there is a column for every scenario
+        if early:
+            found, denominator = _times(found, denominator, factor)
+        for move in moves:
             place = places.within(move)
-            here = place >= 0
+            here = (place >= 0).reshape(-1, 1)
             if not here.any():
                 continue
-            numbers = move.values[:, np.where(here, place, 0)]
+            largest = float(np.abs(move.values).max())
+            numbers = move.by_place.take(np.maximum(place, 0), axis=0)
             if move.action == "scale":
-                factor = np.where(here, numbers, move.denominator)
-                check_range(found, float(np.abs(factor).max()))
-                found, denominator = found * factor, denominator * move.denominator
+                by = numbers if here.all() else np.where(here, numbers, move.denominator)
+                check_range(found, max(largest, move.denominator))
+                found, denominator = found * by, denominator * move.denominator
             else:
                 common = lcm(denominator, move.denominator)
                 check_range(found, common // denominator)
-                check_range(numbers, common // move.denominator)
+                check_range(move.values, common // move.denominator)
                 kept, given = found * (common // denominator), numbers * (common // move.denominator)
                 found, denominator = np.where(here, given, kept), common
+        return (found, denominator) if early else _times(found, denominator, factor)
+
+
+def _times(found: Ints, denominator: int, factor: tuple[Ints, int]) -> tuple[Ints, int]:
+    """Numbers over one denominator, those of each place times its factor."""
+    numbers, below = factor
+    if below == 1 and (numbers == 1).all():
         return found, denominator
+    check_range(found, float(np.abs(numbers).max(initial=1)))
+    return found * numbers.reshape(-1, 1), denominator * below
 
 
 class Places:

@@ -13,7 +13,7 @@ from budget.group_values import GroupValues
 from budget.plan_table import PlanTable
 from budget.price_plan import BY_COST_FORMULAS, PlanRow, PricePlanner
 from budget.price_terms import PriceKey, PriceTerms
-from budget.scenario_cases import KINDS, MINUS, RATIO, FundMode, Ints, SortedCases, share_of
+from budget.scenario_cases import KINDS, MINUS, RATIO, FundMode, Ints, SortedCases, ranges, share_of
 from budget.scenario_edges import Totals
 from budget.scenario_moves import MovedPolicy, MovedValues, OfScenario, Scenarios
 from reference_tables.policy import Policy
@@ -26,11 +26,9 @@ class PlannedRows:
     def __init__(self, cases: SortedCases, keys: Sequence[PriceKey], rows: Ints) -> None:
         self.cases = cases
         self.keys = [keys[row] for row in rows.tolist()]
-        place = np.full(len(keys), -1, np.int64)
-        place[rows] = np.arange(len(rows))
-        own = place[cases.row]
-        self.at = np.flatnonzero(own >= 0)
-        self.row = own[self.at]
+        ends = np.cumsum(cases.counts)[rows]
+        self.at = ranges(ends - cases.counts[rows], ends)
+        self.row = np.repeat(np.arange(len(rows)), cases.counts[rows])
         modes: list[FundMode] = [cases.modes[row] for row in rows.tolist()]
         self.mode = np.array([item.mode for item in modes], np.int64)
         self.ratios = [item.ratio for item in modes]
@@ -44,10 +42,10 @@ class PlannedRows:
         for scenario in range(scenarios.count):
             table = PlanTable(self._plan(policy, values, scenarios, scenario))
             package, fund, kind = self._price(table)
-            np.add.at(found.package[scenario], whose, package)
-            np.add.at(found.fund[scenario], whose, fund)
+            np.add.at(found.package[:, scenario], whose, package)
+            np.add.at(found.fund[:, scenario], whose, fund)
             if found.cases is not None:
-                np.add.at(found.cases[scenario], (whose, kind), 1)
+                np.add.at(found.cases[:, :, scenario], (whose, kind), 1)
 
     def _plan(self, policy: Policy, values: GroupValues, scenarios: Scenarios, scenario: int) -> list[PlanRow]:
         mover = OfScenario(scenarios, scenario)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from math import ceil, floor
 from typing import Any, cast
 
@@ -50,6 +51,21 @@ class Shape:
     def plain(self) -> bool:
         """Is every slope a number of its own, that nothing moves, and not below 0?"""
         return all(slope.constant and slope.number >= 0 for slope in self.slope)
+
+    @cached_property
+    def whole(self) -> tuple[tuple[Poly, int, int], ...]:
+        """Of each band of a plain shape: rounded down, the polynomial is what (`rise` x cost + it) // `over` rounds the
+        amount half up with; rise and over."""
+        numbers = [slope.number for slope in self.slope]
+        halves = [intercept + Fraction(1, 2) for intercept in self.intercept]
+        return tuple(
+            (half * number.denominator, number.numerator, number.denominator)
+            for half, number in zip(halves, numbers, strict=True)
+        )
+
+    def same(self, one: int, two: int) -> bool:
+        """Do two bands pay by the same line?"""
+        return (self.slope[one], self.intercept[one]) == (self.slope[two], self.intercept[two])
 
 
 @dataclass(frozen=True)

@@ -101,11 +101,10 @@ class ScenarioSums:
         """
         self._check(scenarios)
         owned = self._owned(by)
-        count, owners = scenarios.count, owned.frame.height
-        shape = (count, owners, len(KINDS))
+        count = scenarios.count
         found = Totals(
-            np.tile(owned.package, (count, 1)), np.tile(owned.fund, (count, 1)),
-            np.tile(owned.cases, (count, 1)).reshape(shape) if kinds else None,
+            _repeated(owned.package, count), _repeated(owned.fund, count),
+            _repeated(owned.cases.reshape(-1, len(KINDS)), count) if kinds else None,
         )  # fmt: skip
         usable = np.zeros(len(self._keys), np.bool_)
         looked_at = 0
@@ -117,9 +116,11 @@ class ScenarioSums:
                 usable[:] = False
         planned = PlannedRows(self._cases, self._keys, np.flatnonzero(~usable))
         planned.add(self.policy, self.values, scenarios, owned.sorted, found)
+        cases = None if found.cases is None else np.ascontiguousarray(np.moveaxis(found.cases, 2, 0))
         return ScenarioTotals(
-            owned.frame, found.package, found.fund, found.cases, KINDS, len(planned.at), looked_at + len(planned.at)
-        )
+            owned.frame, np.ascontiguousarray(found.package.T), np.ascontiguousarray(found.fund.T), cases, KINDS,
+            len(planned.at), looked_at + len(planned.at),
+        )  # fmt: skip
 
     def _check(self, scenarios: Scenarios) -> None:
         missing = scenarios.scopes - self.scopes
@@ -145,15 +146,10 @@ class ScenarioSums:
             for first in range(0, scenarios.count, step)
         ]
         usable = np.logical_and.reduce([grid.usable for grid in grids])
-        first = looked_at = 0
-        for grid in grids:
-            last = first + len(grid.upper)
-            part = Totals(
-                found.package[first:last], found.fund[first:last],
-                None if found.cases is None else found.cases[first:last],
-            )  # fmt: skip
+        looked_at = 0
+        for at, grid in enumerate(grids):
+            part = found.of(slice(at * step, min((at + 1) * step, scenarios.count)))
             looked_at = max(looked_at, self._add(grid, usable, owned, part))
-            first = last
         return usable, looked_at
 
     def _add(self, grid: Grid, usable: Bools, owned: _Owned, found: Totals) -> int:
@@ -168,7 +164,7 @@ class ScenarioSums:
         number = steady.whole - np.bincount(cell[out], minlength=len(cells))
         unknown = ~ordinary.known[out]
         counted = number - steady.unknown + np.bincount(cell[out[unknown]], minlength=len(cells))
-        paid = steady.paid - np.bincount(owner[out], steady.known_paid[out], owners)
+        paid = (steady.paid - np.bincount(owner[out], steady.known_paid[out], owners)).astype(np.int64)
         normal = grid.normal(grid.lines)
         whose, row = cells // rows, cells % rows
         package = _by_owner(whose, row, number, (owners, rows), normal)
@@ -176,18 +172,19 @@ class ScenarioSums:
         if grid.fund is None and not steady.unknown.any():
             found.fund[:] += package
         else:
-            shared = normal if grid.fund is None else np.where(static.mode == POINTS, grid.normal(grid.fund), normal)
+            points = (static.mode == POINTS).reshape(-1, 1)
+            shared = normal if grid.fund is None else np.where(points, grid.normal(grid.fund), normal)
             found.fund[:] += _by_owner(whose, row, counted, (owners, rows), shared)
-        found.fund[:] -= paid.astype(np.int64)
         at_cost = owner[split.at_cost]
-        found.package[:] += _exact_sums(at_cost, ordinary.cost[split.at_cost], owners)
-        found.fund[:] += _exact_sums(at_cost, ordinary.fund_at_cost[split.at_cost], owners)
+        at_cost_fund = _exact_sums(at_cost, ordinary.fund_at_cost[split.at_cost], owners)
+        found.package[:] += _exact_sums(at_cost, ordinary.cost[split.at_cost], owners).reshape(-1, 1)
+        found.fund[:] += (at_cost_fund - paid).reshape(-1, 1)
         if found.cases is not None:
             kind = static.kind[rows : 2 * rows][row]
             counts = np.bincount(whose * len(KINDS) + kind, number, owners * len(KINDS))
             code = at_cost * len(KINDS) + static.kind[split.line]
             counts += np.bincount(code, minlength=owners * len(KINDS))
-            found.cases[:] += counts.astype(np.int64).reshape(owners, len(KINDS))
+            found.cases[:] += counts.astype(np.int64).reshape(owners, len(KINDS), 1)
         add_edges(edge_parts(ordinary, split, owner, static, grid), grid, static, found)
         return len(split.edges)
 
@@ -258,11 +255,15 @@ class _Steady:
 
 
 def _by_owner(whose: Ints, row: Ints, number: Ints, shape: tuple[int, int], amount: Reals) -> Ints:
-    """int64 [scenarios, owners]: number of cases x amount of a row, by owner."""
+    """int64 [owners, scenarios]: number of cases x amount of a row, by owner."""
     from scipy.sparse import csr_array
 
-    matrix = csr_array((number, (whose, row)), shape=shape)
-    return np.asarray(matrix @ np.ascontiguousarray(amount.T.astype(np.int64))).T
+    return np.asarray(csr_array((number, (whose, row)), shape=shape) @ amount.astype(np.int64))
+
+
+def _repeated(values: Ints, count: int) -> Ints:
+    """The same in every scenario, which comes last."""
+    return np.repeat(values[..., np.newaxis], count, axis=-1)
 
 
 def _exact_sums(code: Ints, amount: Ints, size: int) -> Ints:

@@ -198,3 +198,20 @@ def test_a_point_policy_with_a_floor_above_the_high_limit_needs_no_planner() -> 
             )
             again = Pricer(policy, GroupValues.of_frame(changed)).price(frame)
             check(found, at, by, frame, again.frame)
+
+
+def test_cases_far_from_every_limit_need_no_look() -> None:
+    """Where no case lies near a limit there is nothing to look at, and normal cases alone move the totals."""
+    policy = load_policy("synthetic-city-drg-point")
+    assert policy.weights
+    weights = find_group_weights(policy.weights)
+    (frame,) = grouped_blocks(weights, 300, 2, 5)
+    pricer = Pricer(policy, GroupValues.of_frame(weights.frame))
+    paid = pl.col("patient_paid_fen", "other_funds_fen")
+    frame = frame.with_columns(paid * 0)
+    kinds = pricer.price(frame).frame["case_kind"]
+    frame = frame.filter(kinds == "normal").sort("total_cost_fen").head(20)
+    move = move_of("weight", [{("",): Fraction(1)}], ("group",))
+    found = ScenarioSums(frame, pricer.price(frame), pricer).totals(Scenarios((move,), 1), GROUP)
+    assert found.looked_at == 0
+    check(found, 0, GROUP, frame, pricer.price(frame).frame)
