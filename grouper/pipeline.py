@@ -180,11 +180,17 @@ def group_files(
 
 
 def grouped_blocks(
-    path: str, scheme: Scheme, *, fmt: str = "auto", edition: Edition = "insurance", threads: int = 1
+    path: str,
+    scheme: Scheme,
+    *,
+    fmt: str = "auto",
+    edition: Edition = "insurance",
+    threads: int = 1,
+    block_rows: int = BLOCK_ROWS,
 ) -> Iterator[GroupedBlock]:
     """One file's cases with all their columns, grouped block by block in input order. Raises IntakeError."""
     stages = _Stages(grouper_of(scheme), edition)
-    blocks = read_cases(path, fmt=fmt, block_rows=BLOCK_ROWS, columns="all")
+    blocks = read_cases(path, fmt=fmt, block_rows=block_rows, columns="all")
     for at, done in enumerate(in_order(partial(stages.run, rejected=None), blocks, threads)):
         about_file = [] if at else [stages.not_answered(done.source)]
         yield replace(done, problems=pl.concat([*about_file, done.problems]))

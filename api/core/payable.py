@@ -17,7 +17,7 @@ from budget.group_values import GroupValues
 from grouper.discretion import discreet
 from grouper.intake import IntakeError, SourceInfo
 from grouper.normalize import Edition
-from grouper.pipeline import GroupedBlock, Progress, grouped_blocks
+from grouper.pipeline import BLOCK_ROWS, GroupedBlock, Progress, grouped_blocks
 from grouper.schemes import Scheme
 from reference_tables.payable_rules import PARTS, payable_rules
 from reference_tables.policy import Policy
@@ -69,10 +69,12 @@ class PayableFiles:
         edition: Edition = "insurance",
         threads: int = 1,
         progress: Progress | None = None,
+        block_rows: int = BLOCK_ROWS,
     ) -> None:
         self.paths, self.scheme, self.policy, self.values = paths, scheme, policy, values
         self.hospitals, self.separate = hospitals, separate
         self.fmt, self.edition, self.threads, self.progress = fmt, edition, threads, progress
+        self.block_rows = block_rows
         self.sources: list[SourceInfo] = []
         self.unusable: list[tuple[str, IntakeError]] = []
         self.rows = 0
@@ -84,7 +86,8 @@ class PayableFiles:
         for path in self.paths:
             try:
                 found = grouped_blocks(
-                    path, self.scheme, fmt=self.fmt, edition=self.edition, threads=self.threads
+                    path, self.scheme, fmt=self.fmt, edition=self.edition, threads=self.threads,
+                    block_rows=self.block_rows,
                 )  # fmt: skip
                 for done in found:
                     if not self.sources or self.sources[-1] is not done.source:

@@ -5,7 +5,7 @@ statements/H1.html .xlsx .json    nothing in it is another hospital's
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,13 @@ _KEY = "hospital_id"
 _SYNTHETIC = "synthetic"
 
 
-def write_hospital_statements(settled: Settled, folder: Path) -> list[Path]:
-    """Write the statements of all hospitals into a folder. Raises OSError when it cannot be written."""
+def write_hospital_statements(
+    settled: Settled, folder: Path, progress: Callable[[int], None] | None = None
+) -> list[Path]:  # fmt: skip
+    """Write the statements of all hospitals into a folder; `progress` hears how many are done. Raises OSError when it
+    cannot be written."""
     made = []
-    for hospital in settled.statement[_KEY].unique(maintain_order=True):
+    for done, hospital in enumerate(settled.statement[_KEY].unique(maintain_order=True), 1):
         own = of_hospital(settled, hospital)
         name = quote(hospital, safe="")
         contents = {
@@ -38,6 +41,8 @@ def write_hospital_statements(settled: Settled, folder: Path) -> list[Path]:
         for ending, data in contents.items():
             write_whole(folder / f"{name}.{ending}", data)
             made.append(folder / f"{name}.{ending}")
+        if progress is not None:
+            progress(done)
     return made
 
 

@@ -72,6 +72,11 @@ async def take_upload(request: Request, service: Service, most: int | None = Non
     return Upload(stored, name, media or "application/octet-stream")
 
 
+def take_text(service: Service, text: str, name: str) -> Upload:
+    """A text of the service's own in the place of an upload."""
+    return Upload(service.files.put(text.encode()), name, "text/plain")
+
+
 async def _of_form(request: Request, service: Service, limit: int) -> Upload:
     try:
         async with request.form(max_files=1, max_fields=20) as form:

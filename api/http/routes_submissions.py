@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.http.answers import IdPath, KeyHeader, Limit, MonthQuery, Page, Submission
-from api.http.bodies import remember, replayed, take_upload
+from api.http.bodies import remember, replayed, take_text, take_upload
 from api.http.deps import ActorHere, Allowed, ServiceHere, own
 from api.http.downloads import FileKind, frame_response
 from api.http.errors import Refused, not_found
@@ -66,17 +66,25 @@ async def hand_in(
     hospital: Annotated[str, Query(max_length=64, description="医疗机构编号；经办机构代为提交时给出")] = "",
     format: Annotated[str, Query(max_length=20, pattern=r"^[a-z0-9_-]*$", description="病例格式")] = "auto",
     reason: Annotated[str, Query(max_length=500, description="更正、撤回的理由")] = "",
-    supersedes: Annotated[str, Query(max_length=40, description="被取代或撤回的提交；更正已关账月份的病例时不写")] = "",
+    supersedes: Annotated[
+        str, Query(max_length=40, description="整份更正、撤回还没结算的提交时写其编号；更正、撤回已结算的病例时不写")
+    ] = "",
     name: Annotated[str, Query(max_length=200, description="文件名，用于原样上传")] = "",  # noqa: ARG001 (see take_upload)
     key: KeyHeader = None,
 ) -> Submission:
-    """CSV、HQMS、4101 JSON 或 NDJSON、XLSX、Parquet，可用 gzip；原样上传或 multipart。立即得到编号，结果稍后可查。"""
+    """CSV、HQMS、4101 JSON 或 NDJSON、XLSX、Parquet，可用 gzip；原样上传或 multipart。立即得到编号，结果稍后可查。
+
+    更正、撤回已结算的病例：不写 supersedes，month 写病例所属的月份，与下一次结算一起办理，同一病例以最后一次为准；
+    撤回为 hospital_id、case_id、reason 的 CSV。写明 supersedes 的撤回撤回整个提交，不须文件。"""
     owner = who.hospital_id or hospital
     if not owner:
         raise Refused(Problem("SV04", {"field": "hospital", "reason": "须写明医疗机构编号"}, field="hospital"))
     if hospital and hospital != owner:
         raise Refused(Problem("SV02", {"role": "医疗机构", "what": f"为 {hospital} 提交"}))
-    upload = await take_upload(request, service)
+    if kind is Kind.WITHDRAWAL and supersedes:  # nothing but its name is needed to withdraw a submission
+        upload = await run_in_threadpool(take_text, service, f"withdraws {supersedes}\n", "withdrawal.txt")
+    else:
+        upload = await take_upload(request, service)
     given = Given(owner, month, kind.value, upload.file_name, format, reason, supersedes)
     asked: dict[str, object] = {"route": "submissions", **asdict(given), "sha256": upload.stored.sha256}
 

@@ -1,7 +1,8 @@
 """Monthly settlement of what hospitals have submitted: the book's own settlement, its run entered with the job's end.
 
 Which submissions a settlement takes is fixed when it is asked for, so that a job that is done again after a crash
-settles the same ones; the book answers it then with what it has already entered.
+settles the same ones; the book answers it then with what it has already entered. A case that the settlement refuses
+goes out of its submission, with the reason: the hospital is told what the office is told.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import polars as pl
 import sqlalchemy as sa
 
@@ -33,21 +35,23 @@ from api.core.settle import (
 from api.core.settle_files import book_for
 from api.core.settle_report import write_settlement
 from api.core.settle_statements import statement_rows, write_hospital_statements
-from api.service.audit import Actor
+from api.service.audit import Actor, record
 from api.service.basis import Basis, basis_of
+from api.service.batches import kept, opened
 from api.service.context import Service
 from api.service.decisions import applying, list_in_use
 from api.service.documents import DocumentInfo, laid_out
 from api.service.jobs import QUEUED, RUNNING, enqueue
+from api.service.progress import Progress
 from api.service.runs import DONE, Made, add_run, kept_folder
 from api.service.submission_job import CASE_SCHEMA
-from api.service.submissions import ACCEPTED, CORRECTION, NEW, ROLES, SETTLE, WITHDRAWAL, NotTaken
+from api.service.submissions import ACCEPTED, CORRECTION, NEW, REFUSED, ROLES, SETTLE, WITHDRAWAL, NotTaken
 from api.service.submissions import DONE as SETTLED
 from api.service.values import canonical, checksum
 from api.service.worker import JobContext, JobRefused
 from api.store.faults import point
 from api.store.tables import job, submission
-from reference_tables.problems import Problem, TablesRefused
+from reference_tables.problems import Level, Problem, TablesRefused
 
 
 def ask(
@@ -92,19 +96,24 @@ def work_on(service: Service, context: JobContext) -> Any:
     names = [name for role in ROLES for name in args[role]]
     with service.database.read() as connection:
         basis = basis_of(service, connection)
-        query = sa.select(submission.c.id, submission.c.sha256, submission.c.file_name, submission.c.cases_sha256)
-        rows = {row.id: row for row in connection.execute(query.where(submission.c.id.in_(names)))}
+        rows = {row.id: row for row in connection.execute(sa.select(submission).where(submission.c.id.in_(names)))}
         decisions = _decisions(service, connection, int(month[:4]))
+    hospitals = {row.hospital_id for row in rows.values()}
+    progress = Progress(context, len(names) + 1 + len(hospitals))
     folder = service.work / context.held.id
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
         listed = None if decisions is None else laid_out(service.files, decisions, folder)
-        given = _input(service, basis, args, rows, listed)
+        given = _input(service, basis, args, rows, listed, progress)
         settled, waiting = _settled(service, context, basis, month, given)
         point("book written")
+        done = len(names) + 1
+        progress.of = done + settled.statement["hospital_id"].n_unique()
+        progress.tell(done)
         write_settlement(settled, folder / "out")
-        write_hospital_statements(settled, folder / "out" / "statements")
+        write_hospital_statements(settled, folder / "out" / "statements", lambda made: progress.tell(done + made))
+        left = _refused(service, settled, rows)
         files = kept_folder(service.files, folder / "out")
     except TablesRefused as error:
         raise JobRefused(list(error.problems)) from None
@@ -115,9 +124,14 @@ def work_on(service: Service, context: JobContext) -> Any:
     asker = Actor(context.held.created_by, "office")
 
     def change(connection: sa.Connection) -> Mapping[str, Any]:
-        if settled.run is None:  # nothing was taken
-            return {"month": month, "run": None, "closed": settled.closed}
         connection.execute(submission.update().where(submission.c.id.in_(names)).values(state=SETTLED))
+        for name, values in left.items():
+            connection.execute(submission.update().where(submission.c.id == name).values(values))
+            told = {key: values[key] for key in ("state", "accepted", "rejected", "cases_sha256")}
+            record(connection, asker, "submission.settle", name, told)
+        progress.whole(connection)
+        if settled.run is None:  # nothing of it could be taken
+            return {"month": month, "run": None, "closed": settled.closed}
         made = Made(
             SETTLE, int(month[:4]), month, DONE, settled.run.run_id, _summary(settled, waiting), settled.proof, files
         )
@@ -127,20 +141,26 @@ def work_on(service: Service, context: JobContext) -> Any:
 
 
 def _input(
-    service: Service, basis: Basis, args: Mapping[str, Any], rows: Mapping[str, Any], decisions: Path | None
+    service: Service,
+    basis: Basis,
+    args: Mapping[str, Any],
+    rows: Mapping[str, Any],
+    decisions: Path | None,
+    progress: Progress,
 ) -> MonthInput:
-    """What is settled. A file of every submission stands for it in the run's identity."""
+    """What is settled. A file of every submission stands for it, and the submissions in the run's identity: the same
+    content may be handed in again after another."""
+    named = {name: _file_of(name, row) for name, row in rows.items()}
 
     def frames(role: str, schema: Mapping[str, pl.DataType]) -> pl.DataFrame | None:
-        if not args[role]:
-            return None
-        parts = [pl.read_parquet(service.files.path(rows[name].cases_sha256)) for name in args[role]]
-        return pl.concat([pl.DataFrame(schema=schema), *(part.select(*schema) for part in parts)])
+        parts = [pl.DataFrame(schema=schema)]
+        for name in args[role]:
+            whole = pl.read_parquet(service.files.path(rows[name].cases_sha256))
+            parts.append(whole.with_columns(file=pl.lit(named[name])).select(*schema))
+            progress.tell(progress.done + 1)
+        return pl.concat(parts) if args[role] else None
 
-    files = [
-        InputFile(word, rows[name].sha256, f"{name}-{rows[name].file_name}")
-        for role, word in ROLES.items() for name in args[role]
-    ]  # fmt: skip
+    files = [InputFile(word, rows[name].sha256, named[name]) for role, word in ROLES.items() for name in args[role]]
     listed = None
     if decisions is not None:
         listed = read_decisions(decisions, basis.policy).with_columns(file=pl.lit(decisions.name), row=pl.lit(0))
@@ -155,10 +175,30 @@ def _input(
         made_with={
             "pack": {"id": pack.id, "version": pack.version, "sha256": pack.sha256, "data_level": pack.data_level},
             "weights": {} if table is None else {"id": table.id, "sha256": table.sha256},
-            "options": {"format": "auto", "edition": "insurance"},
+            "options": {"format": "auto", "edition": "insurance", "submissions": checksum(canonical(sorted(rows)))},
         },
         recompute=f"drgdip settle FILES --policy {basis.policy.id} --month {args['month']} --book BOOK",
     )  # fmt: skip
+
+
+def _file_of(name: str, row: Any) -> str:
+    """How a submission's file is called in a settlement: no two are called alike."""
+    return f"{name}-{row.file_name}"
+
+
+def _refused(service: Service, settled: Settled, rows: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the catalogue says of submissions from which the settlement refused cases. One without a case left is
+    refused as a whole: its file may come again."""
+    rejected = settled.problems.filter(pl.col("level") == Level.REJECT.value)
+    found = {}
+    for name, row in rows.items():
+        told = rejected.filter(pl.col("file") == _file_of(name, row)).with_columns(file=pl.lit(row.file_name))
+        if told.is_empty():
+            continue
+        left = opened(service, row).without(told)
+        values = kept(service, left, orjson.loads(row.summary))
+        found[name] = {**values, "state": SETTLED if left.cases.height else REFUSED}
+    return found
 
 
 def _decisions(service: Service, connection: sa.Connection, year: int) -> DocumentInfo | None:

@@ -1,15 +1,13 @@
 """The job behind a submission: read, check, group and price every row; accepted cases and problems kept by content.
 
-A row that is another hospital's, of another month, or already in the month stays out, with its problem; so does a
-record that cannot be grouped for its faults (INVALID). The rest is accepted. What becomes of it is written with the
-job's end: whole or not at all.
+A row that does not stand (`api.service.fitting`) stays out, with its problem; so does a record that cannot be grouped
+for its faults (INVALID). The rest is accepted. What becomes of it is written with the job's end: whole or not at all.
 """
 
 from __future__ import annotations
 
-import io
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,17 +19,22 @@ from api.core.pay import in_yuan
 from api.core.payable import PayableFiles, file_problems
 from api.service.audit import SYSTEM, record
 from api.service.basis import Basis, basis_of
+from api.service.batches import Batch, kept
+from api.service.book_cases import book_cases, closed_until, year_book
+from api.service.changes import Replaced, Waiting, as_looked_at, later_cases, replace, replacing, waiting
 from api.service.context import Service
+from api.service.fitting import ELSEWHERE_SCHEMA, Around, fitting, once
+from api.service.hospitals import registered
+from api.service.progress import Progress, rows_in
 from api.service.submissions import (
     ACCEPTED,
     CORRECTION,
+    DONE,
     NEW,
     REFUSED,
     SUPERSEDED,
-    WITHDRAWAL,
     WITHDRAWN,
     SubmissionInfo,
-    closed_until,
     find,
     waits_for_settlement,
 )
@@ -42,27 +45,25 @@ from api.service.worker import JobContext, JobRefused, Later
 from api.store.tables import submission
 from budget.frames import PAYABLE_SCHEMA
 from budget.pricing import Pricer
-from reference_tables.problems import PROBLEM_SCHEMA, Level, Problem, TablesRefused, problem_frame, problem_rows
+from reference_tables.problems import PROBLEM_SCHEMA, Level, Problem, TablesRefused, problem_frame
 
 CASE_SCHEMA = {**PAYABLE_SCHEMA, "file": pl.String(), "row": pl.UInt32()}
 """An accepted case, and where it came from."""
 _TOP = 20
+_BLOCK_ROWS = 1 << 15
+"""So many rows are done before it is told again how far the work is."""
 
 
 @dataclass(frozen=True)
-class Worked:
-    """What a submission comes to: accepted cases (CASE_SCHEMA), their results (OUTPUT_COLUMNS), all problems."""
+class _Looked:
+    """What a submission was measured against when it was worked on. `beside`: the submissions of the year with cases to
+    be settled; `waiting`: those that correct or withdraw case by case; `known`: the register's hospitals."""
 
-    rows: int
-    cases: pl.DataFrame
-    results: pl.DataFrame
-    problems: pl.DataFrame
     basis: Basis
-
-    @property
-    def refused(self) -> bool:
-        """Was the file itself refused?"""
-        return bool((self.problems["level"] == Level.ERROR.value).any()) or not self.cases.height
+    beside: Mapping[str, str]
+    waiting: Sequence[Waiting]
+    known: frozenset[str] | None
+    around: Around
 
 
 def work_on(service: Service, context: JobContext) -> Any:
@@ -71,76 +72,106 @@ def work_on(service: Service, context: JobContext) -> Any:
     with service.database.read() as connection:
         found = find(connection, name)
         assert found is not None, "the job comes with its submission"
-        basis = basis_of(service, connection)
-        beside, taken = _taken(service, connection, found)
+        looked = _look(service, connection, found)
+    if found.ends_whole:
+        return _ending(found)
+    progress = Progress(context)
     folder = service.work / context.held.id
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        path = unpack(service.files.path(found.sha256), folder, found.file_name, service.settings.max_unpacked_bytes)
-        if found.kind == WITHDRAWAL and not found.supersedes:
-            return _withdrawn(service, found, read_withdrawn(path, found), basis)
-        worked = _worked(service, context, found, basis, path, taken)
+        batch = _worked(service, progress, found, looked, folder)
     except Unpackable as error:
-        worked = _nothing(basis, error.problem)
+        batch = _nothing(error.problem)
     except TablesRefused as error:
         problems = list(error.problems)
         raise JobRefused(problems, lambda connection: _refused(connection, found, problems)) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    kept = {
-        "cases_sha256": service.files.put(_parquet(worked.cases)).sha256,
-        "results_sha256": service.files.put(_parquet(worked.results)).sha256,
-        "problems_sha256": service.files.put(_parquet(worked.problems)).sha256,
-    }
+    refused = bool((batch.problems["level"] == Level.ERROR.value).any()) or batch.cases.is_empty()
+    summary = {"basis": looked.basis.about, "late": []}
+    values = kept(service, batch, summary)
+    replaced = replacing(service, found, batch.cases, looked.waiting) if found.by_case and not refused else []
 
     def change(connection: sa.Connection) -> Mapping[str, Any]:
-        problem = None if worked.refused else _late(service, connection, found, beside)
-        refused = worked.refused or problem is not None
-        values = {
-            **kept, "state": REFUSED if refused else ACCEPTED, "rows": worked.rows,
-            "accepted": 0 if refused else worked.cases.height,
-            "rejected": worked.rows if refused else worked.rows - worked.cases.height,
-            "summary": canonical(_summary(worked, problem)), "finished_at": now(),
-        }  # fmt: skip
-        connection.execute(submission.update().where(submission.c.id == found.id).values(values))
-        if not refused and found.supersedes:
-            ended = WITHDRAWN if found.kind == WITHDRAWAL else SUPERSEDED
-            connection.execute(submission.update().where(submission.c.id == found.supersedes).values(state=ended))
-        told = {key: values[key] for key in ("state", "rows", "accepted", "rejected", *kept)}
-        record(connection, SYSTEM, "submission.finish", found.id, told)
-        return {"submission": found.id, **{key: values[key] for key in ("state", "rows", "accepted", "rejected")}}
+        problem = None if refused else _late(service, connection, found, looked, batch.cases)
+        told = dict(values)
+        if problem is not None:
+            late = [{"code": problem.code, "message": problem.message}]
+            told["summary"] = canonical({**summary, "late": late})
+        progress.whole(connection, batch.rows)
+        return _written(connection, found, told, refused=refused or problem is not None, replaced=replaced)
 
     return change
 
 
+def _written(
+    connection: sa.Connection, found: SubmissionInfo, told: dict[str, Any], *, refused: bool, replaced: list[Replaced]
+) -> Mapping[str, Any]:
+    """Write what became of a submission, and of those that it ends."""
+    told |= {"state": REFUSED if refused else ACCEPTED, "finished_at": now()}
+    if refused:
+        told |= {"accepted": 0, "rejected": told["rows"]}
+    connection.execute(submission.update().where(submission.c.id == found.id).values(told))
+    if not refused:
+        replace(connection, found, replaced)
+        if found.supersedes:
+            old = submission.update().where(submission.c.id == found.supersedes)
+            connection.execute(old.values(state=SUPERSEDED))
+    counts = {key: told[key] for key in ("state", "rows", "accepted", "rejected")}
+    files = {key: told[key] for key in ("cases_sha256", "results_sha256", "problems_sha256")}
+    record(connection, SYSTEM, "submission.finish", found.id, counts | files)
+    return {"submission": found.id, **counts}
+
+
+def _look(service: Service, connection: sa.Connection, found: SubmissionInfo) -> _Looked:
+    basis, known = basis_of(service, connection), registered(service, connection)
+    beside, others = _beside(connection, found), waiting(service, connection, found)
+    book = book_cases(service, found.month[:4], found.hospital_id)
+    around = Around(book, _elsewhere(service, beside), later_cases(found, others))
+    return _Looked(basis, beside, others, known, around)
+
+
 def _worked(
-    service: Service, context: JobContext, found: SubmissionInfo, basis: Basis, path: Path, taken: pl.DataFrame
-) -> Worked:
+    service: Service, progress: Progress, found: SubmissionInfo, looked: _Looked, folder: Path
+) -> Batch:  # fmt: skip
+    if looked.known is not None and found.hospital_id not in looked.known:
+        return _nothing(Problem("SV68", {"value": found.hospital_id}, field="hospital", value=found.hospital_id))
+    path = unpack(service.files.path(found.sha256), folder, found.file_name, service.settings.max_unpacked_bytes)
+    if found.by_case and found.kind != CORRECTION:
+        return read_withdrawn(path, found, looked.around)
+    return _read(service, progress, found, looked, path)
+
+
+def _read(service: Service, progress: Progress, found: SubmissionInfo, looked: _Looked, path: Path) -> Batch:
+    basis = looked.basis
     files = PayableFiles(
         [str(path)], basis.scheme, basis.policy, basis.values, hospitals=basis.hospitals, separate=basis.separate,
-        fmt=found.format, threads=1, progress=lambda _, rows: context.tell(rows, 0),
+        fmt=found.format, threads=1, progress=lambda _, rows: progress.tell(rows), block_rows=_BLOCK_ROWS,
     )  # fmt: skip
+    progress.of = rows_in(path)
     pricer = Pricer(basis.policy, basis.values)
-    cases, results, problems = [], [], []
+    cases, barred, results = pl.DataFrame(schema=CASE_SCHEMA), [pl.DataFrame(schema=CASE_SCHEMA)], []
+    problems, frames = [pl.DataFrame(schema=PROBLEM_SCHEMA)], [cases]
     limit = service.settings.max_rows
     for block in files.blocks():
         if files.rows > limit:
-            return _nothing(basis, Problem("SV33", {"limit": limit}))
-        frame = _owned(block.cases, found, basis).with_columns(
-            pl.lit(found.file_name).alias("file"), block.place["row"]
-        )
-        kept, told = _fitting(frame, found, taken)
-        priced = pricer.price(kept.select(*PAYABLE_SCHEMA)).frame
-        place = kept.select("tier", "file", "row")
-        cases.append(kept)
-        results.append(in_yuan(pl.concat([priced, place], how="horizontal")))
+            return _nothing(Problem("SV33", {"limit": limit}))
+        frame = _owned(block.cases, found, basis)
+        frame = frame.with_columns(pl.lit(found.file_name).alias("file"), block.place["row"]).select(*CASE_SCHEMA)
+        fit, out, told = fitting(frame, found, looked.around)
+        priced = pricer.price(fit.select(*PAYABLE_SCHEMA)).frame
+        results.append(in_yuan(pl.concat([priced, fit.select("tier", "file", "row")], how="horizontal")))
+        frames.append(fit)
+        barred.append(out)
         problems += [block.problems, *told]
-    whole = pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), *problems, file_problems(files)])
+    cases = pl.concat(frames)
+    gone, told = once(cases, pl.concat(barred), found)
+    standing = ~pl.col("row").is_in(gone.implode())
+    whole = pl.concat([*problems, *told, file_problems(files)])
     whole = whole.with_columns(pl.lit(found.file_name).alias("file")).sort("row", maintain_order=True)
-    nothing = pl.DataFrame(schema=CASE_SCHEMA)
-    kept = pl.concat([nothing, *(frame.select(*CASE_SCHEMA) for frame in cases)])
-    return Worked(files.rows, kept, pl.concat(results) if results else pl.DataFrame(), whole, basis)
+    paid = pl.concat(results).filter(standing) if results else pl.DataFrame()
+    return Batch(files.rows, cases.filter(standing), paid, whole)
 
 
 def _owned(cases: pl.DataFrame, found: SubmissionInfo, basis: Basis) -> pl.DataFrame:
@@ -154,94 +185,81 @@ def _owned(cases: pl.DataFrame, found: SubmissionInfo, basis: Basis) -> pl.DataF
     return cases.with_columns(*filled, pl.col("hospital_id").fill_null(found.hospital_id))
 
 
-def _fitting(
-    frame: pl.DataFrame, found: SubmissionInfo, taken: pl.DataFrame
-) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-    """The cases that are the hospital's own, of the month, new in it and without a fault that bars them; and the
-    problems of the others."""
-    foreign = pl.col("hospital_id") != found.hospital_id
-    month = (pl.col("month") != found.month).fill_null(value=False)
-    closed = found.kind == CORRECTION and not found.supersedes
-    joined = frame.join(taken, on="case_id", how="left", maintain_order="left")
-    repeated = pl.col("submission").is_not_null() & pl.lit(not closed)
-    told, out = [], pl.lit(value=False)
-    texts: list[tuple[str, pl.Expr, str, pl.Expr, dict[str, pl.Expr | str]]] = [
-        ("SV30", foreign, "hospital_id", pl.col("hospital_id"), {"hospital": found.hospital_id}),
-        ("SV31", month, "month", pl.col("month"), {"month": found.month}),
-        ("SV32", repeated, "case_id", pl.col("submission"), {}),
-    ]
-    for code, met, field, value, args in texts:
-        rows = joined.filter(met & ~out)
-        told.append(
-            problem_rows(rows, code, file=found.file_name, field=field, value=value, args={"value": value, **args})
-        )
-        out = out | met
-    invalid = pl.col("status").is_in(["INVALID", "DUPLICATE"])
-    return joined.filter(~out & ~invalid).drop("submission"), told
-
-
 def _beside(connection: sa.Connection, found: SubmissionInfo) -> dict[str, str]:
-    """The other submissions of the hospital and month whose cases count: id -> sha256 of them."""
+    """The other submissions of the hospital and year whose new cases are to be settled: id -> sha256 of them."""
     query = sa.select(submission.c.id, submission.c.cases_sha256).where(
-        submission.c.hospital_id == found.hospital_id, submission.c.month == found.month,
-        submission.c.state == ACCEPTED, submission.c.kind.in_([NEW, CORRECTION]), submission.c.id != found.id,
+        submission.c.hospital_id == found.hospital_id, submission.c.month.like(f"{found.month[:4]}-%"),
+        submission.c.state == ACCEPTED, submission.c.id != found.id,
+        (submission.c.kind == NEW) | ((submission.c.kind == CORRECTION) & submission.c.supersedes.is_not(None)),
     )  # fmt: skip
     rows = connection.execute(query.order_by(submission.c.created_at, submission.c.id))
     return {row.id: row.cases_sha256 for row in rows if row.id != found.supersedes}
 
 
-def _taken(
-    service: Service, connection: sa.Connection, found: SubmissionInfo
-) -> tuple[frozenset[str], pl.DataFrame]:  # fmt: skip
-    """The submissions beside this one, and what they hold: case_id, submission."""
-    beside = _beside(connection, found)
+def _elsewhere(service: Service, beside: Mapping[str, str]) -> pl.DataFrame:
+    """What submissions hold: ELSEWHERE_SCHEMA."""
     frames = [
         pl.read_parquet(service.files.path(sha256), columns=["case_id"]).with_columns(pl.lit(name).alias("submission"))
         for name, sha256 in beside.items()
     ]
-    schema = {"case_id": pl.String(), "submission": pl.String()}
-    whole = pl.concat([pl.DataFrame(schema=schema), *frames]).unique("case_id", keep="first", maintain_order=True)
-    return frozenset(beside), whole
+    return pl.concat([pl.DataFrame(schema=ELSEWHERE_SCHEMA), *frames])
 
 
 def _late(
-    service: Service, connection: sa.Connection, found: SubmissionInfo, beside: frozenset[str]
-) -> Problem | None:  # fmt: skip
+    service: Service, connection: sa.Connection, found: SubmissionInfo, looked: _Looked, cases: pl.DataFrame
+) -> Problem | None:
     """What has come between since the submission was received: the month closed, or the one it ends has ended.
 
-    Raises Later when that is not settled yet, or when a submission whose cases were not looked at was accepted."""
+    Raises Later when that is not settled yet, or when its cases have come up elsewhere since they were looked at."""
     if waits_for_settlement(connection, found):
         raise Later("a settlement is under way")
-    if not beside >= _beside(connection, found).keys():
-        raise Later("another submission of the month was accepted meanwhile")
+    year = found.month[:4]
+    book = year_book(service, year)
+    moved = book is not None and book.seal != looked.around.book.seal
+    if found.by_case:
+        if moved or not as_looked_at(connection, found, looked.waiting):
+            raise Later("the book or other corrections have changed meanwhile")
+        return None
+    new = {name: sha256 for name, sha256 in _beside(connection, found).items() if name not in looked.beside}
+    met = [_elsewhere(service, new)["case_id"]]
+    met += [book_cases(service, year, found.hospital_id).counting["case_id"]] if moved else []
+    settled = looked.around.book.counting["case_id"].implode()
+    if any(cases["case_id"].is_in(ids.filter(~ids.is_in(settled)).implode()).any() for ids in met):
+        raise Later("a case of it was accepted or settled elsewhere meanwhile")
     args: dict[str, str | int] = {"month": found.month, "value": found.supersedes or "—"}
-    if found.kind == NEW and found.month <= closed_until(service, found.month[:4]):
+    if found.kind == NEW and found.month <= closed_until(service, year):
         return Problem("SV35", args)
-    if found.supersedes:
-        query = sa.select(submission.c.state).where(submission.c.id == found.supersedes).with_for_update()
-        if connection.execute(query).scalar() != ACCEPTED:
-            return Problem("SV35", args)
-    return None
+    return None if _still(connection, found.supersedes) else Problem("SV35", args)
 
 
-def _withdrawn(service: Service, found: SubmissionInfo, listed: tuple[pl.DataFrame, pl.DataFrame], basis: Basis) -> Any:
-    """Cases of closed months to be withdrawn in the next settlement: a list of case ids."""
-    cases, problems = listed
-    kept = {
-        "cases_sha256": service.files.put(_parquet(cases)).sha256,
-        "problems_sha256": service.files.put(_parquet(problems)).sha256,
-    }
+def _still(connection: sa.Connection, name: str | None) -> bool:
+    """May the submission that is named still be ended?"""
+    if not name:
+        return True
+    query = sa.select(submission.c.state).where(submission.c.id == name).with_for_update()
+    return connection.execute(query).scalar() == ACCEPTED
+
+
+def _ending(found: SubmissionInfo) -> Any:
+    """Another submission withdrawn as a whole."""
 
     def change(connection: sa.Connection) -> Mapping[str, Any]:
-        refused = not cases.height or bool((problems["level"] == Level.ERROR.value).any())
-        values = {
-            **kept, "state": REFUSED if refused else ACCEPTED, "rows": cases.height, "accepted": cases.height,
-            "rejected": 0, "summary": canonical({"basis": basis.about, "problems": _counts(problems)}),
-            "finished_at": now(),
+        if waits_for_settlement(connection, found):
+            raise Later("a settlement is under way")
+        late: list[dict[str, str]] = []
+        if not _still(connection, found.supersedes):
+            problem = Problem("SV35", {"month": found.month, "value": found.supersedes or "—"})
+            late = [{"code": problem.code, "message": problem.message}]
+        values: dict[str, Any] = {
+            "state": REFUSED if late else DONE, "rows": 0, "accepted": 0, "rejected": 0, "finished_at": now(),
+            "summary": canonical({"withdrawn": found.supersedes, "problems": [], "late": late}),
         }  # fmt: skip
         connection.execute(submission.update().where(submission.c.id == found.id).values(values))
-        record(connection, SYSTEM, "submission.finish", found.id, {"state": values["state"], "rows": cases.height})
-        return {"submission": found.id, "state": values["state"], "rows": cases.height}
+        if not late:
+            old = submission.update().where(submission.c.id == found.supersedes)
+            connection.execute(old.values(state=WITHDRAWN))
+        record(connection, SYSTEM, "submission.finish", found.id, {"state": values["state"]})
+        return {"submission": found.id, "state": values["state"], "withdrawn": found.supersedes}
 
     return change
 
@@ -255,31 +273,6 @@ def _refused(connection: sa.Connection, found: SubmissionInfo, problems: Any) ->
     return {}
 
 
-def _nothing(basis: Basis, problem: Problem) -> Worked:
+def _nothing(problem: Problem) -> Batch:
     """A file of which nothing is taken."""
-    return Worked(0, pl.DataFrame(schema=CASE_SCHEMA), pl.DataFrame(), problem_frame([problem]), basis)
-
-
-def _summary(worked: Worked, problem: Problem | None) -> dict[str, Any]:
-    results = worked.results
-    kinds = {}
-    if results.height:
-        sums = results.group_by("case_kind").agg(pl.len(), pl.col("package", "fund").sum()).sort("case_kind")
-        kinds = {
-            kind: {"cases": cases, "package": str(package), "fund": str(fund)}
-            for kind, cases, package, fund in sums.iter_rows()
-        }
-    late = [] if problem is None else [{"code": problem.code, "message": problem.message}]
-    return {"basis": worked.basis.about, "by_kind": kinds, "problems": _counts(worked.problems), "late": late}
-
-
-def _counts(problems: pl.DataFrame) -> list[dict[str, Any]]:
-    """Problems by code, with how many and an example."""
-    counted = problems.group_by("code", "level").agg(pl.len().alias("count"), pl.col("message").first())
-    return counted.sort("code", "level").to_dicts()
-
-
-def _parquet(frame: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer, compression="zstd", statistics=False)
-    return buffer.getvalue()
+    return Batch(0, pl.DataFrame(schema=CASE_SCHEMA), pl.DataFrame(), problem_frame([problem]))

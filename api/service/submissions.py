@@ -1,9 +1,9 @@
 """Submissions: a hospital's file of one month, taken once, with an id at once and its result when it is worked out.
 
 The bytes are kept as they came, then the catalogue row and the job that works on it, together. The same bytes for the
-same month are one submission, unless that was refused, cancelled or ended by another: then they may come again. Within
-an open month a correction or withdrawal ends an earlier submission; cases of a closed month are corrected in the
-settlement of the next open one.
+same month are one submission, unless that was refused, cancelled or ended by another: then they may come again; so may
+a correction or withdrawal that has been settled. Before its settlement a submission is corrected or withdrawn as a
+whole, by one that names it; settled cases are corrected or withdrawn one by one, in the next settlement.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import sqlalchemy as sa
 
-from api.core.book import INDEX, open_book
 from api.service.audit import Actor, record
+from api.service.book_cases import closed_until, is_settled
+from api.service.hospitals import LONGEST_ID, is_hospital_id, registered
 from api.service.jobs import QUEUED, RUNNING, enqueue
 from api.service.values import new_id, now
 from api.store.files import Stored
@@ -31,10 +32,8 @@ KINDS_ZH = {NEW: "新提交", CORRECTION: "更正", WITHDRAWAL: "撤回"}
 RECEIVED, ACCEPTED, REFUSED, SUPERSEDED, WITHDRAWN, DONE, CANCELLED = (
     "received", "accepted", "refused", "superseded", "withdrawn", "done", "cancelled",
 )  # fmt: skip
-COUNTING = (RECEIVED, ACCEPTED, DONE)
-"""States of what counts or may still come to count: the same file is not taken beside it."""
 STATES_ZH = {
-    RECEIVED: "已接收", ACCEPTED: "已受理", REFUSED: "不能受理", SUPERSEDED: "已被更正取代", WITHDRAWN: "已撤回",
+    RECEIVED: "已接收", ACCEPTED: "已受理", REFUSED: "不能受理", SUPERSEDED: "已被取代", WITHDRAWN: "已撤回",
     DONE: "已办理", CANCELLED: "已取消",
 }  # fmt: skip
 JOB, SETTLE = "submission", "settle"
@@ -94,6 +93,16 @@ class SubmissionInfo:
     created_by: str
     finished_at: str | None
 
+    @property
+    def by_case(self) -> bool:
+        """Does it correct or withdraw settled cases one by one, in the next settlement?"""
+        return self.kind != NEW and not self.supersedes
+
+    @property
+    def ends_whole(self) -> bool:
+        """Does it only withdraw another submission, with no cases of its own?"""
+        return self.kind == WITHDRAWAL and bool(self.supersedes)
+
 
 def safe_name(text: str) -> str:
     """A file name without folders and without anything a system might take for more than a name."""
@@ -101,28 +110,23 @@ def safe_name(text: str) -> str:
     return _UNSAFE.sub("_", last).lstrip(".")[-_LONGEST_NAME:] or "cases"
 
 
-def closed_until(service: Service, year: str) -> str:
-    """The last closed month of a year's book; "" when none is."""
-    folder = service.books / year
-    return open_book(folder).closed_until if (folder / INDEX).exists() else ""
-
-
-def is_settled(service: Service, month: str) -> bool:
-    """Has anything of the month been settled? Only then are its cases corrected one by one."""
-    folder = service.books / month[:4]
-    return (folder / INDEX).exists() and any(run.month == month for run in open_book(folder).runs)
-
-
 def receive(
     service: Service, connection: sa.Connection, actor: Actor, given: Given, stored: Stored
 ) -> tuple[SubmissionInfo, bool]:
     """Take a file that is in the store; the submission, and whether it is a new one. Raises NotTaken."""
+    _check_who(service, connection, given.hospital_id)
+    counting = submission.c.state.in_([RECEIVED, ACCEPTED]) | (
+        (submission.c.state == DONE) & (submission.c.kind == NEW)
+    )  # fmt: skip
     query = sa.select(submission).where(
         submission.c.hospital_id == given.hospital_id, submission.c.month == given.month,
-        submission.c.kind == given.kind, submission.c.sha256 == stored.sha256, submission.c.state.in_(COUNTING),
+        submission.c.kind == given.kind, submission.c.sha256 == stored.sha256, counting,
     )  # fmt: skip
     before = connection.execute(query).first()
     if before is not None:
+        if (before.supersedes or "") != given.supersedes:
+            args: dict[str, str | int] = {"value": before.id, "action": KINDS_ZH[given.kind]}
+            raise NotTaken(Problem("SV69", args, value=before.id))
         return _info(before), False
     _check(service, connection, given)
     name = new_id("sub")
@@ -144,22 +148,41 @@ def receive(
     return found, True
 
 
+def _check_who(service: Service, connection: sa.Connection, hospital: str) -> None:
+    """Is it a hospital, and one that the office's register holds? Raises NotTaken."""
+    if not is_hospital_id(hospital):
+        reason = f"应为 1 至 {LONGEST_ID} 位字母、数字，中间可有 - . _"
+        raise NotTaken(Problem("SV04", {"field": "hospital", "reason": reason}, field="hospital"))
+    known = registered(service, connection)
+    if known is not None and hospital not in known:
+        raise NotTaken(Problem("SV68", {"value": hospital}, field="hospital", value=hospital))
+
+
 def _check(service: Service, connection: sa.Connection, given: Given) -> None:
     """Does what is handed in fit the month and the submission it ends? Raises NotTaken."""
     if MONTH.fullmatch(given.month) is None:
-        raise NotTaken(Problem("SV04", {"field": "month", "reason": "应为 YYYY-MM"}, field="month"))
+        raise _unfit("month", "应为 YYYY-MM")
     if given.kind != NEW and not given.reason.strip():
-        raise NotTaken(Problem("SV04", {"field": "reason", "reason": "更正和撤回须写明理由"}, field="reason"))
+        raise _unfit("reason", "更正和撤回须写明理由")
     closed = given.month <= closed_until(service, given.month[:4])
-    if closed and given.kind == NEW:
+    if given.supersedes:
+        _check_ends(connection, given, closed=closed)
+    elif given.kind != NEW and not is_settled(service, given.month):
+        raise NotTaken(Problem("SV39", {"month": given.month, "action": KINDS_ZH[given.kind]}, field="supersedes"))
+    elif given.kind == NEW and closed:
         raise NotTaken(Problem("SV10", {"month": given.month}))
-    if not given.supersedes:
-        if given.kind != NEW and not is_settled(service, given.month):
-            raise NotTaken(Problem("SV39", {"month": given.month, "action": KINDS_ZH[given.kind]}, field="supersedes"))
-        return
+
+
+def _check_ends(connection: sa.Connection, given: Given, *, closed: bool) -> None:
+    """Can the submission that is named be ended by this one? Raises NotTaken."""
+    if given.kind == NEW:
+        raise _unfit("supersedes", "只用于更正（correction）和撤回（withdrawal）")
     old = find(connection, given.supersedes)
-    if old is None or (old.hospital_id, old.month) != (given.hospital_id, given.month):
+    if old is None or old.hospital_id != given.hospital_id:
         raise NotTaken(Problem("SV03", {"what": "提交", "value": given.supersedes}, value=given.supersedes))
+    if old.month != given.month:
+        raise _unfit("month", f"提交 {old.id} 的月份是 {old.month}")
+    closed = closed and not old.by_case
     if old.state != ACCEPTED or closed or old.id in _being_settled(connection):
         args: dict[str, str | int] = {
             "what": f"提交 {old.id}",
@@ -167,6 +190,12 @@ def _check(service: Service, connection: sa.Connection, given: Given) -> None:
             "action": KINDS_ZH[given.kind],
         }  # fmt: skip
         raise NotTaken(Problem("SV11", args))
+    if old.by_case and given.kind == CORRECTION:
+        raise NotTaken(Problem("SV70", {"value": old.id}, field="supersedes", value=old.id))
+
+
+def _unfit(field: str, reason: str) -> NotTaken:
+    return NotTaken(Problem("SV04", {"field": field, "reason": reason}, field=field))
 
 
 def _being_settled(connection: sa.Connection) -> frozenset[str]:
@@ -175,12 +204,12 @@ def _being_settled(connection: sa.Connection) -> frozenset[str]:
 
 
 def waits_for_settlement(connection: sa.Connection, found: SubmissionInfo) -> bool:
-    """Must a submission wait for the end of a settlement under way: one that may close its month, or takes what it
-    ends?"""
+    """Must a submission wait for the end of a settlement under way: one that may close its month, takes what it ends,
+    or changes the book whose cases it speaks of?"""
     if found.supersedes in _being_settled(connection):
         return True
-    months = [str(args["month"]) for args in _settlements(connection)]
-    return found.kind == NEW and any(found.month <= month and found.month[:4] == month[:4] for month in months)
+    months = [str(args["month"]) for args in _settlements(connection) if str(args["month"])[:4] == found.month[:4]]
+    return bool(months) if found.by_case else found.kind == NEW and any(found.month <= month for month in months)
 
 
 def _settlements(connection: sa.Connection) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A list of cases of closed months that a hospital withdraws."""
+"""A list of settled cases that a hospital withdraws."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ import polars as pl
 
 from api.core.settle import WITHDRAWAL_SCHEMA
 from api.core.settle_files import read_withdrawals
+from api.service.batches import Batch
+from api.service.fitting import Around, fitting, once
 from api.service.submissions import SubmissionInfo
-from reference_tables.problems import PROBLEM_SCHEMA, TablesRefused, problem_frame, problem_rows
+from reference_tables.problems import PROBLEM_SCHEMA, TablesRefused, problem_frame
 
 
-def read_withdrawn(path: Path, found: SubmissionInfo) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The cases (WITHDRAWAL_SCHEMA) and the problems of the list; another hospital's cases stay out."""
+def read_withdrawn(path: Path, found: SubmissionInfo, around: Around) -> Batch:
+    """The cases of the list that can be withdrawn (WITHDRAWAL_SCHEMA), and the problems of the others."""
     nothing = pl.DataFrame(schema=PROBLEM_SCHEMA)
     try:
         listed = read_withdrawals(path)
     except TablesRefused as error:
-        return pl.DataFrame(schema=WITHDRAWAL_SCHEMA), problem_frame(error.problems)
+        none = pl.DataFrame(schema=WITHDRAWAL_SCHEMA)
+        why = problem_frame(error.problems).with_columns(pl.lit(found.file_name).alias("file"))
+        return Batch(0, none, none, why)
     listed = listed.with_columns(
-        pl.col("hospital_id").fill_null(found.hospital_id), pl.col("reason").fill_null(found.reason)
-    )
-    foreign = listed.filter(pl.col("hospital_id") != found.hospital_id)
-    args: dict[str, pl.Expr | str] = {"value": pl.col("hospital_id"), "hospital": found.hospital_id}
-    told = problem_rows(
-        foreign, "SV30", file=found.file_name, field="hospital_id", value=pl.col("hospital_id"), args=args
-    )
-    return listed.filter(pl.col("hospital_id") == found.hospital_id), pl.concat([nothing, told])
+        pl.col("hospital_id").fill_null(found.hospital_id), pl.col("reason").fill_null(found.reason),
+        pl.lit(found.file_name).alias("file"),
+    )  # fmt: skip
+    fit, out, told = fitting(listed, found, around)
+    gone, more = once(fit, out, found)
+    cases = fit.filter(~pl.col("row").is_in(gone.implode()))
+    return Batch(listed.height, cases, cases, pl.concat([nothing, *told, *more]).sort("row", maintain_order=True))

@@ -18,7 +18,7 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-_COUNTING = text("state IN ('received', 'accepted', 'done')")
+_COUNTING = text("state IN ('received', 'accepted') OR (state = 'done' AND kind = 'new')")
 _ID, _SHA, _TIME, _WORD, _MONTH = String(40), String(64), String(27), String(40), String(7)
 
 token = Table(
@@ -81,7 +81,7 @@ submission = Table(
     ),
 )  # fmt: skip
 """A hospital's file of one month, its cases and what became of them. The same bytes are one submission, unless that has
-ended without counting: then they may be handed in again."""
+ended without counting, or was a correction or withdrawal and is settled: then they may be handed in again."""
 
 idempotency = Table(
     "idempotency",

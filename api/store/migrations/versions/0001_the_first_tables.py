@@ -129,7 +129,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("submission", schema=None) as batch_op:
         batch_op.create_index("ix_submission_month_state", ["month", "state"], unique=False)
-    counting = sa.text("state IN ('received', 'accepted', 'done')")
+    counting = sa.text("state IN ('received', 'accepted') OR (state = 'done' AND kind = 'new')")
     op.create_index(
         "uq_submission_counting", "submission", ["hospital_id", "month", "kind", "sha256"],
         unique=True, sqlite_where=counting, postgresql_where=counting,

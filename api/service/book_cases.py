@@ -1,0 +1,81 @@
+"""What the year's book holds of one hospital: cases that count, and cases that were withdrawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from api.core.book import CHANGE_SCHEMA, INDEX, KEY, Book, open_book
+from api.core.settle import CLOSE, CORRECT, SETTLE
+
+if TYPE_CHECKING:
+    from api.service.context import Service
+
+IN_BOOK_SCHEMA = {"case_id": pl.String(), "of_month": pl.String(), "settled_in": pl.String()}
+ENDED_SCHEMA = {"case_id": pl.String(), "ended_in": pl.String()}
+WITHDRAW = "withdraw"
+
+
+@dataclass(frozen=True)
+class BookCases:
+    """`seal` of the book that was looked at, "" where there is none; `closed_until` its last closed month. `counting`:
+    IN_BOOK_SCHEMA, the month of each case and the one it was settled in; `ended`: ENDED_SCHEMA, the month in which a
+    case was withdrawn that does not count any more."""
+
+    seal: str
+    closed_until: str
+    counting: pl.DataFrame
+    ended: pl.DataFrame
+
+
+def year_book(service: Service, year: str) -> Book | None:
+    """A year's book; None before anything of it was settled."""
+    folder = service.books / year
+    return open_book(folder) if (folder / INDEX).exists() else None
+
+
+def closed_until(service: Service, year: str) -> str:
+    """The last closed month of a year's book; "" when none is."""
+    book = year_book(service, year)
+    return "" if book is None else book.closed_until
+
+
+def is_settled(service: Service, month: str) -> bool:
+    """Has the month been settled, or a later one, which takes its cases too? Only then are cases corrected one by
+    one."""
+    book = year_book(service, month[:4])
+    return book is not None and any(run.kind in {SETTLE, CORRECT, CLOSE} and run.month >= month for run in book.runs)
+
+
+def book_cases(service: Service, year: str, hospital: str) -> BookCases:
+    """What the year's book holds of a hospital."""
+    book = year_book(service, year)
+    if book is None:
+        return BookCases("", "", pl.DataFrame(schema=IN_BOOK_SCHEMA), pl.DataFrame(schema=ENDED_SCHEMA))
+    changes = _of(book, "changes", hospital, {name: CHANGE_SCHEMA[name] for name in (*KEY, "action", "from_run")})
+    priced = _of(book, "priced", hospital, {**dict.fromkeys(KEY, pl.String()), "month": pl.String()})
+    ended = changes.select("case_id", pl.col("from_run").alias("run"))
+    counting = priced.join(ended, on=["case_id", "run"], how="anti", maintain_order="left")
+    gone = changes.filter(pl.col("action") == WITHDRAW).unique("case_id", keep="last", maintain_order=True)
+    gone = gone.join(counting, on="case_id", how="anti", maintain_order="left")
+    return BookCases(
+        book.seal,
+        book.closed_until,
+        counting.select("case_id", pl.col("month").alias("of_month"), pl.col("run_month").alias("settled_in")),
+        gone.select("case_id", pl.col("run_month").alias("ended_in")),
+    )
+
+
+def _of(book: Book, role: str, hospital: str, schema: dict[str, pl.DataType]) -> pl.DataFrame:
+    """A hospital's rows of a role in all runs, in their order, with `run` and `run_month`; no more than these columns
+    is read."""
+    frames = [pl.DataFrame(schema={**schema, "run": pl.String(), "run_month": pl.String()})]
+    for run in book.runs:
+        for file in run.files:
+            if file.role == role:
+                rows = pl.scan_parquet(book.path / file.path).select(*schema).filter(pl.col("hospital_id") == hospital)
+                marks = pl.lit(run.run_id).alias("run"), pl.lit(run.month).alias("run_month")
+                frames.append(rows.with_columns(*marks).collect())
+    return pl.concat(frames)

@@ -1,0 +1,131 @@
+"""Which rows of a submission stand, and why the others do not: told at once, never first at the settlement.
+
+A file of a month brings cases that are new: the hospital's own, of the month (or, late, of a closed one before it), in
+no other submission of the year and not in the book. A correction or withdrawal case by case is of cases that the book
+holds. Of one case the last submission counts; within one file a case stands once, and not at all where its rows differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from api.service.book_cases import BookCases
+from api.service.submissions import KINDS_ZH, SubmissionInfo
+from budget.frames import PAYABLE_SCHEMA
+from reference_tables.problems import problem_rows
+
+ELSEWHERE_SCHEMA = {"case_id": pl.String(), "submission": pl.String()}
+_BARRED = ["INVALID", "DUPLICATE"]
+_CONTENT = [name for name in PAYABLE_SCHEMA if name != "status"]
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a submission's cases are measured against: the book, cases of other submissions of the year that are to be
+    settled, and corrections or withdrawals of cases that came after it (both ELSEWHERE_SCHEMA)."""
+
+    book: BookCases
+    elsewhere: pl.DataFrame
+    later: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """Rows where `met` holds are told `code` about a field and its value."""
+
+    code: str
+    met: pl.Expr
+    field: str
+    value: pl.Expr
+    args: Mapping[str, pl.Expr | str]
+
+
+def fitting(
+    frame: pl.DataFrame, found: SubmissionInfo, around: Around
+) -> tuple[pl.DataFrame, pl.DataFrame, list[pl.DataFrame]]:
+    """Of rows with hospital_id, case_id and row (and what cases have): those that stand; those that are barred for
+    faults told already, or as repetitions; and the problems of the others."""
+    known = (
+        around.book.counting, around.book.ended, around.elsewhere, around.later.rename({"submission": "later"}),
+    )  # fmt: skip
+    marked = frame
+    for table in known:
+        marked = marked.join(table.unique("case_id", keep="last"), on="case_id", how="left", maintain_order="left")
+    whose = {"hospital": found.hospital_id}
+    rules = [
+        _Rule("SV66", pl.col("case_id").fill_null("") == "", "case_id", pl.lit(""), {}),
+        _Rule("SV30", pl.col("hospital_id") != found.hospital_id, "hospital_id", pl.col("hospital_id"), whose),
+    ]
+    if "month" in frame.columns:
+        other = _of_another_month(found, around.book.closed_until)
+        rules.append(_Rule("SV31", other, "month", pl.col("month"), {"month": found.month}))
+    rules += _of_the_book(found) if found.by_case else _new()
+    told, out = [], pl.lit(value=False)
+    for rule in rules:
+        rows = marked.filter(rule.met.fill_null(value=False) & ~out)
+        args = {"value": rule.value, **rule.args}
+        told.append(problem_rows(rows, rule.code, file=found.file_name, field=rule.field, value=rule.value, args=args))
+        out = out | rule.met.fill_null(value=False)
+    fit = marked.filter(~out).select(frame.columns)
+    if "status" not in frame.columns:
+        return fit, fit.clear(), told
+    barred = pl.col("status").is_in(_BARRED)
+    return fit.filter(~barred), fit.filter(barred), told
+
+
+def _of_another_month(found: SubmissionInfo, closed_until: str) -> pl.Expr:
+    """Cases that the submission's month does not take. Those of closed months come late in the next one."""
+    of, other = pl.col("month"), pl.col("month") != found.month
+    if found.by_case:
+        return other
+    late = (of < found.month) & (of.str.head(4) == found.month[:4]) & (of <= closed_until)
+    return other & ~late
+
+
+def _new() -> list[_Rule]:
+    settled, submission = pl.col("settled_in"), pl.col("submission")
+    return [
+        _Rule("SV64", settled.is_not_null(), "case_id", settled, {"month": pl.col("of_month")}),
+        _Rule("SV32", submission.is_not_null(), "case_id", submission, {}),
+    ]
+
+
+def _of_the_book(found: SubmissionInfo) -> list[_Rule]:
+    action = {"action": KINDS_ZH[found.kind]}
+    none, ended, submission = pl.col("settled_in").is_null(), pl.col("ended_in"), pl.col("submission")
+    return [
+        _Rule("SV61", none & submission.is_not_null(), "case_id", submission, action),
+        _Rule("SV62", none & ended.is_not_null(), "case_id", ended, action),
+        _Rule("SV60", none, "case_id", pl.col("case_id"), action),
+        _Rule("SV63", pl.col("later").is_not_null(), "case_id", pl.col("later"), {}),
+    ]
+
+
+def once(
+    kept: pl.DataFrame, barred: pl.DataFrame, found: SubmissionInfo
+) -> tuple[pl.Series, list[pl.DataFrame]]:  # fmt: skip
+    """Rows (UInt32) of a whole file's standing cases that must go because the case is there again, and their problems:
+    the same once more (SV67), or all of them where they differ (SV65), since no order may decide what is paid.
+
+    `barred`: rows that were left out, among them repetitions."""
+    content = [name for name in _CONTENT if name in kept.columns] or ["case_id"]
+    together = pl.concat([frame.select("row", *dict.fromkeys(["case_id", *content])) for frame in (kept, barred)])
+    again = together.filter(together.select("case_id").is_duplicated())
+    if again.is_empty():
+        return pl.Series("row", [], dtype=pl.UInt32), []
+    versions = again.group_by("case_id").agg(pl.struct(content).n_unique().alias("versions"))
+    again = again.join(versions, on="case_id", how="left", maintain_order="left").sort("row")
+    first = again.unique("case_id", keep="first", maintain_order=True)["row"].implode()
+    standing = pl.col("row").is_in(kept["row"].implode())
+    different = again.filter(pl.col("versions") > 1)
+    same = again.filter((pl.col("versions") == 1) & ~pl.col("row").is_in(first) & standing)
+    gone = pl.concat([different.filter(standing)["row"], same["row"]])
+    return gone, _repeated(different, "SV65", found) + _repeated(same, "SV67", found)
+
+
+def _repeated(rows: pl.DataFrame, code: str, found: SubmissionInfo) -> list[pl.DataFrame]:
+    value = pl.col("case_id")
+    return [problem_rows(rows, code, file=found.file_name, field="case_id", value=value, args={"value": value})]

@@ -1,0 +1,314 @@
+"""Corrections and withdrawals of settled cases: of each case the last one counts, what cannot be done is told at once,
+and hospital, office and book always say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_service import MARCH, SmallService, small_service
+
+from api.core.book import open_book
+from api.service.handlers import handlers_of
+from api.service.worker import JobContext
+from tests.unit.pay_examples import HEADER, RATE, policy_text, row
+
+APRIL, MAY = "2025-04", "2025-05"
+LIST = "hospital_id,case_id,reason\n"
+PAYS = {**RATE, "prepay_period": '"month"', "prepay_share": '"0.9"'}
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallService]:
+    """March is settled and closed, with the cases A1 and A2 of 16000 yuan."""
+    with small_service(tmp_path, request.param) as made:
+        (tmp_path / "examples" / "p.toml").write_text(policy_text(values=PAYS), encoding="utf-8")
+        made.submit(row("A1") + row("A2"))
+        settle(made, MARCH, close=True)
+        yield made
+
+
+def settle(here: SmallService, month: str, **asked: Any) -> dict[str, Any]:
+    """Settle a month; the run's summary."""
+    office = here.client("office")
+    answer = office.post("/v1/settlements", json={"month": month, "reason": "更正", "close": False, **asked})
+    assert answer.status_code == 202, answer.text
+    here.work()
+    done = office.get(f"/v1/jobs/{answer.json()['id']}").json()
+    assert done["state"] == "done", done
+    assert done["progress"] == done["progress_of"] > 0
+    run = done["result"]["run"]
+    return {} if run is None else dict(office.get(f"/v1/runs/{run}").json()["summary"])
+
+
+def change(here: SmallService, kind: str, body: str, month: str = MARCH, **query: str) -> dict[str, Any]:
+    """Hand in a correction or withdrawal and have it worked on: the submission with its problems."""
+    whole = (HEADER if kind == "correction" else LIST) + body
+    client = here.client("H1")
+    asked = {"month": month, "kind": kind, "reason": "录错", **query}
+    answer = client.post("/v1/submissions", params=asked, content=whole.encode())
+    assert answer.status_code in {200, 202}, answer.text
+    here.work()
+    return shown(here, answer.json()["id"])
+
+
+def shown(here: SmallService, name: str) -> dict[str, Any]:
+    client = here.client("H1")
+    found: dict[str, Any] = client.get(f"/v1/submissions/{name}").json()
+    problems = client.get(f"/v1/submissions/{name}/problems").json()
+    found["told"] = {(item["case_id"], item["code"]) for item in problems if item["level"] == "reject"}
+    assert here.client("office").get(f"/v1/submissions/{name}/problems").json() == problems
+    assert found["accepted"] + found["rejected"] == found["rows"]
+    results = client.get(f"/v1/submissions/{name}/results").json()
+    assert len(results) == (found["accepted"] if found["state"] != "refused" else len(results))
+    return found
+
+
+def in_book(here: SmallService) -> dict[str, int]:
+    """Cases that count, with their cost in yuan."""
+    cases = open_book(here.service.books / "2025").cases()
+    rows = cases.select("case_id", "total_cost_fen").iter_rows()
+    found = {case: fen // 100 for case, fen in rows}
+    assert len(found) == cases.height
+    return found
+
+
+def withdrawn(*cases: str) -> str:
+    return "".join(f"H1,{case},录错\n" for case in cases)
+
+
+def test_of_two_corrections_the_last_one_counts(here: SmallService) -> None:
+    first = change(here, "correction", row("A1", cost="17000"))
+    second = change(here, "correction", row("A1", cost="18000"))
+    assert (second["state"], second["accepted"], second["told"]) == ("accepted", 1, set())
+    old = shown(here, first["id"])
+    assert (old["state"], old["accepted"], old["told"]) == ("superseded", 0, {("A1", "SV63")})
+    summary = settle(here, APRIL)
+    assert summary["totals"]["changed"] == 1
+    assert not [item for item in summary["problems"] if item["code"] in {"ST32", "ST41"}]
+    assert in_book(here) == {"A1": 18000, "A2": 16000}
+    assert shown(here, second["id"])["state"] == "done"
+
+
+def test_a_correction_of_one_of_two_cases_leaves_the_other(here: SmallService) -> None:
+    both = change(here, "correction", row("A1", cost="17000") + row("A2", cost="17500"))
+    one = change(here, "correction", row("A2", cost="18000"))
+    old = shown(here, both["id"])
+    assert (old["state"], old["accepted"], old["told"]) == ("accepted", 1, {("A2", "SV63")})
+    assert old["summary"]["by_kind"]["normal"]["cases"] == 1
+    settle(here, APRIL)
+    assert in_book(here) == {"A1": 17000, "A2": 18000}
+    assert [shown(here, item["id"])["state"] for item in (both, one)] == ["done", "done"]
+
+
+@pytest.mark.parametrize("between", [False, True])
+def test_a_correction_then_a_withdrawal(here: SmallService, between: bool) -> None:
+    first = change(here, "correction", row("A1", cost="17000"))
+    if between:
+        settle(here, APRIL)
+    second = change(here, "withdrawal", withdrawn("A1"))
+    assert second["state"] == "accepted"
+    assert shown(here, first["id"])["state"] == ("done" if between else "superseded")
+    settle(here, APRIL)
+    assert in_book(here) == {"A2": 16000}
+
+
+def test_a_withdrawal_then_a_correction(here: SmallService) -> None:
+    first = change(here, "withdrawal", withdrawn("A1", "A2"))
+    second = change(here, "correction", row("A1", cost="17000"))
+    assert second["state"] == "accepted"
+    assert shown(here, first["id"])["told"] == {("A1", "SV63")}
+    settle(here, APRIL)
+    assert in_book(here) == {"A1": 17000}
+
+
+def test_a_withdrawal_twice(here: SmallService) -> None:
+    first = change(here, "withdrawal", withdrawn("A1"))
+    again = change(here, "withdrawal", withdrawn("A1", "A1"))
+    assert (again["state"], again["accepted"], again["told"]) == ("accepted", 1, {("A1", "SV67")})
+    assert shown(here, first["id"])["state"] == "superseded"
+    settle(here, APRIL)
+    assert in_book(here) == {"A2": 16000}
+    late = change(here, "withdrawal", withdrawn("A1"), reason="再撤")
+    assert (late["state"], late["told"]) == ("refused", {("A1", "SV62")})
+
+
+def test_a_withdrawn_case_is_no_more_corrected_but_may_come_again(here: SmallService) -> None:
+    change(here, "withdrawal", withdrawn("A1"))
+    settle(here, APRIL)
+    corrected = change(here, "correction", row("A1", cost="17000"))
+    assert (corrected["state"], corrected["told"]) == ("refused", {("A1", "SV62")})
+    again = here.submit(row("A1", cost="17000") + row("B1", discharge_date="2025-05-02"), month=MAY)
+    assert (again["state"], again["accepted"]) == ("accepted", 2)
+    settle(here, MAY)
+    assert in_book(here) == {"A1": 17000, "A2": 16000, "B1": 16000}
+
+
+@pytest.mark.parametrize(("kind", "body"), [
+    ("correction", row("X9")), ("withdrawal", withdrawn("X9")),
+])  # fmt: skip
+def test_a_case_that_was_never_settled_is_refused_at_once(here: SmallService, kind: str, body: str) -> None:
+    found = change(here, kind, body)
+    assert (found["state"], found["accepted"], found["told"]) == ("refused", 0, {("X9", "SV60")})
+
+
+def test_a_case_that_waits_in_a_submission_is_corrected_there(here: SmallService) -> None:
+    waits = here.submit(row("B1", discharge_date="2025-04-05"), month=APRIL)
+    for kind, body in (("correction", row("B1", cost="17000")), ("withdrawal", withdrawn("B1"))):
+        found = change(here, kind, body)
+        assert (found["state"], found["told"]) == ("refused", {("B1", "SV61")})
+        value = here.client("H1").get(f"/v1/submissions/{found['id']}/problems").json()[-1]["value"]
+        assert value == waits["id"]
+
+
+def test_one_file_says_a_case_twice(here: SmallService) -> None:
+    twice = change(here, "correction", row("A1", cost="17000") + row("A1", cost="18000") + row("A2", cost="19000"))
+    assert (twice["accepted"], twice["rejected"]) == (1, 2)
+    assert ("A1", "SV65") in twice["told"]
+    same = change(here, "correction", row("A1", cost="17000") * 2)
+    assert (same["state"], same["accepted"], same["rejected"]) == ("accepted", 1, 1)
+    settle(here, APRIL)
+    assert in_book(here) == {"A1": 17000, "A2": 19000}
+
+
+def test_new_cases_that_differ_within_their_file_are_not_taken(here: SmallService) -> None:
+    """As the settlement of the file itself would not: no order may decide which one is paid."""
+    april = {"discharge_date": "2025-04-05"}
+    found = here.submit(row("B1", **april) + row("B1", cost="17000", **april) + row("B2", **april), month=APRIL)
+    assert (found["accepted"], found["rejected"]) == (1, 2)
+
+
+def test_a_settled_case_is_not_new(here: SmallService) -> None:
+    found = here.submit(row("A1", discharge_date="2025-04-05") + row("B1", discharge_date="2025-04-06"), month=APRIL)
+    assert (found["accepted"], found["rejected"]) == (1, 1)
+    assert ("A1", "SV64") in shown(here, found["id"])["told"]
+
+
+def test_a_case_of_a_closed_month_that_was_forgotten_comes_with_a_later_one(here: SmallService) -> None:
+    closed = here.client("H1").post("/v1/submissions", params={"month": MARCH}, content=(HEADER + row("A9")).encode())
+    assert (closed.status_code, closed.json()["code"]) == (409, "SV10")
+    assert f"month 仍写 {MARCH}" in closed.json()["problems"][0]["fix"]
+    found = here.submit(row("A9"), month=APRIL)
+    assert (found["state"], found["accepted"]) == ("accepted", 1)
+    ahead = here.submit(row("A8", discharge_date="2025-05-05"), month=APRIL)
+    assert shown(here, ahead["id"])["told"] == {("A8", "SV31")}
+    assert settle(here, APRIL)["totals"]["late"] == 1
+    corrected = change(here, "correction", row("A9", cost="17000"))
+    assert corrected["state"] == "accepted"
+
+
+def test_a_case_is_in_one_submission_of_the_year(here: SmallService) -> None:
+    first = here.submit(row("B1", discharge_date="2025-04-05"), month=APRIL)
+    second = here.submit(row("B1", discharge_date="2025-05-05"), month=MAY)
+    told = here.client("H1").get(f"/v1/submissions/{second['id']}/problems").json()
+    assert [(item["code"], item["value"]) for item in told] == [("SV32", first["id"])]
+
+
+def test_what_the_settlement_refuses_is_told_to_the_hospital(here: SmallService) -> None:
+    april = {"discharge_date": "2025-04-05"}
+    found = here.submit(row("B1", **april) + row("B2", hospital_level="", **april), month=APRIL)
+    assert found["accepted"] == 2
+    settle(here, APRIL, close=True)
+    after = shown(here, found["id"])
+    assert (after["state"], after["accepted"], after["rejected"]) == ("done", 1, 1)
+    assert ("B2", "ST33") in after["told"]
+    again = here.submit(row("B2", **april), month=MAY)
+    assert again["accepted"] == 1
+
+
+def test_a_submission_of_which_nothing_is_settled_may_come_again(here: SmallService) -> None:
+    text = row("B2", hospital_level="", discharge_date="2025-04-05")
+    found = here.submit(text, month=APRIL)
+    settle(here, APRIL)
+    assert shown(here, found["id"])["state"] == "refused"
+    again = here.submit(text, month=APRIL)
+    assert again["id"] != found["id"]
+
+
+def test_the_order_of_coming_counts_not_that_of_the_workers(here: SmallService) -> None:
+    names = []
+    for cost in ("17000", "18000"):
+        asked = {"month": MARCH, "kind": "correction", "reason": "录错"}
+        content = (HEADER + row("A1", cost=cost)).encode()
+        names.append(here.client("H1").post("/v1/submissions", params=asked, content=content).json()["id"])
+    queue, handlers = here.service.queue, handlers_of(here.service)
+    first, second = queue.take(), queue.take()
+    assert first is not None
+    assert second is not None
+    slow = handlers[first.kind](JobContext(queue, first))
+    queue.finish(second, handlers[second.kind](JobContext(queue, second)))
+    with pytest.raises(Exception, match="changed meanwhile"):
+        queue.finish(first, slow)  # it has not seen the other: it is done again
+    queue.give_back(first)
+    here.work()
+    early, late = (shown(here, name) for name in names)
+    assert (early["state"], early["told"], late["state"]) == ("refused", {("A1", "SV63")}, "accepted")
+    settle(here, APRIL)
+    assert in_book(here)["A1"] == 18000
+
+
+def test_a_value_may_come_back_after_another(here: SmallService) -> None:
+    """The same bytes are another correction once the first is settled."""
+    first = change(here, "correction", row("A1", cost="17000"))
+    assert change(here, "correction", row("A1", cost="17000"))["id"] == first["id"]
+    settle(here, APRIL)
+    change(here, "correction", row("A1", cost="18000"))
+    settle(here, APRIL)
+    assert in_book(here)["A1"] == 18000
+    back = change(here, "correction", row("A1", cost="17000"))
+    assert back["id"] != first["id"]
+    settle(here, APRIL)
+    assert in_book(here)["A1"] == 17000
+    assert shown(here, back["id"])["state"] == "done"
+
+
+def test_a_correction_that_changes_nothing_is_done_with(here: SmallService) -> None:
+    same = change(here, "correction", row("A1"))
+    settle(here, APRIL)
+    assert shown(here, same["id"])["state"] == "done"
+    assert in_book(here) == {"A1": 16000, "A2": 16000}
+
+
+def test_a_correction_that_waits_is_withdrawn_as_a_whole(here: SmallService) -> None:
+    waits = change(here, "correction", row("A1", cost="17000"))
+    asked = {"month": MARCH, "reason": "不改了", "supersedes": waits["id"]}
+    client = here.client("H1")
+    body = (HEADER + row("A1")).encode()
+    whole = client.post("/v1/submissions", params={**asked, "kind": "correction"}, content=body)
+    assert (whole.status_code, whole.json()["code"]) == (409, "SV70")
+    ended = client.post("/v1/submissions", params={**asked, "kind": "withdrawal"})
+    assert ended.status_code == 202, ended.text
+    here.work()
+    assert client.get(f"/v1/submissions/{ended.json()['id']}").json()["state"] == "done"
+    assert shown(here, waits["id"])["state"] == "withdrawn"
+    assert in_book(here) == {"A1": 16000, "A2": 16000}
+
+
+def test_two_submissions_of_a_month_are_withdrawn_each_without_a_file(here: SmallService) -> None:
+    names = [here.submit(row(case, discharge_date="2025-04-05"), month=APRIL)["id"] for case in ("B1", "B2")]
+    client = here.client("H1")
+    for name in names:
+        asked = {"month": APRIL, "kind": "withdrawal", "reason": "重报", "supersedes": name}
+        assert client.post("/v1/submissions", params=asked).status_code == 202
+        assert client.post("/v1/submissions", params=asked).status_code == 200
+        here.work()
+        assert client.get(f"/v1/submissions/{name}").json()["state"] == "withdrawn"
+        assert client.post("/v1/submissions", params=asked).json()["code"] == "SV11"
+    again = here.submit(row("B1", discharge_date="2025-04-05"), month=APRIL)
+    assert (again["state"], again["accepted"]) == ("accepted", 1)
+
+
+def test_the_same_file_for_another_submission_is_not_taken_silently(here: SmallService) -> None:
+    april = {"discharge_date": "2025-04-05"}
+    names = [here.submit(row(case, **april), month=APRIL)["id"] for case in ("B1", "B2")]
+    corrected = HEADER + row("B1", cost="17000", **april)
+    client = here.client("H1")
+    asked = {"month": APRIL, "kind": "correction", "reason": "录错"}
+    first = client.post("/v1/submissions", params={**asked, "supersedes": names[0]}, content=corrected.encode())
+    here.work()
+    other = client.post("/v1/submissions", params={**asked, "supersedes": names[1]}, content=corrected.encode())
+    assert (other.status_code, other.json()["code"]) == (409, "SV69")
+    states = [client.get(f"/v1/submissions/{name}").json()["state"] for name in (*names, first.json()["id"])]
+    assert states == ["superseded", "accepted", "accepted"]
