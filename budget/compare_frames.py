@@ -144,7 +144,8 @@ CHANGES_SCHEMA: dict[str, pl.DataType] = {
     "after": TEXT,
 }
 """One row per change of the reforms, in order: values put (`settings`), groups, cases and hospitals in its scope, and
-cases there whose payment moved; `before` and `after` examples in Chinese."""
+cases there whose payment moved; `before` and `after`: the value or range of values that held for these cases, in
+Chinese."""
 
 STEPS_SCHEMA: dict[str, pl.DataType] = {
     "step": COUNT,
@@ -156,7 +157,7 @@ STEPS_SCHEMA: dict[str, pl.DataType] = {
     "balance_fen": FEN,
 }
 """The way from before (step 0) to after, reform by reform: totals at each step; the last two null without a year file.
-Only then the years of growth follow, which `fan` shows otherwise."""
+Only then the years of growth follow, which `growth` has otherwise."""
 
 TRANSITION_SCHEMA: dict[str, pl.DataType] = {
     "group_before": TEXT,
@@ -197,6 +198,22 @@ FAN_SCHEMA: dict[str, pl.DataType] = {
 """The fund's balance of the year and of each year of growth after the reform, the budget as it is, fen: median, and the
 middle 50 % and 95 % of resamples; without resamples all of them the same."""
 
+GROWTH_SCHEMA: dict[str, pl.DataType] = {
+    "year": COUNT,
+    "pool": TEXT,
+    "cases": COUNT,
+    "cost_fen": FEN,
+    "package_fen": FEN,
+    "fund_fen": FEN,
+    "point_value": TEXT,
+    "paid_fen": FEN,
+    "balance_fen": FEN,
+    "accumulated_fen": FEN,
+}
+"""The year after the reform and each year of growth, the budget as it is, by pool and all together: cases, their cost,
+what they are paid (`package`, and the fund's part) and, with a year file, what the fund pays after clearing, its
+balance of the year and the balance accumulated by then. `year` 0, 1, … without a year file."""
+
 SOLVED_SCHEMA: dict[str, pl.DataType] = {
     "kind": TEXT,
     "place": TEXT,
@@ -227,7 +244,7 @@ cleared and balance null without a year file."""
 TABLES = {
     "gain": GAIN_SCHEMA, "winners": WINNERS_SCHEMA, "deciles": DECILES_SCHEMA, "lorenz": LORENZ_SCHEMA,
     "fund": FUND_SCHEMA, "changes": CHANGES_SCHEMA, "steps": STEPS_SCHEMA, "transition": TRANSITION_SCHEMA,
-    "bootstrap": BOOTSTRAP_SCHEMA, "fan": FAN_SCHEMA, "solved": SOLVED_SCHEMA, "sweep": SWEEP_SCHEMA,
+    "bootstrap": BOOTSTRAP_SCHEMA, "fan": FAN_SCHEMA, "growth": GROWTH_SCHEMA, "solved": SOLVED_SCHEMA, "sweep": SWEEP_SCHEMA,
 }  # fmt: skip
 """Every table by its name; a part that was not asked for has none."""
 

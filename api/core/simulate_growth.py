@@ -1,4 +1,5 @@
-"""What may happen to the cases in the years to come (`[[growth]]`): more of them, dearer, of other kinds, coded higher.
+"""What may happen to the cases in the years to come (`[[growth]]`): more of them, dearer, of other kinds, coded higher;
+and what that comes to, year by year.
 
 Every case decides for itself by a number drawn from its hospital and id, so that neither order nor files matter: a
 volume of 1.03 copies 3 cases of 100, one of 0.97 leaves 3 out. Money is scaled exactly and its parts still add up.
@@ -16,6 +17,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from api.core.simulate_stage import Stage, pool_of_case
+from budget.compare_frames import ALL_POOLS, GROWTH_SCHEMA
 from budget.reformed import GroupFacts
 from grouper.schemes import Scheme
 from reference_tables.drg_pack import DrgPack
@@ -48,6 +51,45 @@ def grown(
                 drawn = numbers(cases, f"{reform.id} {at} {year}")
                 cases = _after(cases, growth, here, drawn, scheme)
     return cases
+
+
+def growth_table(stages: Sequence[Stage]) -> pl.DataFrame:
+    """GROWTH_SCHEMA of the stage after the reform and those of the years of growth."""
+    done = stages[0].clearing
+    first = 0 if done is None else done.given.year
+    rows: list[dict[str, object]] = []
+    accumulated: dict[str, int | None] = {}
+    for year, stage in enumerate(stages, first):
+        paid = _paid_by_pool(stage)
+        if not stage.fund_years:
+            rows.append({"year": year, "pool": ALL_POOLS, **_whole(paid)})
+            continue
+        values = dict(stage.fund_frame("after").select("pool", "point_value").iter_rows())
+        for pool, fund in stage.fund_years.items():
+            known = accumulated.get(pool) if pool in accumulated else fund.opening
+            accumulated[pool] = None if known is None else known + fund.balance
+            rows.append({
+                "year": year, "pool": pool, **(_whole(paid) if pool == ALL_POOLS else paid.get(pool, {})),
+                "point_value": values.get(pool), "paid_fen": fund.paid, "balance_fen": fund.balance,
+                "accumulated_fen": accumulated[pool],
+            })  # fmt: skip
+    return pl.DataFrame([{name: row.get(name) for name in GROWTH_SCHEMA} for row in rows], schema=GROWTH_SCHEMA)
+
+
+_PAID = ("cases", "cost_fen", "package_fen", "fund_fen")
+
+
+def _paid_by_pool(stage: Stage) -> dict[str, dict[str, int]]:
+    """Cases and what they are paid, by pool."""
+    frame = stage.cases.select(pool=pool_of_case(stage)).with_columns(
+        stage.priced.select("cost_fen", "package_fen", "fund_fen")
+    )
+    sums = frame.group_by("pool").agg(pl.len().cast(pl.Int64).alias("cases"), pl.col(_PAID[1:]).sum())
+    return {row["pool"]: {name: row[name] for name in _PAID} for row in sums.iter_rows(named=True)}
+
+
+def _whole(paid: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    return {name: sum(row[name] for row in paid.values()) for name in _PAID}
 
 
 def numbers(cases: pl.DataFrame, salt: str) -> NDArray[np.int64]:

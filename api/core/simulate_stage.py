@@ -131,7 +131,7 @@ def compared_frame(before: Stage, after: Stage, source: pl.Series | None = None)
     left = before.cases.select(
         hospital=_text("hospital_id"), tier=_text("tier"), county_group=_text("county_group"),
         department=_text("department"), mdc=_text("mdc"), group=_text("group"), group_name=_text("name"),
-        insurance=_text("insurance"), pool=_pool(before),
+        insurance=_text("insurance"), pool=pool_of_case(before),
     ).with_columns(
         before.priced["cost_fen"].fill_null(0),
         before.priced["case_kind"].alias("kind"),
@@ -140,7 +140,7 @@ def compared_frame(before: Stage, after: Stage, source: pl.Series | None = None)
         pl.lit(1, dtype=pl.Int64).alias("cases"),
     )  # fmt: skip
     right = after.cases.select(
-        group_after=_text("group"), group_after_name=_text("name"), pool_after=_pool(after)
+        group_after=_text("group"), group_after_name=_text("name"), pool_after=pool_of_case(after)
     ).with_columns(
         after.priced["package_fen"].fill_null(0).alias("package_after_fen"),
         after.priced["fund_fen"].alias("fund_after_fen"),
@@ -177,7 +177,7 @@ def _text(name: str) -> pl.Expr:
     return pl.col(name).fill_null("")
 
 
-def _pool(stage: Stage) -> pl.Expr:
+def pool_of_case(stage: Stage) -> pl.Expr:
     """The pool a case's money is of; "" for a case of no pool of the policy."""
     policy = stage.policy
     own = pl.col("insurance").is_in(list(policy.insurances)) & pl.col("hospital_id").is_not_null()

@@ -14,8 +14,8 @@ from budget.compare_frames import DIMENSIONS, OUTCOMES
 
 SHEETS = {
     "gain": "增减", "winners": "机构增减", "deciles": "十等分", "lorenz": "集中程度", "fund": "基金", "changes": "改动",
-    "steps": "逐步", "transition": "病组转移", "bootstrap": "置信区间", "fan": "今后各年结余", "solved": "求解",
-    "sweep": "逐值试算",
+    "steps": "逐步", "transition": "病组转移", "bootstrap": "置信区间", "fan": "今后各年结余", "growth": "增长各年",
+    "solved": "求解", "sweep": "逐值试算",
 }  # fmt: skip
 COLUMNS = {
     "dimension": "维度", "key": "代码", "label": "名称", "cases": "例数", "cost_fen": "总费用",
@@ -36,7 +36,7 @@ COLUMNS = {
     "until": "止", "settings": "改动的值", "groups": "病组数", "moved": "支付变化例数", "before": "改前",
     "after": "改后", "step": "步骤", "package_fen": "病组支付", "fund_fen": "统筹支付", "cleared_fen": "清算后支付",
     "group_before": "原病组", "name_before": "原名称", "group_after": "现病组", "name_after": "现名称", "what": "项目",
-    "low": "95% 下限", "high": "95% 上限", "chance": "可能性", "year": "第几年", "low95": "95% 下限（元）",
+    "low": "95% 下限", "high": "95% 上限", "chance": "可能性", "year": "年度", "low95": "95% 下限（元）",
     "low50": "50% 下限（元）", "median": "中位数（元）", "high50": "50% 上限（元）", "high95": "95% 上限（元）",
     "kind": "类型", "reached": "达到", "target": "目标", "residual": "相差", "iterations": "试算次数",
     "problem": "障碍", "sweep": "试算", "winners": "增加的机构", "losers": "减少的机构",

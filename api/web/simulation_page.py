@@ -10,6 +10,7 @@ from itertools import groupby
 import polars as pl
 
 from api.web.chart_page import MARK, chart_page, chart_section
+from api.web.growth_table import growth_card
 from api.web.figures import Chart
 from api.web.simulation_charts import SECTIONS, simulation_charts
 from api.web.simulation_page_tables import (
@@ -96,8 +97,9 @@ def _tables(section: str, tables: Mapping[str, pl.DataFrame]) -> list[str]:
         made += [card("明细", "".join(parts))] if parts else []
     elif section == "sure" and "bootstrap" in tables:
         made.append(chances_card(tables["bootstrap"]))
-    elif section == "fund" and "fund" in tables:
-        made.append(fund_card(tables["fund"]))
+    elif section == "fund":
+        made += [fund_card(tables["fund"])] if "fund" in tables else []
+        made += [growth_card(tables["growth"])] if "growth" in tables else []
     elif section == "solve" and "solved" in tables:
         made.append(solved_card(tables["solved"]))
     return [text for text in made if text]

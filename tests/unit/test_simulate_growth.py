@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 
 from api.core.group_facts import group_facts
 from api.core.simulate_growth import grown, heavier
+from benchmarks.expected_reforms import sample_city
 from reference_tables.policy import load_policy
 from tests.unit.clearing_city import City, write_city
 from tests.unit.clearing_region import case, cases
@@ -90,3 +93,30 @@ def test_a_fan_has_every_year_and_gains_are_told_of_the_same_cases(city: City) -
     assert uncleared["steps"]["label"].to_list()[2:] == ["增长后第 1 年", "增长后第 2 年"]
     assert uncleared["steps"]["package_fen"][3] > uncleared["steps"]["package_fen"][1]
     assert done.tables["winners"]["outcome"].unique().to_list() == ["same"]
+
+
+def test_the_years_of_growth_have_a_table_that_continues_the_year_of_the_reform(tmp_path: Path) -> None:
+    city = sample_city(tmp_path)
+    growth = '[[growth]]\nkind = "price"\nfactor = "1.1"\nyears = 2\n'
+    done = run(city, reform(growth))
+    table = done.tables["growth"]
+    assert table["year"].unique().to_list() == [2026, 2027, 2028]
+    whole = table.filter(pl.col("pool") == "合计")
+    exact = done.tables["fan"].filter(pl.col("pool") == "合计")
+    assert whole["balance_fen"].to_list() == exact["median"].to_list()
+    assert whole["cases"].to_list() == [done.after.cases.height] * 3
+    cost = done.after.cases["total_cost_fen"].to_list()
+    grown_once = [(22 * fen + 10) // 20 for fen in cost]  # 1.1 times, half up
+    assert whole["cost_fen"][1] == sum(grown_once)
+    fund = done.tables["fund"].filter((pl.col("pool") == "合计") & (pl.col("state") == "after"))
+    assert whole.row(0, named=True)["paid_fen"] == fund["paid_fen"][0]
+    opening = fund["accumulated_fen"][0] - fund["balance_fen"][0]
+    balances = whole["balance_fen"].to_list()
+    assert whole["accumulated_fen"].to_list() == [opening + sum(balances[: at + 1]) for at in range(3)]
+    for name in ("cases", "cost_fen", "fund_fen", "balance_fen", "accumulated_fen"):
+        parts = table.filter(pl.col("pool") != "合计").group_by("year").agg(pl.col(name).sum()).sort("year")
+        assert parts[name].to_list() == whole[name].to_list(), name
+    uncleared = run(city, reform(growth), cleared=False).tables["growth"]
+    assert uncleared["year"].to_list() == [0, 1, 2]
+    assert uncleared["cost_fen"].to_list() == whole["cost_fen"].to_list()
+    assert uncleared["balance_fen"].null_count() == 3
