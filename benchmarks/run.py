@@ -85,6 +85,17 @@ def simulate_ratios(found: dict[str, Any]) -> dict[str, float]:
     }  # fmt: skip
 
 
+def serve_ratios(found: dict[str, Any]) -> dict[str, float]:
+    """Ratios of the service lines; that of the processor's time is the one that other programs disturb least."""
+    one, two = found["single"]
+    return {
+        "single case over a constant": one["over_constant"], "by processor time": one["over_constant_by_cpu"],
+        "two processes over two of a constant": two["over_constant"],
+        "Arrow over JSON rows": found["batch"]["arrow_over_rows"],
+        "submission over offline": found["submission"]["over_offline"],
+    }  # fmt: skip
+
+
 def stream(scheme: str, cases: int, threads: int) -> dict[str, Any]:
     """Group a Parquet file of many cases to Parquet in a process of its own; its peak memory and time a case."""
     source = FOLDER / "stream.parquet"
@@ -191,7 +202,12 @@ def main() -> None:
         SERVE_FOLDER.mkdir(parents=True, exist_ok=True)
         arguments = ["--folder", str(SERVE_FOLDER), "--requests", str(args.serve)]
         report["serve"] = found = alone("benchmarks.serve_lines", arguments)
-        console.print(f"service: {orjson.dumps(found).decode()}")
+        for line in found["single"]:
+            console.print(f"service, {line['workers']} server process(es), single cases: {orjson.dumps(line).decode()}")
+        for name in ("batch", "submission"):
+            console.print(f"service, {name}: {orjson.dumps(found[name]).decode()}")
+        for name, ratio in serve_ratios(found).items():
+            console.print(f"{name}: {ratio} (recorded: {recorded.get('serve', {}).get(name, 'none')})")
     (FOLDER / "report.json").write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
     if args.record:
         ratios = {
@@ -202,7 +218,7 @@ def main() -> None:
         if "simulate" in report:
             ratios["simulate"] = simulate_ratios(report["simulate"])
         if "serve" in report:
-            ratios["serve"] = {"submission over offline": report["serve"]["submission"]["over_offline"]}
+            ratios["serve"] = serve_ratios(report["serve"])
         BASELINE.write_bytes(orjson.dumps(ratios, option=orjson.OPT_INDENT_2) + b"\n")
 
 
