@@ -17,6 +17,7 @@ from api.http.errors import Refused
 from api.http.plain_route import PlainRoute
 from api.service.audit import Actor
 from api.service.basis import Basis, RecentBasis, basis_of
+from api.service.binary_tables import frame_is_large, parquet_problem
 from api.service.cases import BadCases, case_frame, checked_frame, compared, explained, grouped_many, grouped_one
 from api.service.roles import Role
 from reference_tables.problems import Problem
@@ -169,10 +170,20 @@ def _table(media: str, body: bytes, most: int) -> pl.DataFrame:
     """A binary table; not even unpacked when it has too many rows, or says that its parts are larger than any body."""
     if media == _PARQUET:
         _count(int(pl.scan_parquet(io.BytesIO(body)).select(pl.len()).collect().item()), most)
+        problem = parquet_problem(body, _MOST_UNPACKED)
+        if problem is not None:
+            raise _too_large() if problem.code == "SV34" else Refused(problem)
         return pl.read_parquet(io.BytesIO(body))
     if _stated_bytes(body) > _MOST_UNPACKED:
-        raise Refused(Problem("SV05", {"limit": _MOST_UNPACKED}))
-    return pl.read_ipc_stream(io.BytesIO(body))
+        raise _too_large()
+    frame = pl.read_ipc_stream(io.BytesIO(body))
+    if frame_is_large(frame, _MOST_UNPACKED):
+        raise _too_large()
+    return frame
+
+
+def _too_large() -> Refused:
+    return Refused(Problem("SV05", {"limit": _MOST_UNPACKED}))
 
 
 def _stated_bytes(body: bytes) -> int:

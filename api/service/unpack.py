@@ -6,6 +6,7 @@ import gzip
 import zlib
 from pathlib import Path
 
+from api.service.binary_tables import is_parquet, parquet_problem
 from api.service.workbooks import workbook_problem
 from reference_tables.problems import Problem
 
@@ -23,7 +24,7 @@ class Unpackable(Exception):
 
 def unpack(source: Path, folder: Path, name: str, limit: int) -> Path:
     """The case file in a folder under its own name (".gz" dropped), at most `limit` bytes. A workbook stays packed and
-    is named workbook.xlsx; what it unpacks to counts.
+    is named workbook.xlsx; what it unpacks to counts, as does what a Parquet file comes to in memory.
 
     Raises Unpackable (SV09, SV34)."""
     with source.open("rb") as stream:
@@ -40,11 +41,16 @@ def unpack(source: Path, folder: Path, name: str, limit: int) -> Path:
     else:
         place = folder / name
         place.hardlink_to(source)
-    if not head.startswith(_ZIP):
-        return place
-    problem = workbook_problem(place, limit)
+    is_zip = head.startswith(_ZIP)
+    problem = None
+    if is_zip:
+        problem = workbook_problem(place, limit)
+    elif is_parquet(head):
+        problem = parquet_problem(place, limit)
     if problem is not None:
         raise Unpackable(problem)
+    if not is_zip:
+        return place
     # Its name decides how it is read: not as another kind of spreadsheet, which nobody has measured.
     return place.rename(folder / "workbook.xlsx")
 
