@@ -1,13 +1,14 @@
-"""Asking for a job: its id at once, the same answer again under an Idempotency-Key."""
+"""Asking for a job, or for a change: done once under an Idempotency-Key, the same answer again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import sqlalchemy as sa
 
-from api.http.answers import Job
+from api.http.answers import Answer, Job
 from api.http.bodies import remember, replayed
 from api.http.errors import Refused
 from api.http.routes_jobs import shown
@@ -24,6 +25,24 @@ def taken() -> Iterator[None]:
         yield
     except NotTaken as error:
         raise Refused(error.problem) from None
+
+
+A = TypeVar("A", bound=Answer)
+
+
+def once(
+    service: Service, who: Actor, key: str | None, asked: dict[str, object], shape: type[A],
+    do: Callable[[sa.Connection], A],
+) -> A:  # fmt: skip
+    """What a change of the catalogue answers, in one transaction with the answer kept under the key."""
+    with service.database.write() as connection:
+        before = replayed(connection, who, key, asked)
+        if before is not None:
+            return shape(**before.body)
+        with taken():
+            answer = do(connection)
+        remember(connection, who, key, asked, 200, answer.model_dump())
+        return answer
 
 
 def asked_job(

@@ -15,8 +15,9 @@ from starlette.responses import StreamingResponse
 from api.http.answers import IdPath, Job, Limit, Page
 from api.http.deps import Allowed, ServiceHere, own
 from api.http.errors import Refused, not_found
+from api.http.paging import After
 from api.service.audit import Actor
-from api.service.jobs import ENDED, JobInfo, find_job, list_jobs
+from api.service.jobs import ENDED, STATES_ZH, JobInfo, find_job, list_jobs
 from api.service.roles import Role
 from api.service.runs import POLICY_KINDS
 from reference_tables.problems import Problem
@@ -32,13 +33,13 @@ def shown(found: JobInfo) -> Job:
 
 
 @router.get("", summary="列出最近的任务")
-def jobs(service: ServiceHere, who: _Sees, limit: Limit = 100) -> Page[Job]:
-    """医疗机构只看到自己的，政策人员只看到测算的。"""
+def jobs(service: ServiceHere, who: _Sees, after: After = "", limit: Limit = 100) -> Page[Job]:
+    """由新到旧；医疗机构只看到自己的，政策人员只看到测算的。"""
     owner = who.hospital_id if who.role == Role.HOSPITAL.value else None
     kinds = POLICY_KINDS if who.role == Role.POLICY.value else None
     with service.database.read() as connection:
-        found = list_jobs(connection, hospital_id=owner, kinds=kinds, limit=limit)
-        return Page(items=[shown(item) for item in found])
+        found = list_jobs(connection, hospital_id=owner, kinds=kinds, after=after, limit=limit)
+    return Page(items=[shown(item) for item in found], next=found[-1].id if len(found) == limit else None)
 
 
 @router.get("/{name}", summary="一个任务")
@@ -73,7 +74,7 @@ def stop(service: ServiceHere, who: _Sees, name: IdPath) -> Job:
     found = _found(service, who, name)
     with service.database.write() as connection:
         if not service.queue.cancel(connection, who, name):
-            raise Refused(Problem("SV11", {"what": f"任务 {name}", "state": found.state, "action": "取消"}))
+            raise Refused(Problem("SV11", {"what": f"任务 {name}", "state": STATES_ZH[found.state], "action": "取消"}))
     return shown(_found(service, who, name))
 
 

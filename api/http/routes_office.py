@@ -13,13 +13,16 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from api.http.answers import Answer, Asked, IdPath, Job, KeyHeader, Limit, Page
-from api.http.bodies import take_upload
+from api.http.bodies import Upload, take_upload
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import Refused, not_found
 from api.http.job_asked import asked_job
+from api.http.paging import After, page_of
 from api.service import clear_job, settle_job
 from api.service.audit import Actor
-from api.service.documents import KINDS, DocumentInfo, latest, list_documents, put_document
+from api.service.context import Service
+from api.service.document_checks import largest, put_checked
+from api.service.documents import KINDS, DocumentInfo, list_documents
 from api.service.roles import Role
 from api.service.runs import (
     CASE_FILES,
@@ -27,12 +30,14 @@ from api.service.runs import (
     DISPUTED,
     DRAFT,
     POLICY_KINDS,
+    STATES_ZH,
     RunInfo,
     answers,
     find_run,
     list_runs,
     say,
 )
+from api.service.told import told
 from reference_tables.problems import Problem
 
 router = APIRouter(prefix="/v1", tags=["office"])
@@ -61,14 +66,23 @@ class Document(Answer):
     reason: str
 
 
+class DocumentPut(Document):
+    """放入的版本，和校验时的提示。"""
+
+    problems: list[dict[str, Any]] = Field(
+        default_factory=list, description="不妨碍使用的提示：code、message、fix、row 等"
+    )
+
+
 class SettleAsked(Asked):
     """月度结算的要求。"""
 
     month: str = Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", examples=["2026-03"])
     close: bool = Field(True, description="结算后关账")
-    reason: str = Field("", max_length=500, description="更正或撤销的原因")
+    reason: str = Field("", max_length=500, description="更正或撤销的原因；没有病例而要关账的原因")
     policy_reason: str = Field("", max_length=500, description="政策与账册所记不同时，变动的原因")
     reopen: str = Field("", max_length=500, description="年度已清算而确需再结算的原因")
+    supersedes: str = Field("", max_length=40, description="再结算所冲回的、已锁定的清算；之后须重新清算")
 
 
 class ClearAsked(Asked):
@@ -94,26 +108,39 @@ class Said(Asked):
     comment: str = Field("", max_length=2000, description="有异议时须写明")
 
 
-class Reason(Asked):
-    """办理的理由。"""
+class Approval(Asked):
+    """批准的理由。"""
 
     reason: str = Field("", max_length=500)
+    anyway: bool = Field(False, description="有异议或未确认的仍批准（如逾期视同确认），须写明 reason")
 
 
-class Run(Answer):
-    """办理结果：月度结算、年终清算、预算、模拟。"""
+class RunShort(Answer):
+    """办理结果的概要；全部内容见 /v1/runs/{id}。"""
 
     id: str
     kind: str = Field(examples=["clear"])
     year: int
     month: str
-    state: str = Field(examples=["draft"])
+    state: str = Field(
+        description="done；清算：draft、approved、locked、superseded、reopened（已被再结算冲回，待重新清算）",
+        examples=["draft"],
+    )
+    state_text: str = Field(examples=["草稿"])
     run_id: str = Field(description="结果的证明编号（全部输入的校验值）")
     supersedes: str | None
+    created_at: str
+
+
+class Run(RunShort):
+    """办理结果：月度结算、年终清算、预算、模拟。"""
+
     summary: dict[str, Any]
     proof: dict[str, Any]
+    made_with: dict[str, Any] = Field(
+        description="所依据的政策、分组方案、权重（编号和校验值）、各文件的版本、程序及其代码的校验值"
+    )
     files: list[str] = Field(description="可下载的文件")
-    created_at: str
     answers: list[dict[str, str]] = Field(default_factory=list, description="医疗机构的确认和异议")
 
 
@@ -121,33 +148,34 @@ class Run(Answer):
 async def put(
     request: Request, service: ServiceHere, who: Office, kind: KindPath, name: NamePath,
     reason: Annotated[str, Query(max_length=500, description="变动的理由")] = "",
-) -> Document:  # fmt: skip
-    """内容相同则不增加版本。内容在使用时校验。"""
-    upload = await take_upload(request, service)
-
-    def work() -> DocumentInfo:
-        with service.database.write() as connection:
-            return put_document(connection, who, kind, name, upload.stored, upload.media_type, reason)
-
-    return shown_document(await run_in_threadpool(work))
+) -> DocumentPut:  # fmt: skip
+    """立即校验：用不了的不收，一次指出全部问题，正在使用的不变；内容与现行版本相同则不增加版本。"""
+    upload = await take_upload(request, service, largest(kind))
+    return await run_in_threadpool(put_upload, service, who, kind, name, upload, reason)
 
 
 @router.get("/documents", summary="列出文件及其版本")
 def documents(
-    service: ServiceHere, _who: Office, kind: Annotated[str | None, Query(max_length=20)] = None
-) -> Page[Document]:
+    service: ServiceHere, _who: Office, kind: Annotated[str | None, Query(max_length=20)] = None,
+    after: After = "", limit: Limit = 100,
+) -> Page[Document]:  # fmt: skip
     """每个版本一行。"""
     with service.database.read() as connection:
-        return Page(items=[shown_document(item) for item in list_documents(connection, kind)])
+        found = list_documents(connection, kind)
+    return page_of(found, lambda item: f"{item.kind}/{item.name}/{item.version}", after, limit, shown_document)
 
 
 @router.get("/documents/{kind}/{name}", summary="下载文件的最新版本", response_class=Response)
-def document(service: ServiceHere, _who: Office, kind: KindPath, name: NamePath) -> Response:
+def document(
+    service: ServiceHere, _who: Office, kind: KindPath, name: NamePath,
+    version: Annotated[int | None, Query(ge=1, le=10**6, description="版本；不写为最新的")] = None,
+) -> Response:  # fmt: skip
     """原样。"""
     with service.database.read() as connection:
-        found = latest(connection, kind, name)
+        versions = [item for item in list_documents(connection, kind) if item.name == name]
+    found = next((item for item in reversed(versions) if version in (None, item.version)), None)
     if found is None:
-        raise not_found(KINDS[kind], name)
+        raise not_found(KINDS[kind], name if version is None else f"{name} 第 {version} 版")
     return _plain(service.files.path(found.sha256).read_bytes(), "application/octet-stream", name)
 
 
@@ -157,8 +185,8 @@ def settle(service: ServiceHere, who: Office, asked: SettleAsked, key: KeyHeader
     return asked_job(
         service, who, key, {"route": "settlements", **asked.model_dump()},
         lambda connection: settle_job.ask(
-            connection, who, asked.month, close=asked.close, reason=asked.reason, policy_reason=asked.policy_reason,
-            reopen=asked.reopen,
+            service, connection, who, asked.month, close=asked.close, reason=asked.reason,
+            policy_reason=asked.policy_reason, reopen=asked.reopen, supersedes=asked.supersedes,
         ),
     )  # fmt: skip
 
@@ -176,9 +204,13 @@ def clear(service: ServiceHere, who: Office, asked: ClearAsked, key: KeyHeader =
 
 
 @router.post("/clearings/{name}/approve", status_code=202, summary="批准清算：记入账册并锁定")
-def approve(service: ServiceHere, who: Office, name: IdPath, asked: Reason) -> Job:
-    """账册或文件在草稿之后有变动则不能入账。锁定后只能由写明取代它的新清算代替。"""
-    return asked_job(service, who, None, {}, lambda connection: clear_job.approve(connection, who, name, asked.reason))
+def approve(service: ServiceHere, who: Office, name: IdPath, asked: Approval, key: KeyHeader = None) -> Job:
+    """各医疗机构都已确认才能批准；有异议或未确认而仍要批准的须写明理由。账册在草稿之后有变动则不能入账。锁定后只能由写明取代它的新清算
+    代替。"""
+    return asked_job(
+        service, who, key, {"route": f"clearings/{name}/approve", **asked.model_dump()},
+        lambda connection: clear_job.approve(connection, who, name, asked.reason, anyway=asked.anyway),
+    )  # fmt: skip
 
 
 @router.post("/clearings/{name}/answer", summary="医疗机构确认清算草稿或提出异议")
@@ -193,7 +225,8 @@ def give_answer(
         if found is None or found.kind != "clear" or not _is_in(found, who.hospital_id):
             raise not_found("清算", name)
         if found.state != DRAFT:
-            raise Refused(Problem("SV11", {"what": f"清算 {name}", "state": found.state, "action": "确认"}))
+            state = STATES_ZH[found.state]
+            raise Refused(Problem("SV11", {"what": f"清算 {name}", "state": state, "action": "确认或提出异议"}))
         say(connection, who, name, who.hospital_id, said.state.value, said.comment)
     return _run(service, who, name)
 
@@ -201,12 +234,13 @@ def give_answer(
 @router.get("/runs", summary="列出办理结果")
 def runs(
     service: ServiceHere, who: Reader, kind: Annotated[str | None, Query(max_length=20)] = None,
-    year: Annotated[int | None, Query(ge=FIRST_YEAR, le=LAST_YEAR)] = None, limit: Limit = 100,
-) -> Page[Run]:  # fmt: skip
-    """医疗机构看到有本机构的结算和清算，政策人员看到模拟、权重、目录和指标。"""
+    year: Annotated[int | None, Query(ge=FIRST_YEAR, le=LAST_YEAR)] = None, after: After = "", limit: Limit = 100,
+) -> Page[RunShort]:  # fmt: skip
+    """概要，由新到旧；医疗机构看到有本机构的结算和清算，政策人员看到模拟、权重、目录和指标。"""
     with service.database.read() as connection:
-        found = list_runs(connection, kind=kind, year=year, kinds=_KINDS.get(who.role), limit=limit)
-        return Page(items=[_shown(connection, item, who) for item in found if _may_see(item, who)])
+        found = list_runs(connection, kind=kind, year=year, kinds=_KINDS.get(who.role), after=after, limit=limit)
+    items = [RunShort(**_short(item)) for item in found if _may_see(item, who)]
+    return Page(items=items, next=found[-1].id if len(found) == limit else None)
 
 
 @router.get("/runs/{name}", summary="一项办理结果")
@@ -231,6 +265,14 @@ def download(service: ServiceHere, who: Reader, name: IdPath, file: Annotated[st
 def shown_document(found: DocumentInfo) -> Document:
     """A document's version as answered."""
     return Document(**{name: value for name, value in asdict(found).items() if name != "created_by"})
+
+
+def put_upload(
+    service: Service, who: Actor, kind: str, name: str, upload: Upload, reason: str
+) -> DocumentPut:  # fmt: skip
+    """An upload as a new version of a document, once it has been looked at. Raises TablesRefused."""
+    found, problems = put_checked(service, who, kind, name, upload.stored, upload.media_type, reason)
+    return DocumentPut(**shown_document(found).model_dump(), problems=[told(problem) for problem in problems])
 
 
 def _hospitals(found: RunInfo) -> frozenset[str]:
@@ -265,10 +307,13 @@ def _shown(connection: sa.Connection, found: RunInfo, who: Actor) -> Run:
         summary = {"statement": [row for row in summary.get("statement", ()) if row["hospital"] == own]}
         said, proof = [item for item in said if item["hospital_id"] == own], {}
     return Run(
-        id=found.id, kind=found.kind, year=found.year, month=found.month, state=found.state, run_id=found.run_id,
-        supersedes=found.supersedes, summary=summary, proof=proof, files=_files(found, who),
-        created_at=found.created_at, answers=said,
-    )  # fmt: skip
+        **_short(found), summary=summary, proof=proof, made_with=found.made_with, files=_files(found, who), answers=said
+    )
+
+
+def _short(found: RunInfo) -> dict[str, Any]:
+    names = (name for name in RunShort.model_fields if name != "state_text")
+    return {name: getattr(found, name) for name in names} | {"state_text": STATES_ZH[found.state]}
 
 
 def _run(service: ServiceHere, who: Actor, name: str) -> Run:

@@ -9,15 +9,17 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from api.http.answers import Answer, Asked, Job, KeyHeader, Page
+from api.http.answers import Answer, Asked, Job, KeyHeader, Limit, Page
 from api.http.bodies import take_upload
 from api.http.deps import Allowed, ServiceHere
 from api.http.job_asked import asked_job
-from api.http.routes_office import FIRST_YEAR, LAST_YEAR, Document, NamePath, shown_document
+from api.http.paging import After, page_of
+from api.http.routes_office import FIRST_YEAR, LAST_YEAR, Document, DocumentPut, NamePath, put_upload, shown_document
 from api.http.routes_runs import DocumentName
 from api.service import catalog_job, simulate_job, weights_job
 from api.service.audit import Actor
-from api.service.documents import DocumentInfo, list_documents, put_document
+from api.service.document_checks import largest
+from api.service.documents import list_documents
 from api.service.roles import Role
 from reference_tables.catalog_rules import catalog_rules
 from reference_tables.reform import find_reforms, load_reform
@@ -26,7 +28,6 @@ router = APIRouter(prefix="/v1", tags=["policy"])
 _Policy = Annotated[Actor, Depends(Allowed("政策测算", Role.POLICY, Role.OFFICE, Role.ADMIN))]
 _RULES = catalog_rules()
 _NUMBER = r"^[0-9]{1,9}(\.[0-9]{1,6})?$"
-_MOST_BYTES = 2 << 20
 Files = Annotated[list[DocumentName], Field(max_length=60, description="病例文件名（kind=cases）")]
 Number = Annotated[str, Field(pattern=_NUMBER)]
 
@@ -137,7 +138,7 @@ class ReformShown(Answer):
 
 
 @router.get("/reforms", summary="列出改革方案")
-def reforms(service: ServiceHere, _who: _Policy) -> Page[ReformShown]:
+def reforms(service: ServiceHere, _who: _Policy, after: After = "", limit: Limit = 100) -> Page[ReformShown]:
     """内置的和放入的。"""
     own = []
     with service.database.read() as connection:
@@ -153,33 +154,25 @@ def reforms(service: ServiceHere, _who: _Policy) -> Page[ReformShown]:
         ReformShown(name=name, title=found.name, data_level=found.data_level, built_in=True, version=None)
         for name in find_reforms() for found in [load_reform(name)]
     ]  # fmt: skip
-    return Page(items=[*own, *built_in])
+    return page_of([*own, *built_in], lambda item: f"{item.built_in}/{item.name}", after, limit, lambda item: item)
 
 
 @router.put("/reforms/{name}", summary="放入一个改革方案")
 async def put_reform(
     request: Request, service: ServiceHere, who: _Policy, name: NamePath,
     reason: Annotated[str, Query(max_length=500, description="变动的理由")] = "",
-) -> Document:  # fmt: skip
+) -> DocumentPut:  # fmt: skip
     """TOML；立即校验，有问题则一次全部指出。"""
-    upload = await take_upload(request, service, _MOST_BYTES)
-
-    def work() -> DocumentInfo:
-        simulate_job.read_reform(service.files.path(upload.stored.sha256).read_bytes(), name)
-        with service.database.write() as connection:
-            return put_document(
-                connection, who, simulate_job.REFORM, name, upload.stored, upload.media_type, reason
-            )  # fmt: skip
-
-    return shown_document(await run_in_threadpool(work))
+    upload = await take_upload(request, service, largest(simulate_job.REFORM))
+    return await run_in_threadpool(put_upload, service, who, simulate_job.REFORM, name, upload, reason)
 
 
 @router.get("/case-files", summary="列出可用于测算的病例文件")
-def case_files(service: ServiceHere, _who: _Policy) -> Page[Document]:
+def case_files(service: ServiceHere, _who: _Policy, after: After = "", limit: Limit = 100) -> Page[Document]:
     """每个文件的最新版本；只有名称和校验值。"""
     with service.database.read() as connection:
         found = {item.name: item for item in list_documents(connection, "cases")}
-    return Page(items=[shown_document(item) for item in found.values()])
+    return page_of(list(found.values()), lambda item: item.name, after, limit, shown_document)
 
 
 @router.post("/simulations", status_code=202, summary="政策模拟")

@@ -8,9 +8,10 @@ import polars as pl
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import Field
 
-from api.http.answers import Answer, Page
+from api.http.answers import Answer, Limit, Page
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import not_found
+from api.http.paging import After, page_of
 from api.service.audit import Actor
 from api.service.basis import basis_of
 from api.service.roles import Role
@@ -18,6 +19,7 @@ from reference_tables.codes import load_code_books
 from reference_tables.columns import columns
 from reference_tables.packs import built_in_packs, find_pack
 from reference_tables.policy import find_policies, load_policy
+from reference_tables.problems import ProblemKind as Kind
 from reference_tables.problems import catalogue
 
 router = APIRouter(prefix="/v1", tags=["reference"])
@@ -61,6 +63,7 @@ def codes(
     _who: _Reads,
     q: Annotated[str, Query(min_length=1, max_length=60, description="编码开头或名称中的字")],
     kind: Annotated[str, Query(pattern="^(dx|px|all)$", description="dx、px 或 all")] = "all",
+    after: After = "",
     limit: Annotated[int, Query(ge=1, le=_MOST)] = 50,
 ) -> Page[Code]:
     """编码开头相符的在前，其次名称中含有的。"""
@@ -73,37 +76,44 @@ def codes(
         starts = pl.col("code").str.to_uppercase().str.starts_with(q.upper())
         named = pl.col("name").str.contains(q, literal=True)
         rows = book.frame.filter(starts | named).with_columns((~starts).alias("by_name"))
-        ordered = rows.sort("by_name", "code").head(limit)
+        ordered = rows.sort("by_name", "code")
         found += [Code(kind=name, code=code, name=text) for code, text in ordered.select("code", "name").iter_rows()]
-    return Page(items=found[:limit])
+    return page_of(found, lambda item: f"{item.kind}/{item.code}", after, limit, lambda item: item)
 
 
 @router.get("/columns", summary="病例的标准字段")
-def case_columns(_who: _Reads) -> Page[Column]:
+def case_columns(_who: _Reads, after: After = "", limit: Limit = 1000) -> Page[Column]:
     """分组接口和结果所用的字段名、类型、单位、取值。"""
-    return Page(
-        items=[
-            Column(
-                name=item.name, label=item.label, meaning=item.meaning, dtype=str(item.dtype), unit=item.unit,
-                values=dict(item.values), required_for=sorted(item.required_for),
-            )
-            for item in columns().values()
-        ]
+    return page_of(
+        list(columns().values()), lambda item: item.name, after, limit,
+        lambda item: Column(
+            name=item.name, label=item.label, meaning=item.meaning, dtype=str(item.dtype), unit=item.unit,
+            values=dict(item.values), required_for=sorted(item.required_for),
+        ),
     )  # fmt: skip
 
 
 @router.get("/problems", summary="问题目录")
-def problems(_who: _Reads) -> Page[ProblemKind]:
+def problems(
+    _who: _Reads,
+    code: Annotated[str, Query(max_length=20, description="编号或其开头，如 SV03、SV", examples=["SV03"])] = "",
+    after: After = "", limit: Limit = 1000,
+) -> Page[ProblemKind]:  # fmt: skip
     """每一种问题的级别、说明和处理办法；程序按 code 判断，文字给人看。"""
     kinds = sorted(catalogue().values(), key=lambda item: item.code)
-    names = ProblemKind.model_fields
-    return Page(items=[ProblemKind(**{name: str(getattr(item, name)) for name in names}) for item in kinds])
+    chosen = [item for item in kinds if item.code.startswith(code.strip().upper())]
+    return page_of(chosen, lambda item: item.code, after, limit, _kind)
+
+
+def _kind(item: Kind) -> ProblemKind:
+    names = {name: str(getattr(item, name)) for name in ProblemKind.model_fields}
+    return ProblemKind(**names | {"fix": item.service_fix or item.fix})
 
 
 @router.get("/schemes", summary="分组方案")
-def schemes(_who: _Reads) -> Page[dict[str, Any]]:
+def schemes(_who: _Reads, after: After = "", limit: Limit = 100) -> Page[dict[str, Any]]:
     """内置的 DRG、DIP 分组方案。"""
-    return Page(items=[_pack(find_pack(name)) for name in sorted(built_in_packs())])
+    return page_of(sorted(built_in_packs()), str, after, limit, lambda name: _pack(find_pack(name)))
 
 
 @router.get("/schemes/current", summary="正在使用的政策和分组方案")
@@ -114,9 +124,9 @@ def current(service: ServiceHere, _who: _Reads) -> dict[str, str]:
 
 
 @router.get("/policies", summary="内置的支付政策")
-def policies(_who: _Reads) -> Page[dict[str, Any]]:
+def policies(_who: _Reads, after: After = "", limit: Limit = 100) -> Page[dict[str, Any]]:
     """编号、名称、方法、数据性质。"""
-    return Page(items=[_policy(name) for name in find_policies()])
+    return page_of(find_policies(), str, after, limit, _policy)
 
 
 @router.get("/policies/{name}", summary="一个支付政策的全部参数")

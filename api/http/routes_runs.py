@@ -3,21 +3,27 @@ the year file row by row."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Path
 from pydantic import Field
 
 from api.core.book import Book
 from api.core.book_check import UNREADABLE, month_totals, sound, verify_book
-from api.http.answers import Answer, Asked, Job, KeyHeader, Page
+from api.http.answers import Answer, Asked, Job, KeyHeader, Limit, Page
 from api.http.deps import ServiceHere
-from api.http.job_asked import asked_job, taken
+from api.http.job_asked import asked_job, once, taken
+from api.http.paging import After, page_of
 from api.http.routes_office import FIRST_YEAR, LAST_YEAR, Document, Office, shown_document
 from api.service import budget_job, decisions, indicator_job, year_edits
+from api.service.documents import standing
 from api.service.office_work import book_of
+from api.service.told import told
 from budget.money import yuan_text
+from reference_tables.problems import Problem
 
 router = APIRouter(prefix="/v1", tags=["office"])
 _YUAN = r"^[0-9]{1,12}(\.[0-9]{1,2})?$"
@@ -141,6 +147,7 @@ class Decisions(Answer):
     document: Document | None
     items: list[dict[str, str]]
     quotas: list[Quota]
+    problems: list[dict[str, Any]] = Field(default_factory=list, description="录入时的提示：病例尚未提交、超过名额")
 
 
 class BookShown(Answer):
@@ -203,7 +210,7 @@ def report(service: ServiceHere, who: Office, asked: ReportAsked, key: KeyHeader
 def figures(service: ServiceHere, _who: Office, year: YearPath) -> YearFigures:
     """基金、扣除、考核得分、违规扣款等，附版本。"""
     with service.database.read() as connection, taken():
-        found, tables = year_edits.year_tables(service, connection, year)
+        found, tables = year_edits.year_tables(service, standing(connection), year)
     return YearFigures(document=shown_document(found), figures=year_edits.plain(tables))
 
 
@@ -222,59 +229,85 @@ def put_table(
 
 
 @router.post("/years/{year}/scores", summary="录入年度考核得分")
-def scores(service: ServiceHere, who: Office, year: YearPath, asked: ScoresAsked) -> Document:
-    """只改所列机构的得分，其余不变。"""
-    with service.database.write() as connection, taken():
-        found = year_edits.set_scores(service, connection, who, year, asked.scores, asked.reason)
-    return shown_document(found)
+def scores(
+    service: ServiceHere, who: Office, year: YearPath, asked: ScoresAsked, key: KeyHeader = None
+) -> Document:  # fmt: skip
+    """只改所列机构的得分，其余不变；名册、账册和提交中都没有的机构不收。"""
+    return once(
+        service, who, key, {"route": f"years/{year}/scores", **asked.model_dump()}, Document,
+        lambda connection: shown_document(
+            year_edits.set_scores(service, connection, who, year, asked.scores, asked.reason)
+        ),
+    )  # fmt: skip
 
 
 @router.post("/years/{year}/violations", summary="录入违规扣款")
-def violation(service: ServiceHere, who: Office, year: YearPath, asked: ViolationAsked) -> Document:
+def violation(
+    service: ServiceHere, who: Office, year: YearPath, asked: ViolationAsked, key: KeyHeader = None
+) -> Document:  # fmt: skip
     """从该机构的清算中扣除，留在基金。"""
     row = {
         "hospital": asked.hospital, "insurance": asked.insurance, "amount": asked.amount, "reason": asked.what,
     }  # fmt: skip
-    with service.database.write() as connection, taken():
-        found = year_edits.add_violation(service, connection, who, year, row, asked.reason)
-    return shown_document(found)
+    return once(
+        service, who, key, {"route": f"years/{year}/violations", **asked.model_dump()}, Document,
+        lambda connection: shown_document(
+            year_edits.add_violation(service, connection, who, year, row, asked.reason)
+        ),
+    )  # fmt: skip
 
 
 @router.post("/years/{year}/violations/{at}/withdraw", summary="撤回一条违规扣款")
 def withdraw(
     service: ServiceHere, who: Office, year: YearPath,
     at: Annotated[int, Path(ge=0, le=100_000, description="在表中的序号，从 0 起")], asked: Withdrawn,
+    key: KeyHeader = None,
 ) -> Document:  # fmt: skip
     """录入有误时撤回；以前的版本留存。"""
-    with service.database.write() as connection, taken():
-        found = year_edits.drop_violation(service, connection, who, year, at, asked.version, asked.reason)
-    return shown_document(found)
+    return once(
+        service, who, key, {"route": f"years/{year}/violations/{at}/withdraw", **asked.model_dump()}, Document,
+        lambda connection: shown_document(
+            year_edits.drop_violation(service, connection, who, year, at, asked.version, asked.reason)
+        ),
+    )  # fmt: skip
 
 
 @router.get("/years/{year}/decisions", summary="特例单议的评议结果和名额")
 def decision_list(service: ServiceHere, _who: Office, year: YearPath) -> Decisions:
     """按评议先后；名额按政策的比例和账册中的出院人次。"""
     with service.database.read() as connection, taken():
-        found, rows = decisions.decided(service, connection, year)
-        made = decisions.quotas(service, connection, year)
-    shown = None if found is None else shown_document(found)
-    return Decisions(document=shown, items=rows, quotas=[Quota(**asdict(item)) for item in made])
+        return _decisions(service, connection, year)
 
 
 @router.post("/years/{year}/decisions", summary="录入一例特例单议的评议结果")
-def decide(service: ServiceHere, who: Office, year: YearPath, asked: DecisionAsked) -> Decisions:
-    """下一次月度结算时生效；同一病例再次录入则更改，先后次序不变。"""
-    with service.database.write() as connection, taken():
-        row = {name: getattr(asked, name) for name in decisions.COLUMNS}
-        decisions.decide(service, connection, who, year, row, asked.reason)
-    return decision_list(service, who, year)
+def decide(
+    service: ServiceHere, who: Office, year: YearPath, asked: DecisionAsked, key: KeyHeader = None
+) -> Decisions:  # fmt: skip
+    """下一次月度结算时生效；同一病例再次录入则更改，先后次序不变。没有听说过的机构不收；尚未提交的病例、超过名额的有提示。"""
+    row = {name: getattr(asked, name) for name in decisions.COLUMNS}
+
+    def work(connection: sa.Connection) -> Decisions:
+        problems = decisions.decide(service, connection, who, year, row, asked.reason)
+        return _decisions(service, connection, year, problems)
+
+    return once(service, who, key, {"route": f"years/{year}/decisions", **asked.model_dump()}, Decisions, work)
+
+
+def _decisions(
+    service: ServiceHere, connection: sa.Connection, year: int, problems: Sequence[Problem] = ()
+) -> Decisions:
+    found, rows = decisions.decided(service, connection, year)
+    made = decisions.quotas(service, connection, year)
+    shown = None if found is None else shown_document(found)
+    quotas = [Quota(**asdict(item)) for item in made]
+    return Decisions(document=shown, items=rows, quotas=quotas, problems=[told(problem) for problem in problems])
 
 
 @router.get("/books", summary="列出年度账册")
-def books(service: ServiceHere, _who: Office) -> Page[int]:
+def books(service: ServiceHere, _who: Office, after: After = "", limit: Limit = 100) -> Page[int]:
     """已有账册的年度。"""
     names = sorted(path.name for path in service.books.iterdir() if path.name.isdigit())
-    return Page(items=[int(name) for name in names])
+    return page_of(names, str, after, limit, int)
 
 
 @router.get("/books/{year}", summary="查看年度账册")
@@ -293,7 +326,7 @@ def check(service: ServiceHere, _who: Office, year: YearPath) -> dict[str, Any]:
     with taken():
         found = book_of(service, year)
     problems = verify_book(found)
-    return {"sound": sound(problems), "seal": found.seal, "problems": [problem.as_row() for problem in problems]}
+    return {"sound": sound(problems), "seal": found.seal, "problems": [told(problem) for problem in problems]}
 
 
 def _shown_book(found: Book, *, balanced: bool, readable: bool) -> BookShown:

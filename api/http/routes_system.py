@@ -7,9 +7,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.http.deps import Allowed, ServiceHere
+from api.http.errors import Refused
+from api.service.basis import basis_of
 from api.service.roles import Role
 from api.store.tables import audit_head
 from grouper.proof import program_version
+from reference_tables.problems import Problem, TablesRefused
 
 router = APIRouter(tags=["system"])
 
@@ -22,10 +25,14 @@ def healthz() -> dict[str, str]:
 
 @router.get("/readyz", summary="数据库和数据文件夹是否可用")
 def readyz(service: ServiceHere) -> dict[str, str]:
-    """数据库和文件都可用；否则 503。"""
+    """数据库和文件都可用，所用的政策、分组方案等能读入；否则 503。"""
     with service.database.read() as connection:
         connection.execute(sa.select(audit_head.c.seq)).one()
-    service.files.check()
+        service.files.check()
+        try:
+            basis_of(service, connection)
+        except TablesRefused as error:
+            raise Refused(Problem("SV26"), *error.problems) from None
     return {"status": "ready"}
 
 

@@ -1,32 +1,36 @@
 """What cases are grouped and paid by: the policy, its scheme and values, the register of hospitals.
 
 The policy is the office's latest document of that kind, else the one of the settings; so is the grouping scheme, else
-the policy's own. Loading is kept until any of it changes.
+the policy's own. Loading is kept until any of it changes. What does not fit together is told at once, all of it.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 import polars as pl
 import sqlalchemy as sa
 
 from api.core.book_policies import policy_source
 from api.core.pay_inputs import group_values, read_hospitals, read_separate
+from api.core.program_code import code_sha256
 from api.service.context import Service
-from api.service.documents import DocumentInfo, laid_out, latest
+from api.service.documents import IN_FORCE, DocumentInfo, Stand, laid_out, standing
 from api.service.scheme_files import opened_pack
 from budget.group_values import GroupValues
+from grouper.proof import program_version
 from grouper.schemes import Scheme, open_scheme
-from reference_tables.group_weights import GroupWeights
+from reference_tables.group_weights import GroupWeights, find_group_weights
 from reference_tables.policy import Policy, load_policy
 from reference_tables.problems import Problem, TablesRefused
 
-_PARTS = ("policy", "weights", "hospitals", "separate", "scheme")
+_Read = TypeVar("_Read")
 _kept: dict[tuple[object, ...], Basis] = {}
 _lock = threading.Lock()
 _MOST_KEPT = 8
@@ -61,9 +65,20 @@ class Basis:
         }  # fmt: skip
 
 
-def basis_of(service: Service, connection: sa.Connection) -> Basis:
-    """The basis that holds now. Raises TablesRefused when a document cannot be used."""
-    found = tuple(item for kind in _PARTS if (item := latest(connection, kind)) is not None)
+def made_with(basis: Basis | None, stand: Stand) -> dict[str, Any]:
+    """What a result was made with: policy, scheme and values by name and checksum, every document with its version, the
+    program with the checksum of its code."""
+    program = {"name": "drgdip", "version": program_version(), "code_sha256": code_sha256()}
+    return {
+        "basis": None if basis is None else basis.about, "documents": [item.place for item in stand.items],
+        "program": program,
+    }  # fmt: skip
+
+
+def basis_of(service: Service, connection: sa.Connection, stand: Stand | None = None) -> Basis:
+    """The basis that holds now, or by documents as they stood. Raises TablesRefused with all that cannot be used."""
+    stand = standing(connection) if stand is None else stand
+    found = tuple(item for kind in IN_FORCE if (item := stand.latest(kind)) is not None)
     key = (
         service.settings.policy,
         service.settings.scheme,
@@ -105,19 +120,46 @@ class RecentBasis:
 def _loaded(service: Service, found: tuple[DocumentInfo, ...]) -> Basis:
     by_kind = {item.kind: item for item in found}
     with TemporaryDirectory(dir=service.work) as folder:
+        # Each in a folder of its own: two documents may have the same name.
         paths: dict[str, Path] = {
-            kind: laid_out(service.files, item, Path(folder)) for kind, item in by_kind.items()
+            kind: laid_out(service.files, item, Path(folder) / kind) for kind, item in by_kind.items()
         }  # fmt: skip
+        attempt = _Attempts()
+        hospitals = separate = priced = None
         name = str(paths["policy"]) if "policy" in paths else service.settings.policy
         policy = load_policy(name)
+        limit, usual = service.settings.max_unpacked_bytes, service.settings.scheme or policy.header.scheme
         if "scheme" in paths:
-            asked = str(opened_pack(paths["scheme"], service.settings.max_unpacked_bytes))
+            scheme = attempt(lambda: open_scheme(str(opened_pack(paths["scheme"], limit))))
+        elif usual:
+            scheme = attempt(lambda: open_scheme(usual))
         else:
-            asked = service.settings.scheme or policy.header.scheme
-        if not asked:
-            raise TablesRefused(policy.id, [Problem("SI03", {"policy": policy.id})])
-        scheme = open_scheme(asked)
-        values, weights = group_values(policy, scheme, str(paths["weights"]) if "weights" in paths else None)
-        hospitals = read_hospitals(paths["hospitals"], policy) if "hospitals" in paths else None
-        separate = read_separate(paths["separate"]) if "separate" in paths else None
+            scheme = None
+            attempt.problems.append(Problem("SV40", {"policy": policy.id}))
+        table = str(paths["weights"]) if "weights" in paths else None
+        if scheme is not None:
+            priced = attempt(lambda: group_values(policy, scheme, table))
+        elif table is not None:
+            attempt(lambda: find_group_weights(table))
+        if "hospitals" in paths:
+            hospitals = attempt(lambda: read_hospitals(paths["hospitals"], policy))
+        if "separate" in paths:
+            separate = attempt(lambda: read_separate(paths["separate"]))
+        if attempt.problems or scheme is None or priced is None:
+            raise TablesRefused(policy.id, attempt.problems)
+        values, weights = priced
         return Basis(policy, scheme, values, weights, hospitals, separate, policy_source(name), found)
+
+
+class _Attempts:
+    """Reads one thing after the other; `problems` of all of them."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def __call__(self, read: Callable[[], _Read]) -> _Read | None:
+        try:
+            return read()
+        except TablesRefused as error:
+            self.problems += error.problems
+            return None

@@ -21,19 +21,22 @@ from api.service.office_work import (
     CASES,
     YEAR_FILE,
     all_needed,
-    basis_now,
+    asked_with,
     deciding,
+    documents_for,
     ending,
     lay,
     lay_cases,
-    lay_latest,
+    lay_in_force,
     lay_year_file,
     needed,
+    plain_args,
     unfit,
     working,
     year_file_name,
 )
 from api.service.runs import ADVANCE, DONE, Made, kept_folder
+from api.service.told import told
 from api.service.values import new_id
 from api.service.worker import JobContext, JobRefused
 from api.store.faults import point
@@ -49,19 +52,21 @@ def ask_budget(connection: sa.Connection, actor: Actor, year: int, cases: Sequen
     year file's history. Raises NotTaken (SV03)."""
     needed(connection, YEAR_FILE, year_file_name(year))
     all_needed(connection, CASES, cases)
-    return enqueue(connection, actor, BUDGET, f"{BUDGET} {new_id('ask')}", {"year": year, "cases": list(cases)})
+    used = documents_for(connection, year_file=[year_file_name(year)], decisions=None, cases=cases)
+    args = {"year": year, "cases": list(cases), "documents": used}
+    return enqueue(connection, actor, BUDGET, f"{BUDGET} {new_id('ask')}", args)
 
 
 def make(service: Service, context: JobContext) -> Any:
     """The handler of budgets."""
     year, names = int(context.held.args["year"]), list(context.held.args["cases"])
     with working(service, context) as folder:
-        basis = basis_now(service)
-        figures = lay_year_file(service, folder, year)
-        paths = lay_cases(service, folder, names)
+        stand, basis = asked_with(service, context)
+        figures = lay_year_file(service, stand, folder, year)
+        paths = lay_cases(service, stand, folder, names)
         tallies = None
         if paths:
-            weights = lay_latest(service, folder, "weights")
+            weights = lay_in_force(service, stand, folder, "weights")
             request = ClearRequest(year, tuple(paths), weights=None if weights is None else str(weights))
             tallies = tally_files(
                 request, basis.policy, basis.scheme, basis.hospitals, lambda _, rows: context.tell(rows, 0)
@@ -76,7 +81,7 @@ def make(service: Service, context: JobContext) -> Any:
             BUDGET, year, "", DONE, run_id_of(proof), run.as_json(), {**proof, "recompute": recompute},
             kept_folder(service.files, folder / "out"),
         )  # fmt: skip
-    return ending(context, made)
+    return ending(context, made, stand, basis)
 
 
 def ask_advance(
@@ -90,7 +95,10 @@ def ask_advance(
     """The id of a job that pays a year's advances; `balances`: months that each insurance's balance lasts, decimal
     text. Raises NotTaken (SV03)."""
     needed(connection, SPEND, spend)
-    args = {"month": month, "spend": spend, "balances": dict(balances), "deficits": sorted(deficits)}
+    args = {
+        "month": month, "spend": spend, "balances": dict(balances), "deficits": sorted(deficits),
+        "documents": documents_for(connection, spend=[spend]),
+    }  # fmt: skip
     return enqueue(connection, actor, ADVANCE, f"{ADVANCE} {new_id('ask')}", args)
 
 
@@ -99,13 +107,13 @@ def pay(service: Service, context: JobContext) -> Any:
     args = context.held.args
     month = str(args["month"])
     with working(service, context) as folder:
-        basis = basis_now(service)
+        stand, basis = asked_with(service, context)
         strange = [name for name in (*args["balances"], *args["deficits"]) if name not in basis.policy.insurances]
         if strange:
             known = "、".join(basis.policy.insurances)
             raise JobRefused([unfit("balances", f"政策没有险种 {'、'.join(strange)}，可用：{known}")])
         months: dict[str, Fraction] = {name: exact(text) for name, text in args["balances"].items()}
-        spend = lay(service, folder, SPEND, str(args["spend"]))
+        spend = lay(service, stand, folder, SPEND, str(args["spend"]))
         book = service.books / month[:4]
         book.mkdir(exist_ok=True)
         context.hold()
@@ -116,12 +124,12 @@ def pay(service: Service, context: JobContext) -> Any:
             return lambda _: {"run": None, **summary}
         out = folder / "out"
         _write(paid, out)
-        proof = deciding(ADVANCE, basis, spend=file_sha256(spend), asked=dict(args))
+        proof = deciding(ADVANCE, basis, spend=file_sha256(spend), asked=plain_args(args))
         made = Made(
             ADVANCE, int(month[:4]), month, DONE, paid.run.run_id, _summary(paid), proof,
             kept_folder(service.files, out),
         )  # fmt: skip
-    return ending(context, made)
+    return ending(context, made, stand, basis)
 
 
 def _rows(paid: Advanced) -> list[tuple[str, ...]]:
@@ -140,7 +148,7 @@ def _summary(paid: Advanced) -> dict[str, Any]:
             for name, found in paid.found.items()
         },
         "hospitals": [dict(zip(ADVANCE_HEADER, row, strict=True)) for row in _rows(paid)],
-        "problems": [problem.as_row() for problem in paid.problems],
+        "problems": [told(problem) for problem in paid.problems],
     }  # fmt: skip
 
 

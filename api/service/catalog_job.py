@@ -22,10 +22,12 @@ from api.service.office_work import (
     CASES,
     Kept,
     all_needed,
-    basis_now,
+    asked_with,
     deciding,
+    documents_for,
     ending,
     lay_cases,
+    plain_args,
     unfit,
     working,
 )
@@ -48,7 +50,8 @@ def ask(connection: sa.Connection, actor: Actor, args: Mapping[str, Any]) -> str
     terms_of(args)
     for name in ("scheme", "drg_scheme"):
         check_scheme(str(args[name]))
-    return enqueue(connection, actor, JOB, f"{JOB} {new_id('ask')}", dict(args))
+    used = documents_for(connection, cases=args["cases"])
+    return enqueue(connection, actor, JOB, f"{JOB} {new_id('ask')}", {**args, "documents": used})
 
 
 def work_on(service: Service, context: JobContext) -> Any:
@@ -56,7 +59,7 @@ def work_on(service: Service, context: JobContext) -> Any:
     args = context.held.args
     terms = terms_of(args)
     with working(service, context) as folder:
-        basis = basis_now(service)
+        stand, basis = asked_with(service, context)
         drg = scheme_of(basis, str(args["drg_scheme"]))
         base = scheme_of(basis, str(args["scheme"])) if args["scheme"] else None
         if not isinstance(drg, CompiledScheme):
@@ -73,7 +76,7 @@ def work_on(service: Service, context: JobContext) -> Any:
         region = str(args["region"])
         name = str(args["name"]) or f"{region}按病种分值付费（DIP）病种目录"
         identity = CatalogIdentity(str(args["id"]), name, region, cast(DataLevel, args["data_level"]))
-        paths = lay_cases(service, folder, args["cases"])
+        paths = lay_cases(service, stand, folder, args["cases"])
         out, problems = folder / "out", Kept()
         out.mkdir()
         built = build_catalog(
@@ -86,11 +89,13 @@ def work_on(service: Service, context: JobContext) -> Any:
         write_report(built, out / FULL_REPORT)
         problems.write_csv(out)
         inputs = [{"name": Path(path).name, "sha256": file_sha256(Path(path))} for path in sorted(paths)]
-        proof = deciding(JOB, None, asked={**args, "cases": inputs, "years": list(built.years)}, pack=built.pack.sha256)
+        proof = deciding(
+            JOB, None, asked={**plain_args(args), "cases": inputs, "years": list(built.years)}, pack=built.pack.sha256
+        )
         made = Made(
             JOB, max(built.years), "", DONE, run_id_of(proof), _summary(built), proof, kept_folder(service.files, out)
         )
-    return ending(context, made)
+    return ending(context, made, stand, basis)
 
 
 def _summary(built: BuiltCatalog) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,10 +21,12 @@ from api.core.pay_inputs import DECISION_SCHEMA, read_decisions
 from api.service.audit import Actor
 from api.service.basis import Basis, basis_of
 from api.service.context import Service
-from api.service.documents import DocumentInfo, latest, put_document
+from api.service.documents import DocumentInfo, Stand, put_document, standing
+from api.service.known import is_known_case, known_hospitals
 from api.service.office_work import DECISIONS, YEAR_FILE, year_file_name
 from api.service.year_edits import year_tables
 from budget.special_quota import special_quota
+from reference_tables.problems import Problem, TablesRefused
 
 COLUMNS = ("case_id", "decision", "amount", "hospital_id")
 REFUSED = "refused"
@@ -43,16 +45,17 @@ class HospitalQuota:
     over: int
 
 
-def list_name(service: Service, connection: sa.Connection, year: int) -> str:
+def list_name(service: Service, stand: Stand, year: int) -> str:
     """How the year's list of decisions is called: as its year file says."""
-    if latest(connection, YEAR_FILE, year_file_name(year)) is None:
+    if stand.latest(YEAR_FILE, year_file_name(year)) is None:
         return f"decisions-{year}.csv"
-    return str(year_tables(service, connection, year)[1].get("decisions") or f"decisions-{year}.csv")
+    return str(year_tables(service, stand, year)[1].get("decisions") or f"decisions-{year}.csv")
 
 
 def decided(service: Service, connection: sa.Connection, year: int) -> tuple[DocumentInfo | None, list[dict[str, str]]]:
     """The year's list and its rows; None and nothing when there is none. Raises NotTaken, TablesRefused."""
-    found = latest(connection, DECISIONS, list_name(service, connection, year))
+    stand = standing(connection)
+    found = stand.latest(DECISIONS, list_name(service, stand, year))
     if found is None:
         return None, []
     text = service.files.path(found.sha256).read_text(encoding="utf-8-sig")
@@ -62,9 +65,15 @@ def decided(service: Service, connection: sa.Connection, year: int) -> tuple[Doc
 
 def decide(
     service: Service, connection: sa.Connection, actor: Actor, year: int, row: Mapping[str, str], reason: str
-) -> DocumentInfo:
-    """Add a decision, or change the one made of the case before (which keeps its place). Raises TablesRefused with the
-    faults of the list."""
+) -> Sequence[Problem]:
+    """Add a decision, or change the one made of the case before (which keeps its place); warnings about a case that has
+    not come yet and about the quota. Raises TablesRefused with the faults of the list, SV47 for a hospital that nothing
+    is known of."""
+    stand = standing(connection)
+    hospital = row["hospital_id"]
+    known = known_hospitals(service, connection, stand, year)
+    if known and hospital not in known:
+        raise TablesRefused(DECISIONS, [Problem("SV47", {"value": hospital}, field="hospital_id", value=hospital)])
     _, rows = decided(service, connection, year)
     key = (row["hospital_id"], row["case_id"])
     places = [at for at, old in enumerate(rows) if (old["hospital_id"], old["case_id"]) == key]
@@ -77,10 +86,21 @@ def decide(
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    name = list_name(service, connection, year)
+    name = list_name(service, stand, year)
     data = text.getvalue().encode()
-    _read(service, basis_of(service, connection), name, data)
-    return put_document(connection, actor, DECISIONS, name, service.files.put(data), MEDIA, reason)
+    _read(service, basis_of(service, connection, stand), name, data)
+    put_document(connection, actor, DECISIONS, name, service.files.put(data), MEDIA, reason)
+    told = []
+    if not is_known_case(service, connection, year, *key):
+        told.append(Problem("SV48", {"value": row["case_id"], "hospital": hospital}, case_id=row["case_id"]))
+    over = [item for item in quotas(service, connection, year) if item.hospital_id == hospital and item.over]
+    told += [
+        Problem("SV49", {
+            "hospital": hospital, "accepted": item.accepted, "quota": item.quota, "discharges": item.discharges,
+            "over": item.over,
+        }) for item in over
+    ]  # fmt: skip
+    return told
 
 
 def _read(service: Service, basis: Basis, name: str, data: bytes) -> pl.DataFrame:
@@ -90,12 +110,12 @@ def _read(service: Service, basis: Basis, name: str, data: bytes) -> pl.DataFram
         return read_decisions(path, basis.policy)
 
 
-def list_in_use(service: Service, connection: sa.Connection, year: int) -> DocumentInfo | None:
+def list_in_use(service: Service, stand: Stand, year: int) -> DocumentInfo | None:
     """The list of decisions that a year's settlements go by; without a year file and a list of the year's own, the one
     that was put last. Raises TablesRefused."""
-    found = latest(connection, DECISIONS, list_name(service, connection, year))
-    if found is None and latest(connection, YEAR_FILE, year_file_name(year)) is None:
-        return latest(connection, DECISIONS)
+    found = stand.latest(DECISIONS, list_name(service, stand, year))
+    if found is None and stand.latest(YEAR_FILE, year_file_name(year)) is None:
+        return stand.latest(DECISIONS)
     return found
 
 

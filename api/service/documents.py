@@ -1,9 +1,15 @@
-"""What the office works by: policies, weights, year files, registers and lists, each change a new version."""
+"""What the office works by: policies, weights, year files, registers and lists, each change a new version.
+
+A job works by the documents as they stood when it was asked for: it names their versions in its arguments, and its run
+names them with their checksums.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -13,12 +19,19 @@ from api.store.files import FileStore, Stored
 from api.store.tables import document
 
 KINDS = {
-    "policy": "支付政策", "weights": "权重（分值）表", "year_file": "年度文件", "hospitals": "医疗机构名册",
-    "separate": "单列支付", "decisions": "特例单议评议结果", "prepaid": "年内已付", "reform": "改革文件",
-    "withdrawals": "撤回名单", "cases": "病例文件（历史、测算）", "spend": "申请预付金的机构各年支出",
+    "policy": "支付政策（最后放入的为现行）", "weights": "权重（分值）表（最后放入的为现行）", "year_file": "年度文件",
+    "hospitals": "医疗机构名册", "separate": "单列支付", "decisions": "特例单议评议结果", "prepaid": "年内已付",
+    "reform": "改革文件", "cases": "病例文件（历史、测算）", "spend": "申请预付金的机构各年支出",
     "scheme": "分组方案（官方工作簿，或方案文件夹的 zip）",
+    "policy_aside": "备用政策（年内较早的、模拟切换的，不作现行）",
+    "weights_aside": "备用权重表（模拟切换的，不作现行）",
 }  # fmt: skip
-"""What a document may be, with its Chinese name; its content is checked by whoever uses it."""
+"""What a document may be, with its Chinese name."""
+IN_FORCE = ("policy", "weights", "hospitals", "separate", "scheme")
+"""Kinds of which the one that was put last decides groups and payments, whatever its name."""
+ASIDE = {"policy": "policy_aside", "weights": "weights_aside"}
+"""Kinds that are found by name alone, besides those in force."""
+_LAST = frozenset({*IN_FORCE, "decisions"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +47,54 @@ class DocumentInfo:
     created_by: str
     reason: str
 
+    @property
+    def place(self) -> dict[str, str | int]:
+        """Which version it is, with its checksum."""
+        return {"kind": self.kind, "name": self.name, "version": self.version, "sha256": self.sha256}
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Documents as they stood at one moment: the latest version of each, in the order in which they were put."""
+
+    items: tuple[DocumentInfo, ...] = ()
+
+    def latest(self, kind: str, name: str | None = None) -> DocumentInfo | None:
+        """A document; without a name, the one of its kind that was put last."""
+        found = [item for item in self.items if item.kind == kind and name in (None, item.name)]
+        return found[-1] if found else None
+
+    def named(self, kind: str, name: str) -> DocumentInfo | None:
+        """A policy or table of weights by its name, one kept aside before one that is or was in force."""
+        return self.latest(ASIDE[kind], name) or self.latest(kind, name)
+
+    def all(self, kind: str) -> list[DocumentInfo]:
+        """All documents of a kind."""
+        return [item for item in self.items if item.kind == kind]
+
+    def with_(self, new: DocumentInfo) -> Stand:
+        """As it would be with another version of one document."""
+        kept = tuple(item for item in self.items if (item.kind, item.name) != (new.kind, new.name))
+        return Stand((*kept, new))
+
+    def used(self, chosen: Mapping[str, Collection[str] | None]) -> list[list[str | int]]:
+        """What a job's arguments name: kind, name, version of those in force and of those chosen, by kind; None: all of
+        the kind."""
+        found = [item for kind in IN_FORCE if (item := self.latest(kind)) is not None]
+        for kind, names in chosen.items():
+            found += [item for item in self.all(kind) if (names is None or item.name in names) and item not in found]
+        return [[item.kind, item.name, item.version] for item in found]
+
 
 def put_document(
     connection: sa.Connection, actor: Actor, kind: str, name: str, stored: Stored, media_type: str, reason: str
 ) -> DocumentInfo:
-    """A new version; the latest one itself when it has the same content."""
+    """A new version; the latest one itself when it has the same content and is still the one in force."""
     last = latest(connection, kind, name)
     if last is not None and last.sha256 == stored.sha256:
-        return last
+        in_force = last if kind not in _LAST else latest(connection, kind)
+        if in_force == last:
+            return last
     made = DocumentInfo(
         kind, name, 1 if last is None else last.version + 1, stored.sha256, media_type, now(), actor.id, reason
     )
@@ -68,8 +121,24 @@ def list_documents(connection: sa.Connection, kind: str | None = None) -> list[D
     ]
 
 
+def standing(connection: sa.Connection) -> Stand:
+    """Documents as they stand now."""
+    found = {(item.kind, item.name): item for item in list_documents(connection)}
+    return Stand(tuple(sorted(found.values(), key=lambda item: (item.created_at, item.name))))
+
+
+def stand_of(connection: sa.Connection, used: Sequence[Sequence[Any]]) -> Stand:
+    """Documents as a job's arguments name them."""
+    wanted = {tuple(item) for item in used}
+    kinds = {item[0] for item in wanted}
+    rows = connection.execute(sa.select(document).where(document.c.kind.in_(kinds)))
+    found = [item for row in rows for item in [DocumentInfo(*row)] if (item.kind, item.name, item.version) in wanted]
+    return Stand(tuple(sorted(found, key=lambda item: (item.created_at, item.name))))
+
+
 def laid_out(files: FileStore, found: DocumentInfo, folder: Path, name: str = "") -> Path:
     """A document as a file in a folder, under its own name or another, for a core that reads files."""
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / (name or found.name)
     path.write_bytes(files.path(found.sha256).read_bytes())
     return path

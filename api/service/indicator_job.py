@@ -16,16 +16,18 @@ from api.core.indicators import Indicators, of_book, of_grouped, of_priced
 from api.core.payable import PayableFiles
 from api.core.report_files import NotCleared, part_of
 from api.service.audit import Actor
+from api.service.basis import Basis
 from api.service.context import Service
+from api.service.documents import Stand
 from api.service.jobs import enqueue
 from api.service.office_work import (
     CASES,
     Kept,
     all_needed,
-    basis_now,
+    asked_with,
     book_of,
-    counted,
     deciding,
+    documents_for,
     ending,
     lay_cases,
     unfit,
@@ -33,6 +35,7 @@ from api.service.office_work import (
 )
 from api.service.runs import DONE, LOCKED, Made, RunInfo, find_run, kept_folder, list_runs
 from api.service.submissions import NotTaken
+from api.service.told import counted
 from api.service.values import new_id
 from api.service.worker import JobContext, JobRefused
 from grouper.intake import IntakeError
@@ -51,7 +54,8 @@ def ask_indicators(
         all_needed(connection, CASES, cases)
     else:
         book_of(service, year)
-    args = {"year": year, "cases": list(cases), "priced": priced}
+    used = documents_for(connection, cases=cases)
+    args = {"year": year, "cases": list(cases), "priced": priced, "documents": used}
     return enqueue(connection, actor, INDICATORS, f"{INDICATORS} {new_id('ask')}", args)
 
 
@@ -60,8 +64,10 @@ def count(service: Service, context: JobContext) -> Any:
     args = context.held.args
     year, problems = int(args["year"]), Kept()
     with working(service, context) as folder:
+        stand, basis = asked_with(service, context)
         if args["cases"]:
-            found, proof = _of_cases(service, context, lay_cases(service, folder, args["cases"]), problems)
+            paths = lay_cases(service, stand, folder, args["cases"])
+            found, proof = _of_cases(context, basis, paths, problems)
         else:
             book = book_of(service, year)
             found, proof = of_book(book), deciding(INDICATORS, None, year=year, book=book.seal)
@@ -74,13 +80,12 @@ def count(service: Service, context: JobContext) -> Any:
             INDICATORS, year, "", DONE, run_id_of(proof), _summary(found, problems.frame), proof,
             kept_folder(service.files, out),
         )  # fmt: skip
-    return ending(context, made)
+    return ending(context, made, stand if args["cases"] else Stand(), basis if args["cases"] else None)
 
 
 def _of_cases(
-    service: Service, context: JobContext, paths: Sequence[str], problems: Kept
+    context: JobContext, basis: Basis, paths: Sequence[str], problems: Kept
 ) -> tuple[Indicators, dict[str, Any]]:
-    basis = basis_now(service)
 
     def progress(_: object, rows: int) -> None:
         context.tell(rows, 0)
@@ -154,7 +159,7 @@ def draw(service: Service, context: JobContext) -> Any:
             REPORT, year, "", DONE, run_id_of(proof), orjson.loads(orjson.dumps(summary)), proof,
             kept_folder(service.files, out),
         )  # fmt: skip
-    return ending(context, made)
+    return ending(context, made, Stand(), None)
 
 
 def _clearing(connection: sa.Connection, year: int, name: str) -> RunInfo | None:

@@ -1,49 +1,44 @@
-"""What the jobs of the office share: a folder to work in, the documents they read laid out in it, a run at the end."""
+"""What the jobs of the office share: a folder to work in, the documents they read as they stood when the job was asked
+for, laid out in it, and a run at the end."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
 
-from api.core.book import INDEX, Book, BookRefused, open_book
+from api.core.book import INDEX, Book, open_book
 from api.core.catalog_scores import QuotaUnfit
 from api.service.audit import Actor
-from api.service.basis import Basis, basis_of
+from api.service.basis import Basis, basis_of, made_with
 from api.service.context import Service
-from api.service.documents import KINDS, DocumentInfo, laid_out, latest, list_documents
+from api.service.documents import KINDS, DocumentInfo, Stand, laid_out, latest, stand_of, standing
 from api.service.runs import Made, add_run
 from api.service.submissions import NotTaken, safe_name
-from api.service.unpack import Unpackable, unpack
+from api.service.unpack import unpack
 from api.service.worker import JobContext, JobRefused
-from grouper.catalog.history import HistoryRefused
-from grouper.intake import IntakeError
 from grouper.output import BOM
 from grouper.proof import program_version
 from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused
 from reference_tables.year_file import YearFile, load_year_file
 
 CASES, YEAR_FILE, DECISIONS = "cases", "year_file", "decisions"
-MOST_PROBLEMS = 200
 
 
 @contextmanager
 def working(service: Service, context: JobContext) -> Iterator[Path]:
-    """A folder of the job's own, gone afterwards. What cannot be used ends the job with its problems."""
+    """A folder of the job's own, gone afterwards."""
     folder = service.work / context.held.id
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
         yield folder
-    except (TablesRefused, BookRefused, HistoryRefused, IntakeError) as error:
-        raise JobRefused(list(error.problems)[:MOST_PROBLEMS]) from None
-    except Unpackable as error:
-        raise JobRefused([error.problem]) from None
     except QuotaUnfit as error:
         raise JobRefused([unfit("quota", f"过大，{error} 的分值为 0.0000")]) from None
     finally:
@@ -69,29 +64,41 @@ def all_needed(connection: sa.Connection, kind: str, names: Sequence[str]) -> No
         needed(connection, kind, name)
 
 
-def basis_now(service: Service) -> Basis:
-    """The basis that holds now. Raises TablesRefused."""
+def documents_for(connection: sa.Connection, **names: Collection[str] | None) -> list[list[str | int]]:
+    """What a job's arguments say of the documents it is to work by: those in force, and those named, by kind; None: all
+    of the kind."""
+    return standing(connection).used(names)
+
+
+def asked_with(service: Service, context: JobContext) -> tuple[Stand, Basis]:
+    """The documents that the job's arguments name, and the basis by them. Raises TablesRefused."""
     with service.database.read() as connection:
-        return basis_of(service, connection)
+        stand = stand_of(connection, context.held.args["documents"])
+        return stand, basis_of(service, connection, stand)
 
 
-def lay(service: Service, folder: Path, kind: str, name: str) -> Path:
-    """The latest version of a document in the folder."""
-    with service.database.read() as connection:
-        return laid_out(service.files, needed(connection, kind, name), folder)
+def lay(service: Service, stand: Stand, folder: Path, kind: str, name: str) -> Path:
+    """A document in the folder. Raises NotTaken (SV03)."""
+    return laid_out(service.files, there(stand, kind, name), folder)
 
 
-def lay_latest(service: Service, folder: Path, kind: str) -> Path | None:
-    """The document of a kind that was put last, in the folder; None when there is none."""
-    with service.database.read() as connection:
-        found = latest(connection, kind)
-    return None if found is None else laid_out(service.files, found, folder)
+def there(stand: Stand, kind: str, name: str) -> DocumentInfo:
+    """A document by kind and name. Raises NotTaken (SV03)."""
+    found = stand.latest(kind, name)
+    if found is None:
+        raise NotTaken(Problem("SV03", {"what": KINDS[kind], "value": name}, value=name))
+    return found
 
 
-def lay_cases(service: Service, folder: Path, names: Sequence[str]) -> list[str]:
+def lay_in_force(service: Service, stand: Stand, folder: Path, kind: str) -> Path | None:
+    """The document of a kind that is in force, in a folder of its own; None when there is none."""
+    found = stand.latest(kind)
+    return None if found is None else laid_out(service.files, found, folder / kind)
+
+
+def lay_cases(service: Service, stand: Stand, folder: Path, names: Sequence[str]) -> list[str]:
     """Case files unpacked, each in a folder of its own. Raises Unpackable."""
-    with service.database.read() as connection:
-        found = [needed(connection, CASES, name) for name in names]
+    found = [there(stand, CASES, name) for name in names]
     limit, made = service.settings.max_unpacked_bytes, []
     for at, item in enumerate(found):
         place = folder / "cases" / str(at)
@@ -105,14 +112,12 @@ def year_file_name(year: int) -> str:
     return f"{year}.toml"
 
 
-def lay_year_file(service: Service, folder: Path, year: int) -> YearFile:
+def lay_year_file(service: Service, stand: Stand, folder: Path, year: int) -> YearFile:
     """A year's file with the lists that it may name beside it. Raises TablesRefused with its problems, SV04 when it
     names a file elsewhere."""
-    with service.database.read() as connection:
-        found = needed(connection, YEAR_FILE, year_file_name(year))
-        for item in {item.name: item for item in list_documents(connection, DECISIONS)}.values():
-            laid_out(service.files, item, folder)
-    return opened_year_file(laid_out(service.files, found, folder))
+    for item in stand.all(DECISIONS):
+        laid_out(service.files, item, folder)
+    return opened_year_file(lay(service, stand, folder, YEAR_FILE, year_file_name(year)))
 
 
 def opened_year_file(path: Path) -> YearFile:
@@ -130,6 +135,11 @@ def book_of(service: Service, year: int) -> Book:
     if not (folder / INDEX).exists():
         raise NotTaken(Problem("SV03", {"what": "年度账册", "value": str(year)}))
     return open_book(folder)
+
+
+def plain_args(args: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for, without the versions of the documents."""
+    return {name: value for name, value in args.items() if name != "documents"}
 
 
 def deciding(command: str, basis: Basis | None, **more: Any) -> dict[str, Any]:
@@ -157,16 +167,12 @@ class Kept:
         (folder / "problems.csv").write_bytes(BOM + self.frame.write_csv().encode())
 
 
-def counted(problems: pl.DataFrame) -> list[dict[str, Any]]:
-    """Problems by code: how many of each, no case named."""
-    return problems.group_by("code", "level").agg(pl.len().alias("count")).sort("code", "level").to_dicts()
-
-
-def ending(context: JobContext, made: Made) -> Any:
-    """The change that enters a run with the job's end."""
+def ending(context: JobContext, made: Made, stand: Stand, basis: Basis | None) -> Any:
+    """The change that enters a run with the job's end, with what it was made with."""
     asker = Actor(context.held.created_by, "office")
+    whole = replace(made, made_with=made_with(basis, stand))
 
     def change(connection: sa.Connection) -> Mapping[str, Any]:
-        return {"run": add_run(connection, asker, context.held.id, made)}
+        return {"run": add_run(connection, asker, context.held.id, whole)}
 
     return change

@@ -1,13 +1,14 @@
 """Runs of the office: budgets, settlements, clearings, simulations, with their files by content and their state.
 
 A clearing is a draft until hospitals have confirmed or disputed it and the office approves; approved it is entered into
-the year book and locked, and only a new run that names it can take its place.
+the year book and locked, and only a new run that names it can take its place. A settlement on a cleared year names the
+clearing that it takes back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,23 @@ import orjson
 import sqlalchemy as sa
 
 from api.service.audit import Actor, record
+from api.service.jobs import following
 from api.service.values import canonical, new_id, now
 from api.store.files import FileStore
 from api.store.tables import answer, run
 
 DRAFT, APPROVED, LOCKED, SUPERSEDED, DONE = "draft", "approved", "locked", "superseded", "done"
+REOPENED = "reopened"
+"""A clearing that was locked and taken back by a later settlement, which named it; a new clearing takes its place."""
 CONFIRMED, DISPUTED = "confirmed", "disputed"
+CLEAR = "clear"
 ADVANCE = "advance"
 """The job, and its run, that pays advances out of the book."""
 LOCK_JOB = "lock"
 """The job that enters an approved clearing into the book."""
 STATES_ZH = {
     DRAFT: "草稿", APPROVED: "已批准，正在入账", LOCKED: "已锁定", SUPERSEDED: "已被取代", DONE: "已完成",
+    REOPENED: "已重新打开，待重新清算",
     CONFIRMED: "已确认", DISPUTED: "有异议",
 }  # fmt: skip
 KINDS_ZH = {
@@ -39,11 +45,12 @@ FULL_REPORT = "report-cases.xlsx"
 """The report of a history with the cases that were put aside; report.xlsx beside it names none."""
 CASE_FILES = frozenset({"problems.csv", "postings.csv", "corrections.csv", FULL_REPORT})
 """Files of a run that name single cases."""
+_MADE_WITH = "made_with"
 
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """A run. `files`: name -> sha256; `summary`, `proof`: plain values."""
+    """A run. `files`: name -> sha256; `summary`, `proof`, `made_with`: plain values."""
 
     id: str
     kind: str
@@ -58,6 +65,7 @@ class RunInfo:
     job_id: str
     created_at: str
     created_by: str
+    made_with: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,8 @@ class Made:
     proof: Mapping[str, Any]
     files: Mapping[str, str]
     supersedes: str = ""
+    made_with: Mapping[str, Any] = field(default_factory=dict)
+    """Policy, scheme, documents with their versions, program: by name and checksum."""
 
 
 def kept_folder(files: FileStore, folder: Path) -> dict[str, str]:
@@ -90,8 +100,8 @@ def add_run(connection: sa.Connection, actor: Actor, job_id: str, made: Made) ->
     row = {
         "id": name, "kind": made.kind, "year": made.year, "month": made.month, "state": made.state,
         "run_id": made.run_id, "supersedes": made.supersedes or None, "summary": canonical(dict(made.summary)),
-        "proof": canonical(dict(made.proof)), "files": canonical(dict(made.files)), "job_id": job_id,
-        "created_at": now(), "created_by": actor.id,
+        "proof": canonical({**made.proof, _MADE_WITH: made.made_with}), "files": canonical(dict(made.files)),
+        "job_id": job_id, "created_at": now(), "created_by": actor.id,
     }  # fmt: skip
     connection.execute(run.insert().values(row))
     details = {"kind": made.kind, "year": made.year, "month": made.month, "run_id": made.run_id}
@@ -114,16 +124,23 @@ def find_run(connection: sa.Connection, name: str, *, lock: bool = False) -> Run
 
 def list_runs(
     connection: sa.Connection, *, kind: str | None = None, year: int | None = None, kinds: Sequence[str] | None = None,
-    limit: int = 100,
+    after: str = "", limit: int = 100,
 ) -> list[RunInfo]:  # fmt: skip
-    """The latest runs first; of one kind, of some kinds, or of all."""
-    query = sa.select(run).order_by(run.c.created_at.desc(), run.c.id).limit(limit)
+    """The latest runs first; of one kind, of some kinds, or of all; those that follow a run."""
+    query = following(sa.select(run), run, after).limit(limit)
     for column, value in ((run.c.kind, kind), (run.c.year, year)):
         if value is not None:
             query = query.where(column == value)
     if kinds is not None:
         query = query.where(run.c.kind.in_(kinds))
     return [_info(row) for row in connection.execute(query)]
+
+
+def holding_clearing(connection: sa.Connection, year: int) -> RunInfo | None:
+    """The clearing of a year that holds, or held until a settlement took it back: what a new one has to name."""
+    query = sa.select(run).where(run.c.kind == CLEAR, run.c.year == year, run.c.state.in_([LOCKED, REOPENED]))
+    row = connection.execute(query.order_by(run.c.created_at.desc())).first()
+    return None if row is None else _info(row)
 
 
 def say(connection: sa.Connection, actor: Actor, name: str, hospital_id: str, state: str, comment: str) -> None:
@@ -143,7 +160,7 @@ def answers(connection: sa.Connection, name: str) -> list[dict[str, str]]:
 
 
 def _info(row: Any) -> RunInfo:
-    values = {name: getattr(row, name) for name in RunInfo.__dataclass_fields__}
+    values = {name: getattr(row, name) for name in RunInfo.__dataclass_fields__ if name != _MADE_WITH}
     for name in ("summary", "proof", "files"):
         values[name] = orjson.loads(values[name])
-    return RunInfo(**values)
+    return RunInfo(**values, made_with=values["proof"].pop(_MADE_WITH, {}))

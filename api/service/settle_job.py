@@ -17,7 +17,7 @@ import orjson
 import polars as pl
 import sqlalchemy as sa
 
-from api.core.book import Book, BookRefused, Run, locked
+from api.core.book import Book, Run, locked
 from api.core.pay_inputs import read_decisions
 from api.core.settle import (
     CORRECT,
@@ -36,32 +36,45 @@ from api.core.settle_files import book_for
 from api.core.settle_report import write_settlement
 from api.core.settle_statements import statement_rows, write_hospital_statements
 from api.service.audit import Actor, record
-from api.service.basis import Basis, basis_of
+from api.service.basis import Basis, basis_of, made_with
 from api.service.batches import kept, opened
 from api.service.context import Service
 from api.service.decisions import applying, list_in_use
-from api.service.documents import DocumentInfo, laid_out
+from api.service.documents import laid_out, stand_of
 from api.service.jobs import QUEUED, RUNNING, enqueue
+from api.service.office_work import documents_for, year_file_name
 from api.service.progress import Progress
 from api.service.runs import DONE, Made, add_run, kept_folder
+from api.service.settle_checks import check_asked, check_named, is_settled_month, taken_back
 from api.service.submission_job import CASE_SCHEMA
 from api.service.submissions import ACCEPTED, CORRECTION, NEW, REFUSED, ROLES, SETTLE, WITHDRAWAL, NotTaken
 from api.service.submissions import DONE as SETTLED
 from api.service.values import canonical, checksum
-from api.service.worker import JobContext, JobRefused
+from api.service.worker import JobContext
 from api.store.faults import point
 from api.store.tables import job, submission
-from reference_tables.problems import Level, Problem, TablesRefused
+from reference_tables.problems import Level, Problem
 
 
 def ask(
-    connection: sa.Connection, actor: Actor, month: str, *, close: bool, reason: str, policy_reason: str, reopen: str
-) -> str:
+    service: Service, connection: sa.Connection, actor: Actor, month: str, *, close: bool, reason: str,
+    policy_reason: str, reopen: str, supersedes: str,
+) -> str:  # fmt: skip
     """The id of a settlement job of all that has been accepted for the month, and of corrections and withdrawals of
-    earlier months. Raises NotTaken (SV11) while another settlement is under way."""
+    earlier months, by the documents as they stand. `reopen`, `supersedes`: why a year is settled on whose clearing is
+    locked, and which clearing that is.
+
+    Raises NotTaken: SV11 while another settlement is under way, SV46 nothing to settle, SV56 the clearing not named,
+    SV57 it is being entered; BookRefused for a month that the book cannot post in.
+    """
+    check_asked(service, connection, month, reopen, supersedes)
     chosen = _chosen(connection, month)
+    if not any(chosen.values()) and not reason.strip() and not is_settled_month(service, month):
+        raise NotTaken(Problem("SV46", {"month": month}, field="month", value=month))
+    year = [year_file_name(int(month[:4]))]
     args: dict[str, Any] = {
-        "month": month, "close": close, "reason": reason, "policy_reason": policy_reason, "reopen": reopen, **chosen,
+        "month": month, "close": close, "reason": reason, "policy_reason": policy_reason, "reopen": reopen,
+        "supersedes": supersedes, "documents": documents_for(connection, year_file=year, decisions=None), **chosen,
     }  # fmt: skip
     key = f"{SETTLE} {month} {checksum(canonical(args))}"
     active = sa.select(job.c.id).where(job.c.kind == SETTLE, job.c.state.in_([QUEUED, RUNNING]), job.c.key != key)
@@ -95,9 +108,10 @@ def work_on(service: Service, context: JobContext) -> Any:
     month = str(args["month"])
     names = [name for role in ROLES for name in args[role]]
     with service.database.read() as connection:
-        basis = basis_of(service, connection)
+        stand = stand_of(connection, args["documents"])
+        basis = basis_of(service, connection, stand)
         rows = {row.id: row for row in connection.execute(sa.select(submission).where(submission.c.id.in_(names)))}
-        decisions = _decisions(service, connection, int(month[:4]))
+    decisions = list_in_use(service, stand, int(month[:4]))
     hospitals = {row.hospital_id for row in rows.values()}
     progress = Progress(context, len(names) + 1 + len(hospitals))
     folder = service.work / context.held.id
@@ -115,10 +129,6 @@ def work_on(service: Service, context: JobContext) -> Any:
         write_hospital_statements(settled, folder / "out" / "statements", lambda made: progress.tell(done + made))
         left = _refused(service, settled, rows)
         files = kept_folder(service.files, folder / "out")
-    except TablesRefused as error:
-        raise JobRefused(list(error.problems)) from None
-    except BookRefused as error:
-        raise JobRefused(list(error.problems)) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     asker = Actor(context.held.created_by, "office")
@@ -130,11 +140,13 @@ def work_on(service: Service, context: JobContext) -> Any:
             told = {key: values[key] for key in ("state", "accepted", "rejected", "cases_sha256")}
             record(connection, asker, "submission.settle", name, told)
         progress.whole(connection)
+        taken_back(connection, asker, settled.book, str(args["supersedes"]), str(args["reopen"]))
         if settled.run is None:  # nothing of it could be taken
             return {"month": month, "run": None, "closed": settled.closed}
         made = Made(
-            SETTLE, int(month[:4]), month, DONE, settled.run.run_id, _summary(settled, waiting), settled.proof, files
-        )
+            SETTLE, int(month[:4]), month, DONE, settled.run.run_id, _summary(settled, waiting), settled.proof, files,
+            made_with=made_with(basis, stand),
+        )  # fmt: skip
         return {"month": month, "run": add_run(connection, asker, context.held.id, made), "closed": settled.closed}
 
     return change
@@ -201,18 +213,12 @@ def _refused(service: Service, settled: Settled, rows: Mapping[str, Any]) -> dic
     return found
 
 
-def _decisions(service: Service, connection: sa.Connection, year: int) -> DocumentInfo | None:
-    try:
-        return list_in_use(service, connection, year)
-    except TablesRefused as error:
-        raise JobRefused(list(error.problems)) from None
-
-
 def _settled(service: Service, context: JobContext, basis: Basis, month: str, given: MonthInput) -> tuple[Settled, int]:
     """Settle into the year's book, locked from beginning to end; and how many decisions wait for their case."""
     folder = service.books / month[:4]
     folder.mkdir(exist_ok=True)
     with locked(folder):
+        check_named(service, month[:4], str(context.held.args["supersedes"]))
         context.hold()
         book = book_for(folder, month)
         made = _made(book, given)

@@ -18,7 +18,7 @@ from api.core.simulate_cases import SimulationRequest
 from api.core.simulation_files import told_problems, write_simulation
 from api.service.audit import Actor
 from api.service.context import Service
-from api.service.documents import latest
+from api.service.documents import ASIDE, Stand, laid_out
 from api.service.history_terms import check_scheme, scheme_of
 from api.service.jobs import enqueue
 from api.service.office_work import (
@@ -26,12 +26,12 @@ from api.service.office_work import (
     DECISIONS,
     YEAR_FILE,
     all_needed,
-    basis_now,
-    counted,
+    asked_with,
+    documents_for,
     ending,
     lay,
     lay_cases,
-    lay_latest,
+    lay_in_force,
     lay_year_file,
     needed,
     unfit,
@@ -41,6 +41,7 @@ from api.service.office_work import (
 from api.service.runs import DONE, Made, kept_folder
 from api.service.submissions import NotTaken
 from api.service.submitted_cases import lay_submitted, standing
+from api.service.told import counted, told
 from api.service.values import new_id
 from api.service.worker import JobContext
 from reference_tables.problems import Problem, TablesRefused
@@ -83,29 +84,40 @@ def ask(connection: sa.Connection, actor: Actor, args: Mapping[str, Any]) -> str
         if args[field]:
             needed(connection, kind, str(args[field]))
     check_scheme(str(args["scheme"]))
-    return enqueue(connection, actor, JOB, f"{JOB} {new_id('ask')}", dict(args))
+    return enqueue(connection, actor, JOB, f"{JOB} {new_id('ask')}", {**args, "documents": _used(connection, args)})
+
+
+def _used(connection: sa.Connection, args: Mapping[str, Any]) -> list[list[str | int]]:
+    """The documents a simulation goes by; what a reform may switch to is among them."""
+    year = [year_file_name(int(args["year"]))] if args["year"] else []
+    return documents_for(
+        connection, cases=args["cases"], reform=args["reforms"], year_file=year, decisions=None,
+        prepaid=[args["prepaid"]] if args["prepaid"] else [], **dict.fromkeys([*ASIDE, *ASIDE.values()]),
+    )  # fmt: skip
 
 
 def work_on(service: Service, context: JobContext) -> Any:
     """The handler of simulations."""
     args = context.held.args
     with working(service, context) as folder:
-        basis = basis_now(service)
-        reforms = tuple(_reform(service, folder, name) for name in args["reforms"])
+        stand, basis = asked_with(service, context)
+        reforms = tuple(_reform(service, stand, folder, name) for name in args["reforms"])
         year = int(args["year"]) if args["year"] else None
-        figures = None if year is None else lay_year_file(service, folder, year)
+        figures = None if year is None else lay_year_file(service, stand, folder, year)
         cases = (
             lay_submitted(service, folder, int(args["submitted"]))
             if args["submitted"]
-            else lay_cases(service, folder, args["cases"])
+            else lay_cases(service, stand, folder, args["cases"])
         )
-        lists = {name: lay(service, folder, kind, args[name]) for name, kind in _LISTS.items() if args[name]}
-        weights = lay_latest(service, folder, "weights")
+        lists = {
+            name: lay(service, stand, folder / name, kind, args[name]) for name, kind in _LISTS.items() if args[name]
+        }
+        weights = lay_in_force(service, stand, folder, "weights")
         request = SimulationRequest(
-            tuple(cases), reforms, year, hospitals=lay_latest(service, folder, "hospitals"),
-            separate=lay_latest(service, folder, "separate"), weights=None if weights is None else str(weights),
-            bootstrap=int(args["bootstrap"]), seed=int(args["seed"]), threads=1, decisions=lists.get("decisions"),
-            prepaid=lists.get("prepaid"),
+            tuple(cases), reforms, year, hospitals=lay_in_force(service, stand, folder, "hospitals"),
+            separate=lay_in_force(service, stand, folder, "separate"),
+            weights=None if weights is None else str(weights), bootstrap=int(args["bootstrap"]),
+            seed=int(args["seed"]), threads=1, decisions=lists.get("decisions"), prepaid=lists.get("prepaid"),
         )  # fmt: skip
         scheme = scheme_of(basis, str(args["scheme"]))
         steps = _Steps(context)
@@ -117,7 +129,7 @@ def work_on(service: Service, context: JobContext) -> Any:
             JOB, year or int(args["submitted"] or 0) or _year(done), "", DONE, run_id, _summary(done), proof,
             kept_folder(service.files, folder / "out"),
         )  # fmt: skip
-    return ending(context, made)
+    return ending(context, made, stand, basis)
 
 
 class _Steps:
@@ -134,20 +146,17 @@ class _Steps:
         self.context.tell(self.read, 0)
 
 
-def _reform(service: Service, folder: Path, name: str) -> Reform:
+def _reform(service: Service, stand: Stand, folder: Path, name: str) -> Reform:
     """A reform among the documents, else a built-in one; what it switches to lies beside it."""
-    with service.database.read() as connection:
-        found = latest(connection, REFORM, name)
+    found = stand.latest(REFORM, name)
     if found is None:
         return load_reform(name)
-    data = service.files.path(found.sha256).read_bytes()
-    switch = read_reform(data, name).switch
+    place = folder / "reforms"
+    path = laid_out(service.files, found, place)
+    switch = read_reform(path.read_bytes(), name).switch
     for kind, wanted in (("policy", switch.policy), ("weights", switch.weights)) if switch else ():
-        with service.database.read() as connection:
-            if wanted and latest(connection, kind, Path(wanted).name) is not None:
-                lay(service, folder, kind, Path(wanted).name)
-    path = folder / name
-    path.write_bytes(data)
+        if wanted and (item := stand.named(kind, Path(wanted).name)) is not None:
+            laid_out(service.files, item, place)
     return load_reform(path)
 
 
@@ -175,7 +184,7 @@ def _summary(done: Simulation) -> dict[str, Any]:
         "policy": {"before": done.before.policy.id, "after": done.after.policy.id},
         "reforms": [item.id for item in done.request.reforms], "cases": done.before.cases.height,
         "synthetic": done.synthetic, **tables,
-        "told": [{"code": item.code, "message": item.message} for item in told_problems(done)],
+        "told": [told(item) for item in told_problems(done)],
         "problems": counted(pl.concat([done.problems, done.reading])),
     }  # fmt: skip
 

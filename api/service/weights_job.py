@@ -23,10 +23,12 @@ from api.service.office_work import (
     CASES,
     Kept,
     all_needed,
-    basis_now,
+    asked_with,
     deciding,
+    documents_for,
     ending,
     lay_cases,
+    plain_args,
     unfit,
     working,
 )
@@ -49,7 +51,8 @@ def ask(connection: sa.Connection, actor: Actor, args: Mapping[str, Any]) -> str
     positive("cv", str(args["cv"]))
     check_scheme(str(args["scheme"]))
     _check_compared(str(args["compare"]))
-    return enqueue(connection, actor, JOB, f"{JOB} {new_id('ask')}", dict(args))
+    used = documents_for(connection, cases=args["cases"])
+    return enqueue(connection, actor, JOB, f"{JOB} {new_id('ask')}", {**args, "documents": used})
 
 
 def _check_compared(name: str) -> None:
@@ -63,7 +66,7 @@ def work_on(service: Service, context: JobContext) -> Any:
     args = context.held.args
     terms = terms_of(args)
     with working(service, context) as folder:
-        basis = basis_now(service)
+        stand, basis = asked_with(service, context)
         scheme = scheme_of(basis, str(args["scheme"]))
         usual = MEAN_COST if isinstance(scheme, CompiledDip) else RELATIVE
         plan = WeightPlan(
@@ -73,7 +76,7 @@ def work_on(service: Service, context: JobContext) -> Any:
         compared = str(args["compare"])
         if compared:
             compare({}, {}, compared)  # a table that is not there is said before the long work
-        paths = lay_cases(service, folder, args["cases"])
+        paths = lay_cases(service, stand, folder, args["cases"])
         tiers = PeerTiers(basis.policy, basis.hospitals) if args["peers"] else None
         problems = Kept()
         found = weigh(
@@ -91,7 +94,7 @@ def work_on(service: Service, context: JobContext) -> Any:
             JOB, max(found.years), "", DONE, run_id_of(proof), _summary(found, beside), proof,
             kept_folder(service.files, out),
         )  # fmt: skip
-    return ending(context, made)
+    return ending(context, made, stand, basis)
 
 
 def _beside(found: Weights, name: str) -> Comparison:
@@ -104,7 +107,13 @@ def _proof(found: Weights, basis: Basis, args: Mapping[str, Any]) -> dict[str, A
     inputs = sorted(
         ({"name": Path(item.path).name, "sha256": item.sha256} for item in found.sources), key=canonical
     )  # fmt: skip
-    decides = {**args, "cases": inputs, "years": list(found.years), "scheme": pack.id, "scheme_sha256": pack.sha256}
+    decides = {
+        **plain_args(args),
+        "cases": inputs,
+        "years": list(found.years),
+        "scheme": pack.id,
+        "scheme_sha256": pack.sha256,
+    }
     return deciding(JOB, basis if args["peers"] else None, asked=decides)
 
 

@@ -14,21 +14,22 @@ import sqlalchemy as sa
 from api.core.resolved_reform import literal
 from api.service.audit import Actor
 from api.service.context import Service
-from api.service.documents import DocumentInfo, laid_out, list_documents, put_document
-from api.service.office_work import DECISIONS, YEAR_FILE, needed, opened_year_file, unfit, year_file_name
+from api.service.documents import DocumentInfo, Stand, laid_out, put_document, standing
+from api.service.known import known_hospitals
+from api.service.office_work import DECISIONS, YEAR_FILE, opened_year_file, there, unfit, year_file_name
 from api.service.submissions import NotTaken
 from reference_tables.policy_values import FloatText
-from reference_tables.problems import Problem
+from reference_tables.problems import Problem, TablesRefused
 from reference_tables.year_schema import year_schema
 
 MEDIA = "application/toml"
 Tables = dict[str, Any]
 
 
-def year_tables(service: Service, connection: sa.Connection, year: int) -> tuple[DocumentInfo, Tables]:
+def year_tables(service: Service, stand: Stand, year: int) -> tuple[DocumentInfo, Tables]:
     """A year's document and what it holds, numbers as they were written. Raises NotTaken (SV03), TablesRefused."""
-    found = needed(connection, YEAR_FILE, year_file_name(year))
-    _checked(service, connection, found.name, service.files.path(found.sha256).read_bytes())
+    found = there(stand, YEAR_FILE, year_file_name(year))
+    _checked(service, stand, found.name, service.files.path(found.sha256).read_bytes())
     text = service.files.path(found.sha256).read_text(encoding="utf-8-sig")
     return found, tomllib.loads(text, parse_float=FloatText)
 
@@ -54,7 +55,7 @@ def replace_rows(
 
     Raises NotTaken (SV03, SV04, SV11 when there is a later version), TablesRefused with every fault of the result.
     """
-    found, tables = year_tables(service, connection, year)
+    found, tables = year_tables(service, standing(connection), year)
     if table not in year_schema().tables:
         raise NotTaken(Problem("SV03", {"what": "年度文件的表", "value": table}, value=table))
     _same(found, version)
@@ -64,15 +65,22 @@ def replace_rows(
 def set_scores(
     service: Service, connection: sa.Connection, actor: Actor, year: int, scores: Mapping[str, str], reason: str
 ) -> DocumentInfo:
-    """Assessment scores of some hospitals; those that the file does not list yet are added. Raises as replace_rows."""
-    found, tables = year_tables(service, connection, year)
+    """Assessment scores of some hospitals; those that the file does not list yet are added. Raises as replace_rows,
+    SV47 for every hospital that nothing is known of."""
+    stand = standing(connection)
+    found, tables = year_tables(service, stand, year)
+    listed = [str(row["id"]) for row in tables.get("hospital", [])]
+    known = known_hospitals(service, connection, stand, year, listed)
+    strange = [Problem("SV47", {"value": name}, field="scores", value=name) for name in sorted({*scores} - known)]
+    if strange and known:
+        raise TablesRefused(found.name, strange)
     rows = [dict(row) for row in tables.get("hospital", [])]
-    known = {row["id"]: row for row in rows}
+    of = {row["id"]: row for row in rows}
     for hospital, score in sorted(scores.items()):
-        if hospital not in known:
-            known[hospital] = {"id": hospital}
-            rows.append(known[hospital])
-        known[hospital]["score"] = score
+        if hospital not in of:
+            of[hospital] = {"id": hospital}
+            rows.append(of[hospital])
+        of[hospital]["score"] = score
     return _put(service, connection, actor, found, {**tables, "hospital": rows}, reason)
 
 
@@ -80,7 +88,7 @@ def add_violation(
     service: Service, connection: sa.Connection, actor: Actor, year: int, row: Mapping[str, str], reason: str
 ) -> DocumentInfo:
     """A violation that was found: hospital, insurance, amount (yuan), reason. Raises as replace_rows."""
-    found, tables = year_tables(service, connection, year)
+    found, tables = year_tables(service, standing(connection), year)
     rows = [*tables.get("violation", []), dict(row)]
     return _put(service, connection, actor, found, {**tables, "violation": rows}, reason)
 
@@ -89,7 +97,7 @@ def drop_violation(
     service: Service, connection: sa.Connection, actor: Actor, year: int, at: int, version: int, reason: str
 ) -> DocumentInfo:
     """The violation at a place (from 0) taken back. Raises as replace_rows."""
-    found, tables = year_tables(service, connection, year)
+    found, tables = year_tables(service, standing(connection), year)
     _same(found, version)
     rows = list(tables.get("violation", []))
     if at >= len(rows):
@@ -110,14 +118,14 @@ def _put(
     if not reason.strip():
         raise NotTaken(unfit("reason", "须写明修改的理由"))
     data = _text(tables).encode()
-    _checked(service, connection, found.name, data)
+    _checked(service, standing(connection), found.name, data)
     return put_document(connection, actor, YEAR_FILE, found.name, service.files.put(data), MEDIA, reason)
 
 
-def _checked(service: Service, connection: sa.Connection, name: str, data: bytes) -> None:
+def _checked(service: Service, stand: Stand, name: str, data: bytes) -> None:
     """Read the file as the jobs will. Raises TablesRefused."""
     with TemporaryDirectory(dir=service.work) as folder:
-        for item in {item.name: item for item in list_documents(connection, DECISIONS)}.values():
+        for item in stand.all(DECISIONS):
             laid_out(service.files, item, Path(folder))
         path = Path(folder) / name
         path.write_bytes(data)

@@ -118,7 +118,7 @@ class DyingYear:
         assert drafted["state"] == "done", drafted
         name = drafted["result"]["run"]
         # Approving has no key: when the answer is lost, asking again is refused as the run is locked already.
-        status, text = office.ask("POST", f"/v1/clearings/{name}/approve", b"{}")
+        status, text = office.ask("POST", f"/v1/clearings/{name}/approve", b'{"anyway":true,"reason":"made up"}')
         if status == 202:
             done = office.job(json.loads(text)["id"])
             assert done["state"] == "done", done

@@ -184,11 +184,19 @@ def deductions(here: SmallService) -> dict[tuple[str, str], Decimal]:
 def test_figures_of_the_year_file_are_edited_row_by_row(here: SmallService, city: City) -> None:
     settled(here, city, 1)
     office = here.client("office")
+    given = {"scores": {"H1": "71.5", "H7": "90", "H8": "90"}, "reason": WHY}
+    strange = office.post("/v1/years/2026/scores", json=given)
+    assert (strange.status_code, [item["value"] for item in strange.json()["problems"]]) == (422, ["H7", "H8"])
+    put(office, "hospitals", "hospitals.csv", city.register.read_bytes() + "H7,H7 医院,一级\n".encode())
     changed = office.post("/v1/years/2026/scores", json={"scores": {"H1": "71.5", "H7": "90"}, "reason": WHY}).json()
     assert (changed["version"], changed["reason"]) == (2, WHY)
     before = deductions(here)
     fine = {"hospital": "H1", "insurance": "职工", "amount": "50.25", "what": "串换项目", "reason": WHY}
-    assert office.post("/v1/years/2026/violations", json=fine).json()["version"] == 3
+    key = {"Idempotency-Key": "audit 7"}
+    for _ in range(2):
+        assert office.post("/v1/years/2026/violations", json=fine, headers=key).json()["version"] == 3
+    other = office.post("/v1/years/2026/violations", json=fine | {"amount": "1.00"}, headers=key)
+    assert code(other) == (409, "SV08")
     shown = office.get("/v1/years/2026").json()
     assert [(row["id"], row["score"]) for row in shown["figures"]["hospital"]] == [
         ("H1", "71.5"), ("H2", "88"), ("H3", "61"), ("H7", "90"),
@@ -221,6 +229,9 @@ def test_a_decision_is_applied_once_beside_the_quota(here: SmallService, city: C
     after = office.post("/v1/years/2026/decisions", json=asked).json()
     assert [row["case_id"] for row in after["items"]] == ["C30", "C31", "C100", "C24"]
     assert after["quotas"][0] == {"hospital_id": "H1", "discharges": 8, "quota": 0, "accepted": 2, "over": 2}
+    assert [(item["code"], item["args"]["over"]) for item in after["problems"]] == [("SV49", 2)]
+    strange = office.post("/v1/years/2026/decisions", json=asked | {"hospital_id": "H9"})
+    assert code(strange) == (422, "SV47")
     runs = [settle(here, month) for month in city.months[1:5]]
     assert [run["summary"]["totals"]["changed"] for run in runs] == [1, 0, 0, 0]
     assert [run["summary"]["decisions_waiting"] for run in runs] == [1, 1, 0, 0]
@@ -305,8 +316,8 @@ def test_a_catalog_has_the_scores_worked_out_by_hand(lite: SmallService, tmp_pat
     put(office, "scheme", "hand.zip", packed)
     current = office.get("/v1/schemes/current").json()
     assert (current["scheme"], current["scheme_sha256"]) == ("hand", run["summary"]["pack"]["sha256"])
-    put(office, "scheme", "hand.zip", packed[:-30])
-    assert code(office.get("/v1/schemes/current")) == (422, "SV09")
+    assert code(office.put("/v1/documents/scheme/hand.zip", content=packed[:-30])) == (422, "SV09")
+    assert office.get("/v1/schemes/current").json() == current
 
 
 def test_weights_are_the_command_s(lite: SmallService, city: City, tmp_path: Path) -> None:
@@ -369,12 +380,10 @@ def test_a_year_file_names_no_file_elsewhere(lite: SmallService, city: City) -> 
     office = lite.client("office")
     (lite.service.settings.data / "secret.csv").write_text("case_id,decision\nC1,by_item\n", encoding="utf-8")
     text = city.year_file.read_text(encoding="utf-8").replace("decisions.csv", "../../secret.csv")
-    put(office, "year_file", "2026.toml", text.encode())
-    answer = office.get("/v1/years/2026")
+    answer = office.put("/v1/documents/year_file/2026.toml", content=text.encode())
     assert answer.status_code == 422
     assert "C1" not in answer.text
-    failed = job(lite, "/v1/budgets", year=2026)
-    assert failed["state"] == "failed"
+    assert code(office.post("/v1/budgets", json={"year": 2026})) == (404, "SV03")
 
 
 def test_the_audit_is_read_page_by_page(here: SmallService, city: City) -> None:

@@ -18,6 +18,7 @@ from api.service.worker import JobContext
 from tests.unit.clearing_city import HOSPITALS, City, write_city
 
 POLICY = "synthetic-city-drg-point"
+ANYWAY = {"anyway": True, "reason": "逾期视同确认"}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -132,14 +133,17 @@ def test_a_clearing_goes_from_draft_to_locked(here: SmallService, city: City) ->
     assert hospital.post(f"/v1/clearings/{name}/answer", json={"state": "confirmed"}).status_code == 200
     assert [item["state"] for item in office.get(f"/v1/runs/{name}").json()["answers"]] == ["confirmed"]
     assert hospital.post(f"/v1/clearings/{name}/approve", json={}).status_code == 403
-    assert job(here, f"/v1/clearings/{name}/approve")["state"] == "done"
+    silent_ones = office.post(f"/v1/clearings/{name}/approve", json={})
+    assert (silent_ones.status_code, silent_ones.json()["code"]) == (409, "SV55")
+    assert "H2、H3" in silent_ones.json()["detail"]
+    assert job(here, f"/v1/clearings/{name}/approve", **ANYWAY)["state"] == "done"
     assert office.get(f"/v1/runs/{name}").json()["state"] == "locked"
     late = hospital.post(f"/v1/clearings/{name}/answer", json={"state": "disputed", "comment": "再看"})
     assert (late.status_code, late.json()["code"]) == (409, "SV11")
     again = office.post("/v1/clearings", json={"year": 2026})
-    assert (again.status_code, again.json()["code"]) == (409, "SV11")
+    assert (again.status_code, again.json()["code"]) == (409, "SV52")
     next_name = job(here, "/v1/clearings", year=2026, supersedes=name)["result"]["run"]
-    assert job(here, f"/v1/clearings/{next_name}/approve")["state"] == "done"
+    assert job(here, f"/v1/clearings/{next_name}/approve", **ANYWAY)["state"] == "done"
     assert office.get(f"/v1/runs/{name}").json()["state"] == "superseded"
 
 
@@ -151,7 +155,7 @@ def test_a_draft_of_an_older_book_cannot_be_locked(here: SmallService, city: Cit
             job(here, "/v1/settlements", month=month.stem)
             name = job(here, "/v1/clearings", year=2026)["result"]["run"]
     job(here, "/v1/settlements", month=city.months[1].stem)
-    failed = job(here, f"/v1/clearings/{name}/approve")
+    failed = job(here, f"/v1/clearings/{name}/approve", **ANYWAY)
     assert (failed["state"], failed["error"]["problems"][0]["code"]) == ("failed", "SV36")
     assert here.client("office").get(f"/v1/runs/{name}").json()["state"] == "draft"
 

@@ -1,0 +1,204 @@
+"""Documents looked at before they are taken: each kind with the loaders that its users read it by, and everything in
+force together with what it would change. What cannot be used is refused with all its problems; nothing of it holds.
+
+Of case files only the beginning is read: they are large, and a bad row of theirs stops nobody.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from api.core.advance import read_spend
+from api.core.book import BookRefused
+from api.core.clear_inputs import pools_of, read_prepaid
+from api.core.pay_inputs import read_decisions
+from api.service.audit import Actor
+from api.service.basis import Basis, basis_of
+from api.service.context import Service
+from api.service.documents import IN_FORCE, DocumentInfo, Stand, laid_out, put_document, standing
+from api.service.office_work import opened_year_file, year_file_name
+from api.service.simulate_job import read_reform
+from api.service.submissions import safe_name
+from api.service.unpack import Unpackable, unpack
+from api.service.values import now
+from api.store.files import Stored
+from grouper.intake import IntakeError, read_cases
+from reference_tables.group_weights import built_in_weights, find_group_weights
+from reference_tables.packs import DipPack
+from reference_tables.policy import load_policy
+from reference_tables.problems import Level, Problem, TablesRefused
+from reference_tables.year_file import YearFile
+
+_BLOCK = 1_000
+_TEXT, _LIST, _TABLES = 4 << 20, 64 << 20, 256 << 20
+_LARGEST = {"policy": _TEXT, "policy_aside": _TEXT, "year_file": _TEXT, "reform": _TEXT, "scheme": _TABLES}
+
+
+def largest(kind: str) -> int | None:
+    """The most bytes that a document of a kind may have; None: as any upload."""
+    return None if kind == "cases" else _LARGEST.get(kind, _LIST)
+
+
+def put_checked(
+    service: Service, actor: Actor, kind: str, name: str, stored: Stored, media_type: str, reason: str
+) -> tuple[DocumentInfo, Sequence[Problem]]:
+    """A new version of a document that can be used, and warnings about it. Raises TablesRefused with every problem.
+
+    It is looked at beside the others as they stand; should one of them change meanwhile, it is looked at again.
+    """
+    while True:
+        with service.database.read() as connection:
+            before = standing(connection)
+        told = check_document(service, before, kind, name, stored, media_type)
+        with service.database.write() as connection:
+            if _fixed(standing(connection)) == _fixed(before):
+                return put_document(connection, actor, kind, name, stored, media_type, reason), told
+
+
+def _fixed(stand: Stand) -> list[DocumentInfo]:
+    return [item for item in stand.items if item.kind != "cases"]
+
+
+def check_document(
+    service: Service, stand: Stand, kind: str, name: str, stored: Stored, media_type: str = ""
+) -> Sequence[Problem]:
+    """Warnings about a document that is to be put. Raises TablesRefused with every problem."""
+    new = DocumentInfo(kind, name, 0, stored.sha256, media_type, now(), "", "")
+    try:
+        if kind in IN_FORCE:
+            return _in_force(service, stand, new)
+        with TemporaryDirectory(dir=service.work) as folder:
+            return _CHECKS[kind](service, stand, laid_out(service.files, new, Path(folder)))
+    except RecursionError:
+        raise TablesRefused(name, [Problem("SV09", {"reason": "嵌套太深"}, file=name)]) from None
+    except (BookRefused, IntakeError) as error:
+        raise TablesRefused(name, error.problems) from None
+    except Unpackable as error:
+        raise TablesRefused(name, [error.problem]) from None
+
+
+def _in_force(service: Service, stand: Stand, new: DocumentInfo) -> Sequence[Problem]:
+    """Everything in force as it would be. What was wrong before, for another reason, does not refuse the document that
+    may be the first step to mend it."""
+    if new.kind == "policy":
+        _own_weights(service.files.path(new.sha256).read_bytes(), new.name)
+    try:
+        made = _basis(service, stand.with_(new))
+    except TablesRefused as error:
+        known = _wrong_now(service, stand)
+        if all(problem in known for problem in error.problems):
+            return error.problems
+        raise TablesRefused(new.name, [item for item in error.problems if item not in known]) from None
+    told = {"policy": made.policy.problems, "scheme": made.scheme.pack.problems}
+    return [*told.get(new.kind, ()), *_unvalued(made, new)]
+
+
+def _basis(service: Service, stand: Stand) -> Basis:
+    with service.database.read() as connection:
+        return basis_of(service, connection, stand)
+
+
+def _wrong_now(service: Service, stand: Stand) -> Sequence[Problem]:
+    try:
+        _basis(service, stand)
+    except TablesRefused as error:
+        return error.problems
+    return ()
+
+
+def _unvalued(made: Basis, new: DocumentInfo) -> list[Problem]:
+    """A table of weights that has none of the scheme's groups is most likely another scheme's."""
+    if new.kind not in {"weights", "scheme"} or made.weights is None:
+        return []
+    pack = made.scheme.pack
+    tables = [pack.table(name) for name in ("core", "mixed")] if isinstance(pack, DipPack) else [pack.adrg, pack.drg]
+    known = {code for table in tables for code in table["code"]}
+    if any(group in known for group, *_ in made.values.values):
+        return []
+    return [Problem("SV42", {"weights": made.weights.id, "scheme": made.scheme.pack.id}, file=new.name)]
+
+
+def _own_weights(data: bytes, name: str) -> None:
+    """A policy document names no weight file: a table of the office's own is a document of its own."""
+    try:
+        weights = str(tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n")).get("weights", ""))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError):  # told with all other faults
+        return
+    if weights and weights not in built_in_weights():
+        raise TablesRefused(name, [Problem("SV41", {"value": weights}, file=name, field="weights", value=weights)])
+
+
+def _policy(_service: Service, _stand: Stand, path: Path) -> Sequence[Problem]:
+    _own_weights(path.read_bytes(), path.name)
+    return load_policy(path).problems
+
+
+def _weights(_service: Service, _stand: Stand, path: Path) -> Sequence[Problem]:
+    find_group_weights(str(path))
+    return ()
+
+
+def _year_file(service: Service, stand: Stand, path: Path) -> Sequence[Problem]:
+    for item in stand.all("decisions"):
+        if item.name != path.name:
+            laid_out(service.files, item, path.parent)
+    found = opened_year_file(path)
+    if path.name != year_file_name(found.year):
+        args: dict[str, str | int] = {"name": path.name, "year": found.year}
+        raise TablesRefused(path.name, [Problem("SV43", args, file=path.name, field="year", value=str(found.year))])
+    return _not_registered(service, stand, found)
+
+
+def _not_registered(service: Service, stand: Stand, found: YearFile) -> list[Problem]:
+    """Hospitals with figures that the register does not hold."""
+    register = _basis(service, stand).hospitals if stand.latest("hospitals") is not None else None
+    if register is None:
+        return []
+    known = set(register["hospital_id"])
+    return [
+        Problem("SV44", {"value": row["id"]}, file=found.file, row=row.line, field="hospital", value=row["id"])
+        for row in found.rows("hospital") if row["id"] not in known
+    ]  # fmt: skip
+
+
+def _decisions(service: Service, stand: Stand, path: Path) -> Sequence[Problem]:
+    read_decisions(path, _basis(service, stand).policy)
+    return ()
+
+
+def _prepaid(service: Service, stand: Stand, path: Path) -> Sequence[Problem]:
+    read_prepaid(path, pools_of(_basis(service, stand).policy))
+    return ()
+
+
+def _spend(service: Service, stand: Stand, path: Path) -> Sequence[Problem]:
+    read_spend(path, _basis(service, stand).policy)
+    return ()
+
+
+def _reform(_service: Service, _stand: Stand, path: Path) -> Sequence[Problem]:
+    read_reform(path.read_bytes(), path.name)
+    return ()
+
+
+def _cases(service: Service, _stand: Stand, path: Path) -> Sequence[Problem]:
+    place = path.parent / "unpacked"
+    place.mkdir()
+    opened = unpack(path, place, safe_name(path.name), service.settings.max_unpacked_bytes)
+    block = next(iter(read_cases(opened, block_rows=_BLOCK)), None)
+    if block is None:
+        return ()
+    kept = block.problems.filter(block.problems["row"] <= 1)
+    return [
+        Problem("SV45", {"reason": row["message"]}, file=path.name, field=row["field"])
+        for row in kept.iter_rows(named=True) if row["level"] != Level.REJECT.value
+    ]  # fmt: skip
+
+
+_CHECKS: dict[str, Callable[[Service, Stand, Path], Sequence[Problem]]] = {
+    "year_file": _year_file, "decisions": _decisions, "prepaid": _prepaid, "reform": _reform, "cases": _cases,
+    "spend": _spend, "policy_aside": _policy, "weights_aside": _weights,
+}  # fmt: skip
