@@ -64,6 +64,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("lease", sa.String(length=40), nullable=True),
         sa.Column("lease_until", sa.String(length=27), nullable=True),
+        sa.Column("holder", sa.String(length=120), nullable=True),
         sa.Column("progress", sa.BigInteger(), nullable=False),
         sa.Column("progress_of", sa.BigInteger(), nullable=False),
         sa.Column("cancel", sa.Integer(), nullable=False),
