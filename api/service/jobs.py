@@ -3,8 +3,8 @@
 A job is enqueued in the transaction that asks for it, under a key: the same key is the same job. A worker leases it,
 says again and again that it is alive, and finishes it in one transaction with all that it changes in the catalogue;
 whoever has lost the lease meanwhile (a worker that was stopped, a machine that slept) cannot finish. A job whose worker
-falls silent is leased anew, a few times; what a handler does outside the catalogue must bear being done twice. A job
-that is cancelled or given up undoes in the catalogue what asking for it did there.
+falls silent, or is known to be dead, is leased anew, a few times; what a handler does outside the catalogue must bear
+being done twice. A job that is cancelled or given up undoes in the catalogue what asking for it did there.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import orjson
 import sqlalchemy as sa
 
 from api.service.audit import SYSTEM, Actor, record
+from api.service.holders import is_dead, this_process
 from api.service.told import told_all
 from api.service.values import canonical, later, new_id, now
 from api.store.database import Database
@@ -162,8 +163,8 @@ class Queue:
         return True
 
     def take(self) -> Leased | None:
-        """Lease the oldest job that waits, or whose worker has fallen silent; None when there is none. A job that has
-        been tried too often is given up."""
+        """Lease the oldest job that waits, or whose worker has fallen silent or is dead; None when there is none. A job
+        that has been tried too often is given up."""
         with self.database.write() as connection:
             while (row := self._oldest(connection)) is not None and (row.cancel or row.attempts >= self.most_attempts):
                 if row.cancel:
@@ -175,7 +176,7 @@ class Queue:
                 return None
             lease = new_id("lease")
             values = {
-                "state": RUNNING, "attempts": row.attempts + 1, "lease": lease,
+                "state": RUNNING, "attempts": row.attempts + 1, "lease": lease, "holder": this_process(),
                 "lease_until": later(self.lease_seconds), "progress": 0, "progress_of": 0,
             }  # fmt: skip
             connection.execute(job.update().where(job.c.id == row.id).values(values))
@@ -224,8 +225,13 @@ class Queue:
             connection.execute(job.update().where(job.c.id == held.id).values(values))
 
     def _oldest(self, connection: sa.Connection) -> Any:
-        """The row of the oldest job that may be leased: it never was, or its time of waiting or silence is over."""
+        """The row of the oldest job that may be leased: it never was, or its time of waiting or silence is over, or its
+        worker's process is known to be dead."""
         over = job.c.lease_until.is_(None) | (job.c.lease_until < now())
+        holders = connection.execute(sa.select(job.c.holder).where(job.c.state == RUNNING).distinct()).scalars()
+        dead = [holder for holder in holders if holder and is_dead(holder)]
+        if dead:
+            over |= (job.c.state == RUNNING) & job.c.holder.in_(dead)
         query = sa.select(job).where(job.c.state.in_([QUEUED, RUNNING]), over)
         return connection.execute(query.order_by(job.c.created_at, job.c.id).limit(1)).first()
 
