@@ -108,11 +108,15 @@ def tally_files(
 ) -> CaseTallies:
     """Price case files under a policy and add their units up, whatever their year; `hospitals`: the register.
 
-    Raises TablesRefused with the parameters the policy lacks.
+    Raises TablesRefused with the parameters the policy lacks, or what is wrong with files that cannot be read: units
+    without theirs would be another budget.
     """
     values, _ = group_values(policy, scheme, request.weights)
     files = payable_files(request, policy, scheme, values, progress, hospitals=hospitals)
-    cases = pl.concat([block.cases for block in files.blocks()])
+    blocks = [block.cases for block in files.blocks()]
+    if files.unusable:
+        raise TablesRefused("cases", [problem for _, error in files.unusable for problem in error.problems])
+    cases = pl.concat(blocks)
     owned = pl.col("hospital_id").is_not_null() & pl.col("insurance").is_in(list(policy.insurances))
     cases = cases.filter(owned.fill_null(value=False))
     rule = tally_rule(YearTerms(policy, request.year, COMMAND), clears=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -44,7 +45,9 @@ async def check_given(request: Request) -> None:
     if getattr(route, "body_field", None) is not None:
         body = await request.body()  # has been read already, to be checked against its form
         if body:
-            json.loads(body, object_pairs_hook=_once, parse_constant=_no_number)
+            # What is no JSON is refused by who reads it.
+            with suppress(ValueError):
+                json.loads(body, object_pairs_hook=_once, parse_constant=_no_number)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def _parquet(**columns: Any) -> bytes:
     return buffer.getvalue()
 
 
-_BOMBS = {
+_BOMBS: dict[str, dict[str, Any]] = {
     "one long text named often": {"case_id": ["x" * _MB] * 300},
     "long texts alike": {"case_id": [f"{at:08}" + "x" * _MB for at in range(16)]},
     "a long list": {"case_id": ["A"], "other_dx": [["x" * 10] * 3_000_000]},

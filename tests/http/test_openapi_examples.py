@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_service import SmallService, service_over
+from example_year import example_year
+from small_service import SmallService
 
-YEAR = Path(__file__).parents[2] / "examples" / "year"
-POLICY = "synthetic-city-drg-point"
-SPEND = "hospital_id,insurance,year,spend\nH1,职工,2024,120000.00\nH1,职工,2025,240000.00\n"
 EARLIER = ("PUT /v1/years/{year}/tables/{table}", "POST /v1/advances")
 """What is of the beginning of a year: the first version, the first month."""
 LATER = (
@@ -23,18 +21,7 @@ LATER = (
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[SmallService]:
-    with service_over(tmp_path, policy=POLICY) as made:
-        office = made.client("office")
-        for kind, name, data in (
-            ("hospitals", "hospitals.csv", (YEAR / "hospitals.csv").read_bytes()),
-            ("year_file", "2026.toml", (YEAR / "2026.toml").read_bytes()), ("spend", "spend.csv", SPEND.encode()),
-            ("cases", "2026-01.csv", (YEAR / "H1-2026-01.csv").read_bytes()),
-        ):  # fmt: skip
-            assert office.put(f"/v1/documents/{kind}/{name}", content=data).status_code == 200
-        for name in ("H1", "H2"):
-            data = (YEAR / f"{name}-2026-01.csv").read_bytes()
-            assert made.client(name).post("/v1/submissions?month=2026-01", content=data).status_code == 202
-        made.work()
+    with example_year(tmp_path) as made:
         yield made
 
 
