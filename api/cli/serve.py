@@ -108,12 +108,15 @@ def create(
 ) -> None:
     """生成令牌。令牌只显示这一次，库中只存其散列。"""
     from api.service.audit import COMMAND
-    from api.service.tokens import create_token
+    from api.service.hospitals import ID_ZH
+    from api.service.tokens import NoHospital, create_token
 
     service = opened(data)
     try:
         with service.database.write() as connection:
             text = create_token(connection, COMMAND, role, hospital_id=hospital, label=label, days=days)
+    except NoHospital:
+        fail(f"医疗机构编号 {hospital!r} 不能用，{ID_ZH}", Exit.USAGE)
     except ValueError:
         fail("hospital 令牌须用 --hospital 指明医疗机构，其他令牌不能指明", Exit.USAGE)
     typer.echo(text)

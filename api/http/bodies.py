@@ -24,6 +24,9 @@ from api.store.tables import idempotency
 from reference_tables.problems import Problem
 
 _PIECE = 1 << 20
+_MOST_FILES = 10
+"""As many files of a form are looked at to say how many there are."""
+_BROKEN_FORM = "multipart 表单不完整或格式不对"
 _SUFFIXES = {
     "application/json": ".json", "application/x-ndjson": ".ndjson", "text/csv": ".csv",
     "application/vnd.apache.parquet": ".parquet",
@@ -79,10 +82,11 @@ def take_text(service: Service, text: str, name: str) -> Upload:
 
 async def _of_form(request: Request, service: Service, limit: int) -> Upload:
     try:
-        async with request.form(max_files=1, max_fields=20) as form:
-            files = [value for value in form.values() if isinstance(value, UploadFile)]
+        async with request.form(max_files=_MOST_FILES, max_fields=20) as form:
+            files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
             if len(files) != 1:
-                raise Refused(Problem("SV09", {"reason": "表单里应恰有一个文件"}))
+                found = f"表单里有 {len(files)} 个文件，一次只收一个" if files else "表单里没有文件"
+                raise Refused(Problem("SV09", {"reason": found}))
             writer = service.files.writer(limit)
             while chunk := await files[0].read(_PIECE):
                 await run_in_threadpool(writer.write, chunk)
@@ -91,8 +95,12 @@ async def _of_form(request: Request, service: Service, limit: int) -> Upload:
                 raise Refused(Problem("SV09", {"reason": "没有内容"}))
             stored = await run_in_threadpool(writer.keep)
             return Upload(stored, files[0].filename or "cases.csv", files[0].content_type or "application/octet-stream")
-    except (MultiPartException, FormParserError):
-        raise Refused(Problem("SV09", {"reason": "multipart 表单不完整或格式不对"})) from None
+    except MultiPartException as error:
+        if "Too many files" in error.message:
+            raise Refused(Problem("SV09", {"reason": "表单里有许多文件，一次只收一个"})) from None
+        raise Refused(Problem("SV09", {"reason": _BROKEN_FORM})) from None
+    except FormParserError:
+        raise Refused(Problem("SV09", {"reason": _BROKEN_FORM})) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ async def group(
     if basis is None:
         basis = await run_in_threadpool(recent.looked_up)
     try:
-        answer = grouped_one(case, basis)
+        answer = grouped_one(case, basis, who.hospital_id)
         if trace or whatif or pay:
             answer |= await run_in_threadpool(_more, case, basis, who.hospital_id, trace=trace, whatif=whatif, pay=pay)
     except BadCases as error:

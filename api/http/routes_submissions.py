@@ -76,11 +76,9 @@ async def hand_in(
 
     更正、撤回已结算的病例：不写 supersedes，month 写病例所属的月份，与下一次结算一起办理，同一病例以最后一次为准；
     撤回为 hospital_id、case_id、reason 的 CSV。写明 supersedes 的撤回撤回整个提交，不须文件。"""
-    owner = who.hospital_id or hospital
+    owner = _owner(who, hospital, "为 {} 提交")
     if not owner:
         raise Refused(Problem("SV04", {"field": "hospital", "reason": "须写明医疗机构编号"}, field="hospital"))
-    if hospital and hospital != owner:
-        raise Refused(Problem("SV02", {"role": "医疗机构", "what": f"为 {hospital} 提交"}))
     if kind is Kind.WITHDRAWAL and supersedes:  # nothing but its name is needed to withdraw a submission
         upload = await run_in_threadpool(take_text, service, f"withdraws {supersedes}\n", "withdrawal.txt")
     else:
@@ -118,7 +116,7 @@ def list_submissions(
     limit: Limit = 100,
 ) -> Page[Submission]:
     """医疗机构只看到自己的。"""
-    owner = who.hospital_id or hospital
+    owner = _owner(who, hospital, "查看 {} 的提交")
     with service.database.read() as connection:
         found = listed(connection, hospital_id=owner or None, month=month, state=state, after=after, limit=limit)
     return Page(items=[shown(item) for item in found], next=found[-1].id if len(found) == limit else None)
@@ -144,6 +142,14 @@ def download(
     if sha256 is None:
         raise Refused(Problem("SV11", {"what": f"提交 {name}", "state": found.state, "action": "下载结果"}))
     return frame_response(service, sha256, format, f"{name}-{part.value}")
+
+
+def _owner(who: Actor, hospital: str | None, what: str) -> str:
+    """Whose submissions are meant: a hospital's own, or the one's that the office names, "" for none. Refused (403)
+    when a hospital names another."""
+    if hospital and who.hospital_id and hospital != who.hospital_id:
+        raise Refused(Problem("SV02", {"role": "医疗机构", "what": what.format(hospital)}, field="hospital"))
+    return who.hospital_id or hospital or ""
 
 
 def _found(service: ServiceHere, who: ActorHere, name: str) -> SubmissionInfo:

@@ -7,9 +7,8 @@ first. One case is grouped in plain Python, many as columns; both give what a fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
-from functools import cache, partial
 from typing import Any
 
 import polars as pl
@@ -17,6 +16,7 @@ import polars as pl
 from api.core.pay import in_yuan
 from api.core.payable import payable_frame
 from api.service.basis import Basis
+from api.service.case_checks import check_case, checks, fractions_of, frame_problems, stripped, stripped_frame, unknown
 from budget.frames import PAYABLE_SCHEMA
 from budget.pricing import Pricer
 from grouper.dip.compile import CompiledDip
@@ -27,14 +27,11 @@ from grouper.pipeline import GroupedBlock
 from grouper.single import group_one
 from grouper.trace import explain_case
 from grouper.whatif import what_if
-from reference_tables.columns import case_schema, columns
+from reference_tables.columns import case_schema
 from reference_tables.problems import PROBLEM_SCHEMA, Problem
 
 ANY_HOSPITAL = "预估"
 """Stands for a hospital where a price is asked for without saying whose."""
-LONGEST_TEXT, MOST_CODES = 200, 200
-_MADE = frozenset({"row", "defect"})
-Check = Callable[[Any], bool]
 
 
 class BadCases(Exception):
@@ -45,83 +42,19 @@ class BadCases(Exception):
         super().__init__(f"{len(problems)} problems")
 
 
-@cache
-def _checks() -> Mapping[str, tuple[Check, str]]:
-    """For every column a case of a request may have: whether a value will do, and what is expected."""
-    return {
-        name: _check(column.dtype) for name, column in columns().items() if name not in _MADE
-    }  # fmt: skip
-
-
-def _check(dtype: pl.DataType) -> tuple[Check, str]:
-    if isinstance(dtype, pl.List):
-        inner, what = _check(_instance(dtype.inner))
-        return partial(_is_list, inner), f"{what}的列表"
-    if dtype == pl.String:
-        return (lambda value: isinstance(value, str) and len(value) <= LONGEST_TEXT), f"不超过 {LONGEST_TEXT} 字的文本"
-    if dtype == pl.Date:
-        return _is_date, "日期，如 2026-03-05"
-    if isinstance(dtype, pl.Datetime):
-        return _is_time, "日期时间，如 2026-03-05T08:30:00"
-    if dtype.is_float():
-        return (lambda value: type(value) in {int, float} and abs(value) < 2**53), "数"
-    low, high = _bounds(dtype)
-    return (lambda value: type(value) is int and low <= value <= high), f"{low} 至 {high} 的整数"
-
-
-def _instance(dtype: Any) -> pl.DataType:
-    made: pl.DataType = dtype() if isinstance(dtype, type) else dtype
-    return made
-
-
-def _bounds(dtype: pl.DataType) -> tuple[int, int]:
-    sizes = {pl.Int8: 8, pl.Int32: 32, pl.Int64: 63, pl.UInt32: 32}
-    bits = next(size for kind, size in sizes.items() if dtype == kind)
-    if dtype == pl.UInt32:
-        return 0, 2**32 - 1
-    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-
-
-def _is_list(inner: Check, value: Any) -> bool:
-    return isinstance(value, list) and len(value) <= MOST_CODES and all(map(inner, value))
-
-
-def _is_date(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and date.fromisoformat(value) is not None
-    except ValueError:
-        return False
-
-
-def _is_time(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is None
-    except ValueError:
-        return False
-
-
-def check_case(case: Any, row: int, problems: list[Problem]) -> bool:
-    """Is a case as described? What is wrong with it goes to `problems` (SV37)."""
-    if not isinstance(case, dict):
-        problems.append(Problem("SV37", {"row": row, "field": "—", "expected": "JSON 对象"}, row=row))
-        return False
-    checks, before = _checks(), len(problems)
-    for name, value in case.items():
-        known = checks.get(name)
-        if known is None:
-            problems.append(Problem("SV38", {"row": row, "field": str(name)[:LONGEST_TEXT]}, row=row))
-        elif value is not None and not known[0](value):
-            args: dict[str, str | int] = {"row": row, "field": name, "expected": known[1]}
-            problems.append(Problem("SV37", args, row=row, field=name))
-    return len(problems) == before
-
-
-def grouped_one(case: dict[str, Any], basis: Basis) -> dict[str, Any]:
-    """The group of one case and why; raises BadCases."""
+def grouped_one(case: dict[str, Any], basis: Basis, hospital: str) -> dict[str, Any]:
+    """The group of one case and why, asked for by `hospital` ("" = by the office). Raises BadCases."""
     problems: list[Problem] = []
     if not check_case(case, 1, problems):
         raise BadCases(problems)
-    return group_one(case, basis.scheme)._asdict()
+    bare = stripped(case)
+    if hospital and (bare.get("hospital_id") or hospital) != hospital:
+        raise BadCases([_of_another(bare["hospital_id"])])
+    return group_one(bare, basis.scheme)._asdict()
+
+
+def _of_another(hospital: str) -> Problem:
+    return Problem("SV02", {"role": "医疗机构", "what": f"为医疗机构 {hospital} 分组、预估"}, field="hospital_id")
 
 
 def case_frame(cases: Sequence[dict[str, Any]]) -> pl.DataFrame:
@@ -131,7 +64,7 @@ def case_frame(cases: Sequence[dict[str, Any]]) -> pl.DataFrame:
         check_case(case, row, problems)
     if problems:
         raise BadCases(problems)
-    names = [name for name in _checks() if any(name in case for case in cases)]
+    names = [name for name in checks() if any(name in case for case in cases)]
     schema = _schema(names)
     # The row first: cases that say nothing at all are cases too.
     rows = pl.Series("row", range(1, len(cases) + 1), dtype=pl.UInt32)
@@ -144,15 +77,18 @@ def case_frame(cases: Sequence[dict[str, Any]]) -> pl.DataFrame:
 def checked_frame(frame: pl.DataFrame) -> pl.DataFrame:
     """A frame with canonical columns of whatever integer or text types as a canonical frame; raises BadCases (SV37,
     SV38)."""
-    checks = _checks()
-    problems = [Problem("SV38", {"row": 0, "field": name}) for name in frame.columns if name not in checks]
-    wanted = _schema([name for name in checks if name in frame.columns])
+    known = checks()
+    problems = [unknown(name, 0) for name in frame.columns if name not in known]
+    wanted = _schema([name for name in known if name in frame.columns])
     casts = []
     for name, dtype in wanted.items():
         try:
-            casts.append(frame[name].cast(dtype))
+            problems += fractions_of(frame[name], name)
+            casts.append(frame[name].cast(dtype, strict=not problems))
         except pl.exceptions.PolarsError:
-            problems.append(Problem("SV37", {"row": 0, "field": name, "expected": checks[name][1]}, field=name))
+            args: dict[str, str | int] = {"row": 0, "field": name, "expected": known[name].says(None)}
+            problems.append(Problem("SV37", args, field=name))
+    problems = problems or frame_problems(pl.DataFrame(casts))
     if problems:
         raise BadCases(problems)
     return _whole(pl.DataFrame(casts).with_row_index("row", 1))
@@ -166,19 +102,25 @@ def _schema(names: Sequence[str]) -> dict[str, pl.DataType]:
 def _whole(frame: pl.DataFrame) -> pl.DataFrame:
     """With the columns that grouping counts on."""
     missing = {"case_id": pl.col("row").cast(pl.String), "defect": pl.lit(None, dtype=pl.String)}
-    return frame.with_columns(expr.alias(name) for name, expr in missing.items() if name not in frame.columns)
+    bare = stripped_frame(frame)
+    return bare.with_columns(expr.alias(name) for name, expr in missing.items() if name not in frame.columns)
 
 
 def _column(values: list[Any], dtype: pl.DataType) -> pl.Series:
     if dtype == pl.Date or isinstance(dtype, pl.Datetime):
-        texts = pl.Series(values, dtype=pl.String)
-        return texts.str.to_date() if dtype == pl.Date else texts.str.to_datetime(time_unit="us", strict=False)
+        read = date.fromisoformat if dtype == pl.Date else datetime.fromisoformat
+        values = [None if value is None else read(value) for value in values]
     return pl.Series(values, dtype=dtype)
 
 
 def grouped_many(frame: pl.DataFrame, basis: Basis, *, pay: bool, hospital: str = "") -> pl.DataFrame:
     """Results of a canonical frame, row for row; with `pay` beside them what each case is expected to earn (yuan), at
-    `hospital` where the case names none."""
+    `hospital` (who asks, "" = the office) where the case names none. Raises BadCases (SV02) for another's case."""
+    if hospital and "hospital_id" in frame.columns:
+        others = frame["hospital_id"].drop_nulls()
+        others = others.filter((others != "") & (others != hospital))
+        if len(others):
+            raise BadCases([_of_another(others[0])])
     results = group_cases(frame, basis.scheme)
     if not pay:
         return results
@@ -187,8 +129,9 @@ def grouped_many(frame: pl.DataFrame, basis: Basis, *, pay: bool, hospital: str 
 
 def _at(frame: pl.DataFrame, hospital: str) -> pl.DataFrame:
     """Cases that name no hospital are this one's."""
-    named = pl.col("hospital_id").fill_null(hospital) if "hospital_id" in frame.columns else pl.lit(hospital)
-    return frame.with_columns(named.alias("hospital_id"))
+    given = pl.col("hospital_id") if "hospital_id" in frame.columns else pl.lit(None, dtype=pl.String)
+    blank = given.is_null() | (given == "")
+    return frame.with_columns(pl.when(blank).then(pl.lit(hospital)).otherwise(given).alias("hospital_id"))
 
 
 def _paid(frame: pl.DataFrame, results: pl.DataFrame, basis: Basis) -> pl.DataFrame:

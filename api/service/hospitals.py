@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from api.service.context import Service
 
 LONGEST_ID = 64
+ID_ZH = f"应为 1 至 {LONGEST_ID} 位字母、数字，中间可有 - . _"
 _ID = re.compile(r"\w(?:[\w.-]*\w)?")
 _kept: dict[str, frozenset[str] | None] = {}
 _lock = threading.Lock()

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from api.service.audit import Actor, record
 from api.service.book_cases import closed_until, is_settled
-from api.service.hospitals import LONGEST_ID, is_hospital_id, registered
+from api.service.hospitals import ID_ZH, is_hospital_id, registered
 from api.service.jobs import QUEUED, RUNNING, enqueue
 from api.service.values import new_id, now
 from api.store.files import Stored
@@ -151,8 +151,7 @@ def receive(
 def _check_who(service: Service, connection: sa.Connection, hospital: str) -> None:
     """Is it a hospital, and one that the office's register holds? Raises NotTaken."""
     if not is_hospital_id(hospital):
-        reason = f"应为 1 至 {LONGEST_ID} 位字母、数字，中间可有 - . _"
-        raise NotTaken(Problem("SV04", {"field": "hospital", "reason": reason}, field="hospital"))
+        raise _unfit("hospital", ID_ZH)
     known = registered(service, connection)
     if known is not None and hospital not in known:
         raise NotTaken(Problem("SV68", {"value": hospital}, field="hospital", value=hospital))

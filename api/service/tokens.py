@@ -12,12 +12,17 @@ from hmac import compare_digest
 import sqlalchemy as sa
 
 from api.service.audit import Actor, record
+from api.service.hospitals import is_hospital_id
 from api.service.roles import Role
 from api.service.values import checksum, later, now
 from api.store.tables import token
 
 DAY = 86_400
 _PREFIX = "drgdip"
+
+
+class NoHospital(ValueError):
+    """A text that cannot be the id of a hospital."""
 
 
 class NoSuchToken(Exception):
@@ -41,9 +46,11 @@ def create_token(
     connection: sa.Connection, actor: Actor, role: Role, *, hospital_id: str = "", label: str = "", days: int = 365
 ) -> str:
     """A new token, shown this once. Raises ValueError: a hospital's token without a hospital, another's with one, no
-    days."""
+    days; NoHospital for a hospital that cannot be one."""
     if (role is Role.HOSPITAL) != bool(hospital_id):
         raise ValueError("a hospital's token names its hospital, others none")
+    if hospital_id and not is_hospital_id(hospital_id):
+        raise NoHospital(hospital_id)
     if days <= 0:
         raise ValueError("a token is valid for a day at least")
     name, secret = secrets.token_hex(6), secrets.token_urlsafe(32)

@@ -85,7 +85,14 @@ def _frame(data: bytes, shape: str) -> pl.DataFrame:
         ({**CASE, "diagnoses": [1]}, "SV37", "diagnoses"),
         ({**CASE, "discharge_time": "now"}, "SV37", "discharge_time"),
         ({**CASE, "nonsense": 1}, "SV38", "nonsense"), ({**CASE, "row": 1}, "SV38", "row"), ([], "SV37", "—"),
-        ({**CASE, "total_cost_fen": 1.5}, "SV37", "total_cost_fen"),
+        ({**CASE, "total_cost_fen": 1.5}, "SV37", "total_cost_fen"), ({**CASE, "age_years": -4}, "SV37", "age_years"),
+        ({**CASE, "age_years": 500}, "SV37", "age_years"), ({**CASE, "age_days": 366}, "SV37", "age_days"),
+        ({**CASE, "los_days": -1}, "SV37", "los_days"), ({**CASE, "icu_hours": -0.5}, "SV37", "icu_hours"),
+        ({**CASE, "newborn_birth_weight_g": 10**9}, "SV37", "newborn_birth_weight_g"),
+        ({**CASE, "total_cost_fen": -1}, "SV37", "total_cost_fen"),
+        ({**CASE, "diagnoses": ["I61.\x00000"]}, "SV37", "diagnoses"),
+        ({**CASE, "department": "外科\x1b[31m"}, "SV37", "department"),
+        ({**CASE, "discharge_time": "0001-01-01T00:00:00"}, "SV37", "discharge_time"),
     ],
 )  # fmt: skip
 def test_what_is_not_as_described(here: SmallService, case: Any, code: str, field: str) -> None:
@@ -94,6 +101,61 @@ def test_what_is_not_as_described(here: SmallService, case: Any, code: str, fiel
         assert answer.status_code == 422
         assert (answer.json()["code"], answer.json()["args"]["field"]) == (code, field)
         assert answer.headers["content-type"].startswith("application/problem+json")
+
+
+def test_what_is_expected_is_said(here: SmallService) -> None:
+    client = here.client("H1")
+    for field, value, expected in (
+        ("age_years", 500, "0 至 130 的整数"),
+        ("diagnoses", ["I61.000"] * 201, "不超过 200 项的列表，给出了 201 项"),
+        ("department", "外" * 201, "不超过 200 字的文本，给出了 201 字"),
+        ("diagnoses", ["I61.000", 7], "文本的列表（第 2 项不是）"),
+    ):
+        answer = client.post("/v1/group", json={**CASE, field: value}).json()
+        assert answer["args"]["expected"] == expected
+        assert f"第 1 例的 {field}" in answer["detail"]
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("age_years", 500), ("los_days", -1), ("total_cost_fen", -1), ("age_years", float("nan")), ("age_years", 60.5),
+    ("department", "\x07"), ("diagnoses", ["I61.000", "\x00"]), ("icu_hours", float("inf")),
+])  # fmt: skip
+@pytest.mark.parametrize("media", ["parquet", "arrow"])
+def test_tables_are_checked_like_rows(here: SmallService, media: str, field: str, value: Any) -> None:
+    good = pl.DataFrame({"sex": [1, 1], "age_years": [60, 60], "diagnoses": [["I61.000"], ["I61.000"]]})
+    first = good[field].to_list()[0] if field in good.columns else None
+    frame = good.with_columns(pl.Series(field, [first, value], strict=False))
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer) if media == "parquet" else frame.write_ipc_stream(buffer)
+    kind = "application/vnd.apache." + ("parquet" if media == "parquet" else "arrow.stream")
+    answer = here.client("H1").post("/v1/group/batch", content=buffer.getvalue(), headers={"Content-Type": kind})
+    assert (answer.status_code, answer.json()["code"]) == (422, "SV37"), answer.text
+    assert (answer.json()["args"]["field"], answer.json()["args"]["row"]) == (field, 2)
+
+
+def test_a_sex_that_cannot_be_grouped_is_answered_as_in_a_file(here: SmallService) -> None:
+    found = here.client("H1").post("/v1/group", json={**CASE, "sex": 7}).json()
+    assert (found["status"], found["reason"]) == ("INVALID", "SEX_INVALID")
+
+
+def test_blanks_around_codes_count_for_nothing(here: SmallService) -> None:
+    case = {**CASE, "diagnoses": [" I61.000 "]}
+    assert here.client("H1").post("/v1/group", json=case).json()["drg"] == "BR19"
+    many = here.client("H1").post("/v1/group/batch", json={"cases": [case]})
+    assert many.json()["rows"][0]["drg"] == "BR19"
+
+
+def test_a_hospital_asks_for_itself_alone(here: SmallService) -> None:
+    other = {**CASE, "hospital_id": "H2"}
+    for path, body in (
+        ("/v1/group", other),
+        ("/v1/group?pay=true", other),
+        ("/v1/group/batch", {"cases": [CASE, other]}),
+    ):
+        refused = here.client("H1").post(path, json=body)
+        assert (refused.status_code, refused.json()["code"]) == (403, "SV02")
+        assert here.client("H2").post(path, json=body).status_code == 200
+        assert here.client("office").post(path, json=body).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -123,10 +123,11 @@ def test_hospitals_see_their_own_alone(here: SmallService) -> None:
     ):
         assert other.get(path).status_code == 404
     assert other.get("/v1/submissions").json()["items"] == []
-    assert other.get("/v1/submissions", params={"hospital": "H1"}).json()["items"] == []
+    refused = other.get("/v1/submissions", params={"hospital": "H1"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "SV02")
     for name, status in (("nobody", 401), ("policy", 403)):
         assert here.client(name).get(f"/v1/submissions/{found['id']}").status_code == status
-    assert here.client("H1").get("/v1/submissions", params={"hospital": "H2"}).json()["items"][0]["id"] == found["id"]
+    assert here.client("H1").get("/v1/submissions", params={"hospital": "H1"}).json()["items"][0]["id"] == found["id"]
 
 
 def test_downloads(here: SmallService) -> None:
