@@ -372,4 +372,4 @@ class _Reading:
 def _nearest(key: str) -> str:
     from difflib import get_close_matches
 
-    return "、".join(get_close_matches(key, policy_schema().parameters, n=3)) or "见 drgdip policy list --parameters"
+    return "、".join(get_close_matches(key, policy_schema().parameters, n=3)) or "没有；全部参数见政策模板"

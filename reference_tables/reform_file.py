@@ -218,7 +218,7 @@ class _Reading:
             return None
         known = policy_schema().parameters
         if key not in known:
-            near = "、".join(get_close_matches(str(key), known, n=3)) or "见 drgdip policy list --parameters"
+            near = "、".join(get_close_matches(str(key), known, n=3)) or "没有；全部参数见政策模板"
             self.note("RF05", {"key": str(key), "near": near}, *path)
         return known.get(str(key))
 

@@ -1,0 +1,240 @@
+"""Documents are looked at when they are put: what cannot be used changes nothing; jobs work by what was in force when
+they were asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_service import SmallService, service_over
+from test_year import ANYWAY, POLICY, documents, hand_in, job
+
+from api.service.audit import Actor
+from api.service.handlers import handlers_of
+from api.service.jobs import enqueue, find_job
+from api.service.worker import Worker
+from tests.unit.clearing_city import HOSPITALS, City, write_city
+
+POLICIES = Path(__file__).parents[2] / "reference_tables" / "policies"
+TEXT = (POLICIES / f"{POLICY}.toml").read_text(encoding="utf-8")
+WHY = "经办会议"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[SmallService]:
+    with service_over(tmp_path, "sqlite", tuple(HOSPITALS), policy=POLICY) as made:
+        yield made
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> City:
+    folder = tmp_path / "city"
+    folder.mkdir()
+    return write_city(folder)
+
+
+def put(here: SmallService, kind: str, name: str, text: str | bytes) -> Any:
+    data = text.encode() if isinstance(text, str) else text
+    return here.client("office").put(f"/v1/documents/{kind}/{name}", content=data)
+
+
+def told(answer: Any) -> list[tuple[str, int]]:
+    return [(item["code"], item["row"]) for item in answer.json()["problems"]]
+
+
+BROKEN = {
+    ("policy", "p.toml"): (TEXT + '[[set]]\nkey = "nothing"\nvalue = "1"\n[[set]]\nkey = "also"\nvalue = "1"\n', 2),
+    ("policy", "deep.toml"): ("a = " + "[" * 100_000, 1),
+    ("policy", "own.toml"): ('weights = "mine.csv"\n' + TEXT.replace("weights =", "# weights ="), 1),
+    ("policy_aside", "p.toml"): ("id = ", 1),
+    ("hospitals", "h.csv"): ("hospital_id,tier\nH1,特级\n,一级\nH3,一级\nH3,一级\n", 3),
+    ("weights", "w.csv"): ("group,weight\nAA11,x\nAA12,-1\n", 2),
+    ("separate", "s.csv"): ("case_id,amount\nC1,1.234\n,5\n", 2),
+    ("scheme", "s.zip"): ("no zip", 1),
+    ("year_file", "2026.toml"): ('year = 2026\nregion = "合成市"\nnothing = 1\nalso = 2\n', 2),
+    ("year_file", "2027.toml"): ('year = 2026\nregion = "合成市"\ndata_level = "synthetic"\nstatement = "虚构"\n', 1),
+    ("decisions", "d.csv"): ("case_id,decision,amount\nC1,perhaps,\nC2,adjusted,\n", 2),
+    ("prepaid", "p.csv"): ("hospital,pool,prepaid\nH1,离休,1\n,职工,2\n", 2),
+    ("spend", "s.csv"): ("hospital_id,insurance,year,spend\nH1,离休,2025,1\nH1,职工,25,1\n", 2),
+    ("reform", "r.toml"): ("id =", 1),
+    ("cases", "c.csv"): ("nothing of a case", 1),
+}
+
+
+@pytest.mark.parametrize("place", BROKEN, ids="/".join)
+def test_what_cannot_be_used_is_refused_with_all_problems(here: SmallService, place: tuple[str, str]) -> None:
+    given = BROKEN[place]
+    before = here.client("office").get("/v1/schemes/current").json()
+    answer = put(here, *place, given[0])
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), answer.text
+    problems = answer.json()["problems"]
+    assert len(problems) >= given[1], problems
+    assert all(item["message"] and item["fix"] and "--" not in item["fix"] for item in problems)
+    assert here.client("office").get("/v1/documents").json()["items"] == []
+    assert here.client("office").get("/v1/schemes/current").json() == before
+    assert here.client("nobody").get("/readyz").status_code == 200
+
+
+def test_a_document_has_to_fit_what_is_in_force(here: SmallService) -> None:
+    assert put(here, "hospitals", "h.csv", "hospital_id,tier\nH1,一级\n").status_code == 200
+    other = TEXT
+    for word, new in {"三级": "甲", "二级": "乙", "一级": "丙"}.items():
+        other = other.replace(f'"{word}"', f'"{new}"')
+    answer = put(here, "policy", "p.toml", other)
+    assert answer.status_code == 422
+    assert told(answer) == [("PA26", 2)]
+    assert here.client("office").get("/v1/schemes/current").json()["policy"] == POLICY
+
+
+def test_what_does_not_stop_is_told(here: SmallService) -> None:
+    answer = put(here, "weights", "w.csv", "group,weight\nZZZZ,1.0000\n")
+    assert (answer.status_code, [item["code"] for item in answer.json()["problems"]]) == (200, ["SV42"])
+
+
+def test_going_back_to_an_earlier_policy_puts_it_in_force_again(here: SmallService) -> None:
+    first, second = (TEXT.replace(f'id = "{POLICY}"', f'id = "{name}"') for name in ("one", "two"))
+    for name, text in (("one", first), ("two", second), ("one", first), ("one", first)):
+        assert put(here, "policy", f"{name}.toml", text).status_code == 200
+        assert here.client("office").get("/v1/schemes/current").json()["policy"] == name
+    items = here.client("office").get("/v1/documents").json()["items"]
+    assert [(item["name"], item["version"]) for item in items] == [("one.toml", 1), ("one.toml", 2), ("two.toml", 1)]
+
+
+def test_a_policy_aside_is_not_in_force(here: SmallService) -> None:
+    assert put(here, "policy_aside", "x.toml", TEXT.replace(f'id = "{POLICY}"', 'id = "x"')).status_code == 200
+    assert here.client("office").get("/v1/schemes/current").json()["policy"] == POLICY
+
+
+def test_a_job_works_by_the_documents_as_they_stood_when_it_was_asked_for(here: SmallService, city: City) -> None:
+    documents(here, city)
+    hand_in(here, city.months[0])
+    office = here.client("office")
+    asked = office.post("/v1/settlements", json={"month": "2026-01"}).json()["id"]
+    assert put(here, "policy", "new.toml", TEXT.replace(f'id = "{POLICY}"', 'id = "new"')).status_code == 200
+    register = city.register.read_bytes()
+    assert put(here, "hospitals", "hospitals.csv", register + b"H9,H9,\n").json()["version"] == 2
+    here.work()
+    run = office.get(f"/v1/runs/{office.get(f'/v1/jobs/{asked}').json()['result']['run']}").json()
+    made_with = run["made_with"]
+    assert (made_with["basis"]["policy"], made_with["basis"]["scheme"]) == (POLICY, "chs-drg-1.1")
+    assert [item for item in made_with["documents"] if item["kind"] == "hospitals"] == [
+        {"kind": "hospitals", "name": "hospitals.csv", "version": 1, "sha256": hashlib.sha256(register).hexdigest()}
+    ]
+    assert {item["kind"] for item in made_with["documents"]} == {"hospitals", "decisions", "year_file"}
+    assert len(made_with["program"]["code_sha256"]) == 64
+    assert "made_with" not in run["proof"]
+
+
+def test_a_job_that_breaks_off_is_not_tried_again(here: SmallService) -> None:
+    def broken(_context: object) -> Any:
+        raise KeyError("name of a patient")
+
+    with here.service.database.write() as connection:
+        name = enqueue(connection, Actor("x", "office"), "broken", "key", {})
+    Worker(here.service.queue, {**handlers_of(here.service), "broken": broken}).work_once()
+    with here.service.database.read() as connection:
+        found = find_job(connection, name)
+    assert found is not None
+    assert (found.state, found.attempts, found.error["problems"][0]["code"]) == ("failed", 1, "SV25")
+    assert "patient" not in str(found.error)
+
+
+def test_a_failed_job_tells_what_is_wrong_and_how_it_is_mended_here(here: SmallService, city: City) -> None:
+    documents(here, city)
+    hand_in(here, city.months[0])
+    done = job(here, "/v1/settlements", month="2026-01", close=False)
+    assert done["state"] == "done"
+    assert put(here, "policy", "p.toml", TEXT.replace(f'id = "{POLICY}"', 'id = "p"')).status_code == 200
+    hand_in(here, city.months[1])
+    failed = job(here, "/v1/settlements", month="2026-02")
+    assert (failed["state"], failed["attempts"]) == ("failed", 1)
+    (problem,) = failed["error"]["problems"]
+    assert (problem["code"], problem["level"]) == ("ST13", "error")
+    assert "policy_reason" in problem["fix"]
+    assert "--" not in problem["fix"]
+    kinds = here.client("H1").get("/v1/problems", params={"code": "ST13"}).json()["items"]
+    assert [(item["code"], "policy_reason" in item["fix"]) for item in kinds] == [("ST13", True)]
+
+
+def cleared(here: SmallService, city: City) -> str:
+    """January settled, the year cleared and locked: the clearing's run."""
+    documents(here, city)
+    hand_in(here, city.months[0])
+    job(here, "/v1/settlements", month="2026-01")
+    name = job(here, "/v1/clearings", year=2026)["result"]["run"]
+    assert job(here, f"/v1/clearings/{name}/approve", **ANYWAY)["state"] == "done"
+    return str(name)
+
+
+def test_a_locked_clearing_is_taken_back_only_by_a_settlement_that_names_it(here: SmallService, city: City) -> None:
+    name = cleared(here, city)
+    office = here.client("office")
+    hand_in(here, city.months[1])
+    for given in ({}, {"reopen": "漏报"}, {"supersedes": name}, {"reopen": "漏报", "supersedes": "run_00"}):
+        answer = office.post("/v1/settlements", json={"month": "2026-02", **given})
+        assert (answer.status_code, answer.json()["code"]) == (409, "SV56"), given
+        assert name in answer.json()["problems"][0]["fix"]
+    assert office.get(f"/v1/runs/{name}").json()["state"] == "locked"
+    assert job(here, "/v1/settlements", month="2026-02", reopen="漏报", supersedes=name)["state"] == "done"
+    run = office.get(f"/v1/runs/{name}").json()
+    assert (run["state"], run["state_text"]) == ("reopened", "已重新打开，待重新清算")
+    entries = office.get("/v1/audit", params={"action": "run.reopened"}).json()["items"]
+    assert [(item["object"], item["details"]["reason"]) for item in entries] == [(name, "漏报")]
+    plain = office.post("/v1/clearings", json={"year": 2026})
+    assert (plain.status_code, plain.json()["code"]) == (409, "SV52")
+    again = job(here, "/v1/clearings", year=2026, supersedes=name)["result"]["run"]
+    assert job(here, f"/v1/clearings/{again}/approve", **ANYWAY)["state"] == "done"
+    states = {item["id"]: item["state"] for item in office.get("/v1/runs", params={"kind": "clear"}).json()["items"]}
+    assert states == {name: "superseded", again: "locked"}
+
+
+def test_what_a_clumsy_office_asks_is_refused_at_once(here: SmallService, city: City) -> None:
+    office = here.client("office")
+
+    def code(path: str, **asked: Any) -> tuple[int, str]:
+        answer = office.post(path, json=asked)
+        return answer.status_code, answer.json().get("code", "")
+
+    assert code("/v1/clearings", year=2026) == (404, "SV03")
+    documents(here, city)
+    assert code("/v1/settlements", month="2026-01") == (409, "SV46"), "nothing was handed in"
+    hand_in(here, city.months[0])
+    hand_in(here, city.months[1])
+    assert job(here, "/v1/settlements", month="2026-02")["state"] == "done"
+    assert code("/v1/settlements", month="2026-02") == (409, "ST10"), "closed"
+    assert code("/v1/settlements", month="2026-01") == (409, "ST10"), "out of order"
+    assert code("/v1/clearings", year=2026, supersedes="run_00") == (409, "SV53")
+    draft = job(here, "/v1/clearings", year=2026)["result"]["run"]
+    assert code(f"/v1/clearings/{draft}/approve") == (409, "SV55"), "nobody has confirmed"
+    for name in HOSPITALS:
+        said = {"state": "disputed", "comment": "少算"} if name == "H2" else {"state": "confirmed"}
+        assert here.client(name).post(f"/v1/clearings/{draft}/answer", json=said).status_code == 200
+    assert code(f"/v1/clearings/{draft}/approve") == (409, "SV54"), "disputed"
+    assert code(f"/v1/clearings/{draft}/approve", anyway=True) == (409, "SV54"), "no reason"
+    assert job(here, f"/v1/clearings/{draft}/approve", **ANYWAY)["state"] == "done"
+    assert code(f"/v1/clearings/{draft}/approve", **ANYWAY) == (409, "SV11"), "twice"
+    assert code("/v1/clearings", year=2026) == (409, "SV52"), "twice"
+
+
+def test_lists_are_asked_for_page_by_page(here: SmallService, city: City) -> None:
+    documents(here, city)
+    hand_in(here, city.months[0])
+    job(here, "/v1/settlements", month="2026-01")
+    for _ in range(3):
+        job(here, "/v1/budgets", year=2026)
+    office = here.client("office")
+    for path in ("runs", "jobs", "documents", "submissions", "problems", "policies", "columns", "audit", "reforms"):
+        whole = office.get(f"/v1/{path}", params={"limit": 1000}).json()["items"]
+        pages, after = [], ""
+        while True:
+            page = office.get(f"/v1/{path}", params={"limit": 2, **({"after": after} if after else {})}).json()
+            pages += page["items"]
+            if page["next"] is None or len(pages) > 12:
+                break
+            after = page["next"]
+        assert pages == whole[: len(pages)], path
+        assert len(whole) > 2, path
+    assert "summary" not in office.get("/v1/runs").json()["items"][0]
