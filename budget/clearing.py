@@ -8,10 +8,11 @@ the cities' rules, steps freeze to balance as in policy_schema.toml.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
-from budget.money import apportion, decimal_text, round_half_up, yuan_text
+from budget.money import apportion, decimal_text, part_of, round_half_up, yuan_text
 from budget.sharing import RegionShared, SharingRule, share, share_region
 
 
@@ -25,8 +26,7 @@ class Uncovered(Exception):
         super().__init__(f"{missing} fen are handed out beyond the pool and not paid for")
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """One hospital and pool on its way through clearing, money in fen.
 
     `due` from the pool and `fixed` money are its entitlement; `actual` the fund cost of its cases by item, of which
@@ -65,8 +65,7 @@ class Account:
         return self.entitlement - self.bundled
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One row of the statement, fen. `retained` is the part of the surplus that stays (information, inside the
     entitlement); `given_up` the surplus that does not; `shared` the overrun the fund bears and quota top-ups;
     `deposit` withheld, `assessment` returned of it; `deductions` violations and what is given up; `balance` may be
@@ -87,6 +86,28 @@ class Line:
     @property
     def balance(self) -> int:
         return self.entitlement + self.shared - self.deposit + self.assessment - self.deductions - self.prepaid
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A line on its way through the steps; see Line."""
+
+    account: Account
+    entitlement: int
+    deductions: int
+    retained: int = 0
+    given_up: int = 0
+    shared: int = 0
+    deposit: int = 0
+    assessment: int = 0
+    prepaid: int = 0
+
+    def line(self) -> Line:
+        item = self.account
+        return Line(
+            item.hospital, item.cases, item.points, self.entitlement, self.retained, self.given_up, self.shared,
+            self.deposit, self.assessment, self.deductions, self.prepaid,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,96 +143,86 @@ def clear_pool(accounts: Sequence[Account], rule: ClearingRule, difference: int,
     `difference`: the pool less what is due, where prices do not move (negative: an overrun); `line_budget`: what the
     policy's line holds. Raises Uncovered when more is handed out than pool and line hold.
     """
-    lines = [
-        Line(item.hospital, item.cases, item.points, item.entitlement, 0, 0, 0, 0, 0, item.violations, 0)
-        for item in accounts
-    ]
+    drafts = [_Draft(item, item.entitlement, item.violations) for item in accounts]
     left = difference
     for step in rule.steps:
         if step == "sharing":
-            lines, left = _share(lines, accounts, rule, left)
+            left = _share(drafts, accounts, rule, left)
         elif step == "top_ups" and rule.top_up:
-            lines = [
-                replace(line, shared=line.shared + item.quota_top_up)
-                for line, item in zip(lines, accounts, strict=True)
-            ]
+            for draft in drafts:
+                draft.shared += draft.account.quota_top_up
         elif step == "assessment":
-            lines = [_assess(line, item, rule) for line, item in zip(lines, accounts, strict=True)]
+            for draft in drafts:
+                _assess(draft, rule)
         elif step == "prepaid":
-            lines = [
-                replace(line, prepaid=item.prepaid + item.advance) for line, item in zip(lines, accounts, strict=True)
-            ]
-    handed_out = sum(line.shared for line in lines) + max(0, -left)
+            for draft in drafts:
+                draft.prepaid = draft.account.prepaid + draft.account.advance
+    handed_out = sum(draft.shared for draft in drafts) + max(0, -left)
     covered = line_budget if rule.line else 0
     if handed_out > covered:
         raise Uncovered(handed_out - covered, rule.line)
-    given_up = sum(line.given_up for line in lines)
-    withheld = sum(line.deposit - line.assessment for line in lines)
-    return Cleared(tuple(lines), given_up + max(0, left), handed_out, withheld)
+    given_up = sum(draft.given_up for draft in drafts)
+    withheld = sum(draft.deposit - draft.assessment for draft in drafts)
+    return Cleared(tuple(draft.line() for draft in drafts), given_up + max(0, left), handed_out, withheld)
 
 
-def _share(
-    lines: list[Line], accounts: Sequence[Account], rule: ClearingRule, difference: int
-) -> tuple[list[Line], int]:
-    """The lines after sharing, and what is left of the pool's difference for the fund (negative: it must pay)."""
+def _share(drafts: Sequence[_Draft], accounts: Sequence[Account], rule: ClearingRule, difference: int) -> int:
+    """Share; what is left of the pool's difference for the fund (negative: it must pay)."""
     if rule.basis == "hospital":
-        pairs = zip(lines, accounts, strict=True)
-        return [_share_one(line, item, rule) for line, item in pairs], difference
-    if rule.basis == "region" and rule.region_share is not None:
+        for draft in drafts:
+            _share_one(draft, rule)
+    elif rule.basis == "region" and rule.region_share is not None:
         if rule.moves:
-            return _share_against_cost(lines, accounts, rule), difference
-        due = sum(line.entitlement for line in lines) - sum(item.bundled for item in accounts)
+            _share_against_cost(drafts, accounts, rule)
+            return difference
+        due = sum(draft.entitlement for draft in drafts) - sum(item.bundled for item in accounts)
         region = share_region(due + difference, due, rule.region_share)
         parts = _spread(region.hospitals, accounts)
         if region.difference > 0:
             parts = [kept for kept, _ in _kept(region, accounts, rule)]
-        moved = [replace(line, entitlement=line.entitlement + part) for line, part in zip(lines, parts, strict=True)]
-        return moved, region.difference - sum(parts)
-    return lines, difference
+        for draft, part in zip(drafts, parts, strict=True):
+            draft.entitlement += part
+        return region.difference - sum(parts)
+    return difference
 
 
-def _share_one(line: Line, item: Account, rule: ClearingRule) -> Line:
+def _share_one(draft: _Draft, rule: ClearingRule) -> None:
     """A hospital's own surplus or overrun."""
+    item = draft.account
     if item.sharing is None:
-        return line
-    entitlement, actual = max(0, line.entitlement - item.bundled), item.actual
+        return
+    entitlement, actual = max(0, draft.entitlement - item.bundled), item.actual
     if item.recognised is not None:
         actual = min(actual, entitlement + item.recognised)
     found = share(entitlement, actual, item.sharing)
     most = found.surplus
     if item.sharing.retain_cap is not None:
-        most = min(most, round_half_up(item.sharing.retain_cap * entitlement))
-    retained = _assessed(found.retained, most, item, rule)
-    given_up = found.surplus - retained
-    return replace(
-        line,
-        retained=retained,
-        given_up=given_up,
-        shared=line.shared + found.fund_share,
-        deductions=line.deductions + given_up,
-    )
+        most = min(most, part_of(entitlement, item.sharing.retain_cap))
+    draft.retained = _assessed(found.retained, most, item, rule)
+    draft.given_up = found.surplus - draft.retained
+    draft.shared += found.fund_share
+    draft.deductions += draft.given_up
 
 
 def _assessed(retained: int, most: int, item: Account, rule: ClearingRule) -> int:
     """What a hospital retains after assessment, where that is what is assessed; a reward may raise it to `most`."""
     if rule.assessed_on != "retained":
         return retained
-    return min(round_half_up(retained * item.returned_share), most)
+    return min(part_of(retained, item.returned_share), most)
 
 
-def _share_against_cost(lines: list[Line], accounts: Sequence[Account], rule: ClearingRule) -> list[Line]:
+def _share_against_cost(drafts: Sequence[_Draft], accounts: Sequence[Account], rule: ClearingRule) -> None:
     """The region's result is what was shared out less the actual cost; the fund's part of a surplus is given up, its
     part of an overrun is added, both by what hospitals are due (浙江省级, 杭州 2020)."""
-    budget = sum(line.entitlement for line in lines) - sum(item.bundled for item in accounts)
+    budget = sum(draft.entitlement for draft in drafts) - sum(item.bundled for item in accounts)
     region = share_region(budget, sum(item.actual for item in accounts), rule.region_share or Fraction(0))
     if region.difference < 0:
-        borne = _spread(-region.fund, accounts)
-        return [replace(line, shared=line.shared + part) for line, part in zip(lines, borne, strict=True)]
-    found = []
-    for line, (kept, surplus) in zip(lines, _kept(region, accounts, rule), strict=True):
-        given_up = surplus - kept
-        found.append(replace(line, retained=kept, given_up=given_up, deductions=line.deductions + given_up))
-    return found
+        for draft, part in zip(drafts, _spread(-region.fund, accounts), strict=True):
+            draft.shared += part
+        return
+    for draft, (kept, surplus) in zip(drafts, _kept(region, accounts, rule), strict=True):
+        draft.retained, draft.given_up = kept, surplus - kept
+        draft.deductions += draft.given_up
 
 
 def _kept(region: RegionShared, accounts: Sequence[Account], rule: ClearingRule) -> list[tuple[int, int]]:
@@ -233,17 +244,19 @@ _ROUNDINGS = 12
 a month was settled. Within it what is kept is worked out of the exact share, so that months' rounding moves nothing."""
 
 
-def _assess(line: Line, item: Account, rule: ClearingRule) -> Line:
+def _assess(draft: _Draft, rule: ClearingRule) -> None:
     """Withhold the deposit and return the part that the assessment leaves."""
-    deposit = round_half_up(max(0, line.entitlement) * item.deposit_share) if item.held is None else item.held
-    returned = deposit
-    if rule.assessed_on == "deposit":
+    item = draft.account
+    deposit = part_of(max(0, draft.entitlement), item.deposit_share) if item.held is None else item.held
+    draft.deposit = draft.assessment = deposit
+    if rule.assessed_on != "deposit":
+        return
+    if item.held is not None:
         exact = item.deposit_share * item.settled
-        if item.held is not None and abs(exact - deposit) <= _ROUNDINGS:
-            returned = deposit - round_half_up(exact * (1 - item.returned_share))
-        else:
-            returned = round_half_up(deposit * item.returned_share)
-    return replace(line, deposit=deposit, assessment=returned)
+        if abs(exact - deposit) <= _ROUNDINGS:
+            draft.assessment = deposit - round_half_up(exact * (1 - item.returned_share))
+            return
+    draft.assessment = part_of(deposit, item.returned_share)
 
 
 def statement_row(line: Line, pool: str) -> dict[str, str]:

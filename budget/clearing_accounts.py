@@ -7,7 +7,8 @@ sum that is missing. Source: clearing rules as published, one form for all of th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from budget.assessment import ScoreBand, assessed_factor, assessed_share
@@ -44,6 +45,9 @@ class Paid:
     due: int = 0
 
 
+_NO_CASES, _NOTHING_PAID = Tally(), Paid()
+
+
 @dataclass(frozen=True)
 class ClearedPool:
     """One pool cleared. `accounts` and `cleared.lines` in the order of hospital ids; `due` with the settlement value;
@@ -59,6 +63,18 @@ class ClearedPool:
     line: str
     unallotted: int
     steps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """What of a pool the sums of its cases do not decide: its hospitals, what bundles pay them, the rule of clearing,
+    the payment ratio, and the accounts looked up so far, by hospital and whether its score counts."""
+
+    hospitals: tuple[str, ...]
+    bundled: Mapping[str, int]
+    rule: ClearingRule
+    ratio: Fraction | None
+    accounts: dict[tuple[str, bool], Account] = field(default_factory=dict)
 
 
 class PoolClearing:
@@ -81,6 +97,15 @@ class PoolClearing:
         self.bands = self._bands()
         self.steps: tuple[str, ...] = terms.want("clearing_steps") or ()
         self.basis: str = terms.want("sharing_basis") or "none"
+        self._standing: dict[str, _Standing] = {}
+
+    def of(self, tallies: Mapping[tuple[str, str], Tally]) -> PoolClearing:
+        """The same year with other sums of the same hospitals and pools: what they do not decide is looked up once for
+        all, problems are collected anew."""
+        other = copy(self)
+        other.terms = replace(self.terms, problems=[])
+        other.found = replace(self.found, tallies=tallies)
+        return other
 
     def _formula(self) -> str:
         """The formula of the settlement value; "" for fixed rates, which only the rate method has."""
@@ -90,20 +115,19 @@ class PoolClearing:
     def clear(self, budget: PoolBudget) -> ClearedPool | None:
         """One pool; None when a problem was found."""
         before = len(self.terms.problems)
-        hospitals = self._hospitals(budget)
-        tallies = {name: self.found.tallies.get((name, budget.pool), Tally()) for name in hospitals}
-        bundled = self._bundled(budget)
-        due = self._due(budget, tallies, bundled)
+        standing = self._stands(budget)
+        tallies = {name: self.found.tallies.get((name, budget.pool), _NO_CASES) for name in standing.hospitals}
+        due = self._due(budget, tallies, standing)
         if due is None:
             return None
         accounts = [
-            self._account(budget, name, tallies[name], amount, due, bundled.get(name, 0))
-            for name, amount in zip(hospitals, due.due, strict=True)
+            self._account(budget, standing, name, tallies[name], amount, due)
+            for name, amount in zip(standing.hospitals, due.due, strict=True)
         ]
         self._check_steps(accounts)
-        rule = self._rule(budget)
         if len(self.terms.problems) > before:
             return None
+        rule = standing.rule
         line_budget = {"regulation": budget.regulation, "reserve": budget.reserve}.get(rule.line, 0)
         try:
             cleared = clear_pool(accounts, rule, due.difference, line_budget)
@@ -113,10 +137,24 @@ class PoolClearing:
                 return None
             rule = replace(rule, line=rule.line or "reserve")
             cleared = clear_pool(accounts, rule, due.difference, line_budget + error.missing)
+        bundled = sum(standing.bundled.values())
         return ClearedPool(
-            budget, self.formula, tuple(accounts), due, cleared, sum(bundled.values()), rule.line,
+            budget, self.formula, tuple(accounts), due, cleared, bundled, rule.line,
             budget.distributable - sum(amount for _, amount in budget.quotas) if self.quota else 0, self.steps,
         )  # fmt: skip
+
+    def _stands(self, budget: PoolBudget) -> _Standing:
+        """What stands in a pool whatever its cases sum up to; kept unless something is missing for it."""
+        found = self._standing.get(budget.pool)
+        if found is None:
+            before = len(self.terms.problems)
+            found = _Standing(
+                tuple(self._hospitals(budget)), self._bundled(budget), self._rule(budget),
+                None if self.formula == "DRG_TOTAL" else pool_ratio(self.terms, budget.insurances),
+            )  # fmt: skip
+            if len(self.terms.problems) == before:
+                self._standing[budget.pool] = found
+        return found
 
     def _hospitals(self, budget: PoolBudget) -> list[str]:
         """Everyone with cases, money paid, a violation or a quota in the pool, in the order of ids."""
@@ -134,7 +172,8 @@ class PoolClearing:
                 found[hospital] = found.get(hospital, 0) + amount
         return found
 
-    def _due(self, budget: PoolBudget, tallies: Mapping[str, Tally], bundled: Mapping[str, int]) -> Due | None:
+    def _due(self, budget: PoolBudget, tallies: Mapping[str, Tally], standing: _Standing) -> Due | None:
+        bundled = standing.bundled
         fixed = sum(tally.fixed_fen for tally in tallies.values()) - sum(bundled.values())
         if self.quota:
             return self._by_quota(budget, tallies, bundled)
@@ -155,8 +194,7 @@ class PoolClearing:
         if self.formula and not any(item.units for item in units):
             left = budget.distributable - fixed
             return Due(tuple(0 for _ in units), None, left, left)
-        ratio = None if self.formula == "DRG_TOTAL" else pool_ratio(self.terms, budget.insurances)
-        return entitle(budget.distributable, units, self.formula or None, ratio or None)
+        return entitle(budget.distributable, units, self.formula or None, standing.ratio or None)
 
     def _by_quota(self, budget: PoolBudget, tallies: Mapping[str, Tally], bundled: Mapping[str, int]) -> Due | None:
         """Each hospital is due its quota, fixed money inside but what bundles pay; one whose cases only bundles pay, or
@@ -170,22 +208,38 @@ class PoolClearing:
         due = tuple(quotas.get(name, 0) - tally.fixed_fen + bundled.get(name, 0) for name, tally in tallies.items())
         return Due(due, None, sum(due), 0)
 
-    def _account(self, budget: PoolBudget, hospital: str, tally: Tally, due: int, shared: Due, bundled: int) -> Account:
-        paid = self.paid.get((hospital, budget.pool), Paid())
+    def _account(
+        self, budget: PoolBudget, standing: _Standing, hospital: str, tally: Tally, amount: int, due: Due
+    ) -> Account:
+        paid = self.paid.get((hospital, budget.pool), _NOTHING_PAID)
+        scored = bool(tally.cases or paid.held)
+        known = standing.accounts.get((hospital, scored))
+        if known is None:
+            before = len(self.terms.problems)
+            known = self._empty(budget, hospital, paid, standing.bundled.get(hospital, 0), scored=scored)
+            if len(self.terms.problems) == before:
+                standing.accounts[hospital, scored] = known
+        return Account(
+            hospital, tally.cases, tally.units, amount, tally.fixed_fen, tally.actual_fen, known.recognised,
+            known.sharing, known.returned_share, self._top_up(tally, due), known.deposit_share, known.held,
+            known.violations, known.prepaid, known.advance, known.bundled, known.settled,
+        )  # fmt: skip
+
+    def _empty(self, budget: PoolBudget, hospital: str, paid: Paid, bundled: int, *, scored: bool) -> Account:
+        """A hospital's account before its cases count."""
         scope = self._scope(budget, hospital)
         deposit = Fraction(0)
         if "assessment" in self.steps:
             ask = self.terms.want if paid.held is None else self.terms.look
             deposit = ask("deposit_share", **scope) or Fraction(0)
-        score = self._score(hospital) if tally.cases or paid.held else Fraction(0)
+        score = self._score(hospital) if scored else Fraction(0)
         recognised = None
         if self.terms.look("overrun_review"):
             recognised = self._year_total("recognised_overrun", budget, hospital)
         return Account(
-            hospital, tally.cases, tally.units, due, tally.fixed_fen, tally.actual_fen, recognised,
-            self._sharing(scope, score), self._returned(score), self._top_up(tally, shared), deposit, paid.held,
-            self._year_total("violation", budget, hospital), paid.prepaid, paid.advance,
-            bundled, paid.due,
+            hospital, recognised=recognised, sharing=self._sharing(scope, score), returned_share=self._returned(score),
+            deposit_share=deposit, held=paid.held, violations=self._year_total("violation", budget, hospital),
+            prepaid=paid.prepaid, advance=paid.advance, bundled=bundled, settled=paid.due,
         )  # fmt: skip
 
     def _year_total(self, table: str, budget: PoolBudget, hospital: str) -> int:
@@ -199,10 +253,12 @@ class PoolClearing:
 
     def _top_up(self, tally: Tally, due: Due) -> int:
         """What the fund's part of fixed quotas exceeds what their units earn in the pool (连云港)."""
+        if not tally.quota_units:
+            return 0
         earned = due.per_unit * tally.quota_units
         if self.formula == "DRG_TOTAL":
             earned -= tally.quota_patient_fen
-        return max(0, tally.quota_fen - round_half_up(earned)) if tally.quota_units else 0
+        return max(0, tally.quota_fen - round_half_up(earned))
 
     def _rule(self, budget: PoolBudget) -> ClearingRule:
         insurance = "" if budget.pool == MERGED else budget.pool

@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
-from budget.money import FEN, apportion
+from budget.money import FEN, apportion, fraction_sum
 from budget.point_value import drg_point_value, grossed_up_value
 
 FORMULAS = ("DRG_TOTAL", "DIP_SETTLEMENT", "DIP_BUDGET", "RATE")
 
 
-@dataclass(frozen=True, slots=True)
-class HospitalUnits:
+class HospitalUnits(NamedTuple):
     """One hospital's year in one pool. `units`: exact points, or weight x coefficient, of the cases whose money moves
     with the pool; `patient_fen` what their patients paid by item, `priced_fen` the fund's part of them as priced;
     `fixed_fen` the fund's part of fixed money."""
@@ -63,17 +63,17 @@ def entitle(
     if distributable < 0:
         raise ValueError("the pool does not cover the fixed money")
     units = [hospital.units for hospital in hospitals]
-    total = sum(units, Fraction(0))
+    whole = fraction_sum(units)
     if formula == "DRG_TOTAL":
         patients = sum(hospital.patient_fen for hospital in hospitals)
         amounts = apportion(distributable + patients, units)
         due = tuple(amount - hospital.patient_fen for amount, hospital in zip(amounts, hospitals, strict=True))
-        value = drg_point_value(distributable, patients, total)
+        value = drg_point_value(distributable, patients, whole)
         return Due(due, value, distributable, 0, value * FEN)
     due = tuple(apportion(distributable, units))
     value = (
-        Fraction(distributable, FEN) / total
+        Fraction(distributable, FEN) / whole
         if payment_ratio is None
-        else grossed_up_value(distributable, payment_ratio, total)
+        else grossed_up_value(distributable, payment_ratio, whole)
     )
-    return Due(due, value, distributable, 0, distributable / total)
+    return Due(due, value, distributable, 0, distributable / whole)

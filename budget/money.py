@@ -35,6 +35,14 @@ def round_half_up(value: Fraction) -> int:
     return nearest if value >= 0 else -nearest
 
 
+def part_of(amount: int, share: Fraction) -> int:
+    """round_half_up(amount * share), without a fraction in between."""
+    denominator = share.denominator
+    product = amount * share.numerator
+    nearest = (2 * abs(product) + denominator) // (2 * denominator)
+    return nearest if product >= 0 else -nearest
+
+
 def to_fen(yuan: str | int | Fraction) -> int:
     """Yuan as fen, rounded half up to the fen."""
     return round_half_up(exact(yuan) * FEN)
@@ -71,15 +79,21 @@ def apportion(total: int, shares: Sequence[Fraction | int]) -> list[int]:
         return [-part for part in apportion(-total, whole_shares)]
     if not total:
         return [0] * len(whole_shares)
-    divided = [divmod(share * total, whole) for share in whole_shares]
-    parts = [floor for floor, _ in divided]
-    order = sorted(range(len(parts)), key=lambda at: (-divided[at][1], at))
+    parts = [share * total // whole for share in whole_shares]
+    rest = [part * whole - share * total for part, share in zip(parts, whole_shares, strict=True)]  # none above 0
+    order = sorted(range(len(parts)), key=rest.__getitem__)
     for at in order[: total - sum(parts)]:
         parts[at] += 1
     return parts
 
 
+def fraction_sum(shares: Sequence[Fraction]) -> Fraction:
+    """The sum of fractions, over one common denominator."""
+    common = lcm(*{share.denominator for share in shares})
+    return Fraction(sum(share.numerator * (common // share.denominator) for share in shares), common)
+
+
 def _integers(shares: Sequence[Fraction | int]) -> list[int]:
     """Shares in the same proportions as integers: over one common denominator."""
-    common = lcm(*(int(share.denominator) for share in shares))
+    common = lcm(*{int(share.denominator) for share in shares})
     return [int(share.numerator) * (common // share.denominator) for share in shares]

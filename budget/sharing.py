@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
+from math import lcm
 
-from budget.money import round_half_up
+from budget.money import part_of, round_half_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,36 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
+class _Slices:
+    """Marginal bands in whole numbers: start, end (None: no end) in parts of `edge`, share in parts of `part`."""
+
+    edge: int
+    part: int
+    bands: tuple[tuple[int, int | None, int], ...]
+
+    def of(self, amount: int, base: int) -> Fraction:
+        """What they give of an amount."""
+        whole, found = amount * self.edge, 0
+        for start, end, share in self.bands:
+            above = (whole if end is None else min(whole, end * base)) - start * base
+            if above > 0:
+                found += above * share
+        return Fraction(found, self.edge * self.part)
+
+
+def _slices(bands: Sequence[Band]) -> _Slices:
+    edge = lcm(*(item.denominator for band in bands for item in (band.start, band.end) if item is not None))
+    part = lcm(*(band.share.denominator for band in bands))
+    return _Slices(
+        edge, part,
+        tuple(
+            (int(band.start * edge), None if band.end is None else int(band.end * edge), int(band.share * part))
+            for band in bands
+        ),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class SharingRule:
     """`retain`: bands of the surplus that stay with the hospital; `overrun`: bands of the overrun that the fund bears,
     nothing outside them. `low_ratio`: below this share of the entitlement only the actual amount is paid (None = no
@@ -34,6 +66,26 @@ class SharingRule:
     low_ratio: Fraction | None = None
     retain_cap: Fraction | None = None
     cliff: bool = False
+
+    def kept(self, surplus: int, entitlement: int) -> Fraction:
+        """What the hospital keeps of a surplus by the bands, exact."""
+        if self.cliff:
+            return _cliff(surplus, entitlement, self.retain)
+        return self._retained.of(surplus, entitlement)
+
+    def borne(self, overrun: int, entitlement: int) -> Fraction:
+        """What the fund bears of an overrun, exact."""
+        if self.cliff:
+            return _cliff(overrun, entitlement, self.overrun)
+        return self._shared.of(overrun, entitlement)
+
+    @cached_property
+    def _retained(self) -> _Slices:
+        return _slices(self.retain)
+
+    @cached_property
+    def _shared(self) -> _Slices:
+        return _slices(self.overrun)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +120,11 @@ def flat(share: Fraction) -> tuple[Band, ...]:
     return (Band(Fraction(0), None, share),)
 
 
-def banded(amount: int, base: int, bands: Sequence[Band], *, cliff: bool) -> Fraction:
-    """The part of `amount` (fen, not negative) that the bands give, exact. `base`: the entitlement the bands are
-    fractions of."""
-    if cliff:
-        band = next((item for item in bands if _holds(item, amount, base)), None)
-        return Fraction(0) if band is None else amount * band.share
-    total = Fraction(0)
-    for band in bands:
-        end = amount if band.end is None else min(Fraction(amount), band.end * base)
-        total += max(Fraction(0), end - band.start * base) * band.share
-    return total
+def _cliff(amount: int, base: int, bands: Sequence[Band]) -> Fraction:
+    """The share of the band that `amount` (fen, not negative) ends in, of the whole of it. `base`: the entitlement the
+    bands are fractions of."""
+    band = next((item for item in bands if _holds(item, amount, base)), None)
+    return Fraction(0) if band is None else amount * band.share
 
 
 def _holds(band: Band, amount: int, base: int) -> bool:
@@ -94,11 +140,12 @@ def share(entitlement: int, actual: int, rule: SharingRule) -> Shared:
     difference = entitlement - actual
     if difference < 0:
         overrun = -difference
-        fund_share = round_half_up(banded(overrun, entitlement, rule.overrun, cliff=rule.cliff))
+        fund_share = round_half_up(rule.borne(overrun, entitlement))
         return Shared("overrun", 0, 0, 0, overrun, fund_share, overrun - fund_share, entitlement + fund_share)
-    if rule.low_ratio is not None and actual < rule.low_ratio * entitlement:
+    low = rule.low_ratio
+    if low is not None and actual * low.denominator < low.numerator * entitlement:
         return Shared("below-floor", difference, 0, difference, 0, 0, 0, actual)
-    kept = banded(difference, entitlement, rule.retain, cliff=rule.cliff)
+    kept = rule.kept(difference, entitlement)
     if rule.retain_cap is not None:
         kept = min(kept, rule.retain_cap * entitlement)
     retained = round_half_up(kept)
@@ -108,5 +155,5 @@ def share(entitlement: int, actual: int, rule: SharingRule) -> Shared:
 def share_region(budget: int, due: int, hospital_share: Fraction) -> RegionShared:
     """The region's surplus or overrun, `hospital_share` of which falls on the hospitals (浙江省级, 杭州 2020)."""
     difference = budget - due
-    hospitals = round_half_up(difference * hospital_share)
+    hospitals = part_of(difference, hospital_share)
     return RegionShared(difference, hospitals, difference - hospitals, due + hospitals)

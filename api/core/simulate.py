@@ -124,19 +124,24 @@ def simulate(
         tables["transition"] = moved
     if (swept := sweep_table(before, trial, resolved, told)) is not None:
         tables["sweep"] = swept
+    unsure: list[Problem] = []
     if request.bootstrap:
-        tables |= chances(before, after, request.bootstrap, request.seed, told)
+        drawn, unsure = chances(before, after, request.bootstrap, request.seed, told)
+        tables |= drawn
     ahead = _years_ahead(trial, resolved, told)
     if ahead and year_file is None:
         tables["steps"] = steps_table([*steps, *ahead])
     elif ahead:
         first = tables["fan"] if request.bootstrap else exact_fan(after, 0)
-        tables["fan"] = pl.concat([first, *(_later(request, stage, at, told) for at, stage in enumerate(ahead, 1))])
+        later = [_later(request, stage, at, told) for at, stage in enumerate(ahead, 1)]
+        tables["fan"] = pl.concat([first, *(fan for fan, _ in later)])
+        unsure += [problem for _, found in later for problem in found]
     if solved:
         tables["solved"] = solved_frame(tuple(solved))
     problems = [*(problem for reform in resolved for problem in reform.problems), *made.problems]
     if unknown:
         problems.append(Problem("SI10", {"count": unknown}))
+    problems += unsure
     problems += _touching_nothing(made.changes, tables["changes"])
     problems += [problem for item in solved for problem in item.problems]
     only_tries = any(reform.sweeps or reform.growths for reform in resolved) and not made.changes and not switch
@@ -153,10 +158,10 @@ def simulate(
     )  # fmt: skip
 
 
-def _later(request: SimulationRequest, stage: Stage, years: int, told: Told) -> pl.DataFrame:
-    """The fan of a year to come; without resamples its one exact balance."""
+def _later(request: SimulationRequest, stage: Stage, years: int, told: Told) -> tuple[pl.DataFrame, list[Problem]]:
+    """The fan of a year to come and what is to be told of it; without resamples its one exact balance."""
     if not request.bootstrap:
-        return exact_fan(stage, years)
+        return exact_fan(stage, years), []
     return fan_ahead(stage, years, request.bootstrap, request.seed, told)
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from api.core.simulate_chances import _KnownTerms, draw_ratios, resample
-from budget.year_terms import YearTerms
-from reference_tables.policy import load_policy
+from api.core.simulate_chances import resample
 from reference_tables.problems import TablesRefused
 from tests.unit.clearing_city import City, write_city
 from tests.unit.simulated_city import change, reform, run
@@ -80,31 +77,3 @@ def test_chances_need_a_year(city: City) -> None:
     with pytest.raises(TablesRefused) as refused:
         run(city, reform(BODY), cleared=False, bootstrap=5)
     assert [problem.code for problem in refused.value.problems] == ["SI04"]
-
-
-def test_terms_kept_over_resamples_are_the_policys_and_what_is_missing_is_noted_each_time() -> None:
-    policy = load_policy("synthetic-city-drg-rate")
-    known: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Any] = {}
-    for _ in range(2):
-        plain, kept = YearTerms(policy, 2026, "clear"), _KnownTerms(policy, 2026, "clear", known=known)
-        for tier in ("三级", "二级"):
-            for insurance in ("职工", "居民"):
-                scope = {"tier": tier, "insurance": insurance}
-                assert kept.want("base_rate", **scope) == plain.want("base_rate", **scope) is not None
-        assert kept.look("peer_average", group="BR23") is None
-        assert kept.want("peer_average", group="BR23") is None
-        assert [problem.code for problem in kept.problems] == ["PL30"]
-
-
-def test_sums_spread_as_if_every_case_were_drawn() -> None:
-    """One hospital and group of 50 cases of 1 yuan and one of 10: the sum of 51 draws has variance 51 x that of the
-    cases, 51 x (150 / 51 - (60 / 51)^2) = 79.4118."""
-    amounts = [1.0] * 50 + [10.0]
-    frame = pl.DataFrame({"units": amounts}).with_columns(
-        hospital=pl.lit("H"), pool=pl.lit("P"), group=pl.lit("G"), cost=pl.col("units").cast(pl.Int64),
-        **{name: pl.col("units") for name in ("priced", "patient", "fixed", "actual")},
-    )  # fmt: skip
-    (found,) = draw_ratios([frame], 4000, 1)
-    sums = found["H", "P"] * 60
-    assert np.allclose(sums.std(axis=0), 79.4118**0.5, rtol=0.05)
-    assert np.allclose(sums.mean(axis=0), 60, rtol=0.02)
