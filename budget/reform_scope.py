@@ -112,6 +112,11 @@ class Resolver:
         rest = tuple((name, value) for name, value in change.scope if name not in _GROUPWISE)
         return change, Reach(rest, groups, lists, *span, scope_shown(change))
 
+    def check(self, change: Change, reform: Reform) -> None:
+        """Note every word of a scope that is unknown, of what is no change of a parameter (growth)."""
+        self._words(change)
+        self._groups(change, reform)
+
     def _listed_value(self, change: Change) -> Change:
         """A change whose value is a list of groups by the name of one of the policy's lists, with the groups."""
         if policy_schema().parameters[change.key].type != "groups" or change.action != "set":

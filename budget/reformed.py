@@ -11,7 +11,15 @@ from budget.group_values import GroupValues, Key
 from budget.reform_scope import FACTS_SCHEMA, GroupFacts, Reach, Resolver, codes_shown
 from budget.reform_values import limits_text, out_of_range, value_shown
 from budget.reformed_effect import AppliedChange, Place, Rules
-from budget.reformed_settings import PUBLISHED, Origin, new_settings, new_values, published_by_values, standing
+from budget.reformed_settings import (
+    PUBLISHED,
+    Origin,
+    fits_values,
+    new_settings,
+    new_values,
+    published_by_values,
+    standing,
+)
 from reference_tables.policy import Policy
 from reference_tables.policy_file import Header, PolicySource
 from reference_tables.policy_schema import policy_schema
@@ -61,7 +69,7 @@ def apply_reforms(
     facts: GroupFacts,
     hospitals: Collection[str] | None = None,
 ) -> Reformed:
-    """The policy after the changes of the reforms, in the order given.
+    """The policy after the changes of the reforms, in the order given; what their growth names is checked too.
 
     `policy`, `values` and `facts` are those after a reform's switch; `hospitals`: ids that are known, None = any.
     Raises TablesRefused with every problem.
@@ -73,7 +81,11 @@ def apply_reforms(
         for change in reform.changes
         if (found := resolver.resolve(change, reform)) is not None
     ]
-    problems = [*resolver.problems, *_conflicts(resolved), *_not_meant(policy, reforms)]
+    for reform in reforms:
+        for growth in reform.growths:
+            where = Change("growth", "", None, None, growth.scope, growth.groups, place=growth.place, line=growth.line)
+            resolver.check(where, reform)
+    problems = [*_same_ids(reforms), *resolver.problems, *_conflicts(resolved), *_not_meant(policy, reforms)]
     _refuse(policy, problems)
     if resolver.lists:
         header = replace(policy.header, lists={**policy.lists, **resolver.lists})
@@ -89,6 +101,13 @@ def apply_reforms(
 def _refuse(policy: Policy, problems: list[Problem]) -> None:
     if any(problem.level is Level.ERROR for problem in problems):
         raise TablesRefused(policy.id, problems)
+
+
+def _same_ids(reforms: Sequence[Reform]) -> Iterator[Problem]:
+    """RF35: two reforms of one id, or one reform twice."""
+    for one, other in combinations(reforms, 2):
+        if one.id == other.id:
+            yield Problem("RF35", {"id": one.id, "first": one.file, "second": other.file}, file=other.file, field="id")
 
 
 def _conflicts(resolved: Sequence[_Resolved]) -> Iterator[Problem]:
@@ -134,7 +153,12 @@ def _applied(
     made = new_settings(policy, values, change, reach, origin, published=published and not by_values)
     was = Rules(policy, values)
     nothing = policy, values, AppliedChange(change, item.reform.id, 0, reach.text, reach.groups, was, was)
-    after_values = new_values(values, change, reach) if by_values else values
+    basic = _basic(policy, values, item, made)
+    movable = basic if fits_values(policy, reach) else frozenset[str]()
+    if by_values:
+        after_values = new_values(values, change, reach)
+    else:
+        after_values = new_values(values, change, replace(reach, groups=movable)) if movable else values
     moved_values = [key for key, value in after_values.values.items() if values.values.get(key) != value]
     differing = [setting for setting in made if _before(policy, setting) != setting.value]
     if not made and not moved_values and change.action != "set" and not _same_values(by_values, values, item):
@@ -153,7 +177,7 @@ def _applied(
     if not differing and not moved_values:
         problems.append(Problem("RF51", item.args(), **item.place))
         return nothing
-    unfit = [*_shared_lists(policy, item), *_basic(policy, values, item, made)]
+    unfit = [*_shared_lists(policy, item), *_basic_kept(item, basic - movable)]
     problems += unfit
     if any(problem.level is Level.ERROR for problem in unfit):
         return nothing
@@ -208,17 +232,23 @@ def _shared_lists(policy: Policy, item: _Resolved) -> Iterator[Problem]:
                 yield Problem("RF31", item.args(one=name, other=other), **item.place)
 
 
-def _basic(policy: Policy, values: GroupValues, item: _Resolved, made: Sequence[Setting]) -> Iterator[Problem]:
-    """RF56: coefficients by group are put for basic groups that are paid by the published coefficient of their own."""
+def _basic(policy: Policy, values: GroupValues, item: _Resolved, made: Sequence[Setting]) -> frozenset[str]:
+    """Basic groups for which coefficients by group are put, though they are paid by the published one of their own."""
     rules = [setting.value for setting in policy.all("basic_rule") if setting.value.kind == "own_coefficient"]
     if item.change.key != "coefficient" or not rules:
-        return
+        return frozenset()
     basic = {group for setting in policy.all("basic_groups") for group in setting.value}
     put = {value for setting in made for name, value in setting.scope if name == "group"}
     own = {group for (group, _, _), value in values.values.items() if value.coefficient is not None}
-    groups = sorted(basic & put & own)
+    return frozenset(basic & put & own)
+
+
+def _basic_kept(item: _Resolved, groups: Collection[str]) -> Iterator[Problem]:
+    """What a change that published values cannot take up leaves as it is: refused where it is for groups (RF34), else
+    told (RF56)."""
     if groups:
-        yield Problem("RF56", item.args(rule="own_coefficient", codes=codes_shown(groups)), **item.place)
+        code = "RF56" if item.reach.groups is None else "RF34"
+        yield Problem(code, item.args(codes=codes_shown(sorted(groups))), **item.place)
 
 
 def _refused(problems: Sequence[Problem], item: _Resolved) -> Iterator[Problem]:

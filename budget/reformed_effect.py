@@ -7,7 +7,7 @@ the precedence that pricing itself has; a single setting that was put says nothi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from typing import Any
@@ -121,7 +121,7 @@ def told(parameter: Parameter, values: Sequence[Any]) -> str:
     if len(some) < 2:
         return value_shown(parameter, some[0] if some else None) + (lacking if some else "")
     if isinstance(some[0], _NUMBERS) and not isinstance(some[0], bool):
-        low, high = value_shown(parameter, some[0]), value_shown(parameter, some[-1])
+        low, high = value_shown(replace(parameter, unit=""), some[0]), value_shown(parameter, some[-1])
         return f"{low} 至 {high}（{len(some)} 个不同的值）{lacking}"
     shown = "；".join(value_shown(parameter, value) for value in some[:_FEW])
     return f"{shown}{' …' if len(some) > _FEW else ''}（{len(some)} 种）{lacking}"

@@ -51,10 +51,14 @@ def new_settings(
         own = {group: scopes for group, scopes in own.items() if group in settled}
     cut, whole = _spans(policy, change.key, reach), _whole_spans(policy, change.key, reach)
     found: list[Setting] = []
-    for scope in closure(policy, change.key, reach, own):
+    scopes = list(closure(policy, change.key, reach, own))
+    # What is paid at 1 for want of any coefficient is written as 1 on the days that the change is not for.
+    defaults = change.key == "coefficient" and values.has_coefficients
+    at_one = defaults and any(_lacking(policy, change.key, dict(scope), cut) for scope in scopes)
+    for scope in scopes:
         given = dict(scope)
         of_values = given.get("group") in own
-        for since, until in whole if of_values else cut:
+        for since, until in whole if of_values or at_one else cut:
             if not in_month(given.get("month", ""), since, until):
                 continue
             day = since or policy.header.effective_from
@@ -68,6 +72,12 @@ def new_settings(
             else:
                 found.append(replace(setting, scope=scope, since=since, until=until, place=change.place))
     return _joined(found)
+
+
+def _lacking(policy: Policy, key: str, scope: Mapping[str, str], spans: Iterable[Span]) -> bool:
+    """Is there no value at all for a scope in some of the spans?"""
+    first = policy.header.effective_from
+    return any(standing(policy, key, since or first, scope) is None for since, _ in spans)
 
 
 def standing(policy: Policy, key: str, day: date, scope: Mapping[str, str]) -> Setting | None:
@@ -225,13 +235,16 @@ def _joined(settings: Iterable[Setting]) -> list[Setting]:
 
 
 def published_by_values(policy: Policy, change: Change, reach: Reach) -> bool:
-    """Can the published values of groups take the change up themselves? They know tiers and insurances, no days and no
-    hospitals."""
+    """Do the published values of groups take the change up themselves?"""
+    own = change.key in _BEFORE_PLAIN and reach.groups is not None  # a setting by group goes before what is published
+    return fits_values(policy, reach) and not own
+
+
+def fits_values(policy: Policy, reach: Reach) -> bool:
+    """Can published values express the reach? They know tiers and insurances, no days and no hospitals."""
     header = policy.header
     whole = reach.since == header.effective_from and reach.until == header.effective_until
-    plain = {name for name, _ in reach.rest} <= {"tier", "insurance"} and not reach.lists
-    own = change.key in _BEFORE_PLAIN and reach.groups is not None  # a setting by group goes before what is published
-    return whole and plain and not own
+    return whole and {name for name, _ in reach.rest} <= {"tier", "insurance"} and not reach.lists
 
 
 def new_values(values: GroupValues, change: Change, reach: Reach) -> GroupValues:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -17,6 +18,11 @@ GROUP_SCOPES = ("list", "mdc", "type", "groups")
 """Names of a scope that stand for groups of the scheme, beside `group` itself."""
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+
+
+def repeated(items: Iterable[Any]) -> str:
+    """The texts that are there more than once, for a message; "" when none is."""
+    return "、".join(str(item) for item, count in Counter(items).items() if count > 1)
 
 
 def is_text(value: object) -> bool:
@@ -69,6 +75,9 @@ class FieldReader:
             texts = raw if isinstance(raw, list) else [raw]
             if not texts or not all(map(is_text, texts)):
                 self.fault(f"应为文本或文本的列表，实际是 {shown(raw)}")
+                return None
+            if twice := repeated(texts):
+                self.fault(f"重复：{twice}")
                 return None
             return tuple(texts)
         if isinstance(raw, int) and not isinstance(raw, bool) and field.type == "text":
@@ -135,4 +144,6 @@ class FieldReader:
         if not isinstance(codes, list) or not codes or not all(map(is_text, codes)):
             self.fault('groups 写病组编码的列表，如 ["BR25", "DS15"]，不能为空')
             return ()
+        if twice := repeated(codes):
+            self.fault(f"groups 中的病组重复：{twice}")
         return tuple(dict.fromkeys(codes))

@@ -21,7 +21,7 @@ from reference_tables.policy_schema import Parameter, policy_schema
 from reference_tables.policy_text import TomlLines
 from reference_tables.policy_values import FloatText, Reader, day_fault, shown
 from reference_tables.problems import Level, Problem
-from reference_tables.reform_fields import FieldReader, Scoped, is_text, number_of
+from reference_tables.reform_fields import FieldReader, Scoped, is_text, number_of, repeated
 from reference_tables.reform_parts import Change, Growth, Reform, Solve, Sweep, Switch
 from reference_tables.reform_schema import BlockKind, reform_schema
 from reference_tables.toml_faults import toml_fault
@@ -133,6 +133,8 @@ class _Reading:
         if not isinstance(value, list) or not all(map(is_text, value)):
             self.fault('应为政策编号的列表，如 ["synthetic-city-dip"]', "policies")
             return ()
+        if twice := repeated(value):
+            self.fault(f"编号重复：{twice}", "policies")
         return tuple(value)
 
     def _tables(self, key: str) -> dict[str, dict[str, Any]]:
@@ -151,9 +153,8 @@ class _Reading:
                 codes = []
             elif not codes:
                 self.note("RF24", {"what": f"清单 {name}", "reason": "没有病组"}, "lists", name)
-            twice = sorted({code for code in codes if codes.count(code) > 1})
-            if twice:
-                self.fault(f"编码重复：{'、'.join(twice)}", "lists", name, "codes")
+            if twice := repeated(codes):
+                self.fault(f"编码重复：{twice}", "lists", name, "codes")
             lists[name] = tuple(codes)
         return lists
 
@@ -253,6 +254,8 @@ class _Reading:
             value = reader.read(raw)
             for code, args in reader.faults:
                 self.note(code, args, "change", at, "value")
+            if parameter.type == "groups" and isinstance(raw, list) and (twice := repeated(value or ())):
+                self.fault(f"病组重复：{twice}", "change", at, "value")
             return value
         schema = reform_schema()
         if parameter.type not in schema.scalable:

@@ -23,7 +23,9 @@ from budget.reformed import GroupFacts
 from grouper.schemes import Scheme
 from reference_tables.drg_pack import DrgPack
 from reference_tables.policy import Policy
+from reference_tables.problems import Problem
 from reference_tables.reform import Growth, Reform
+from reference_tables.reform_schema import reform_schema
 
 _COLUMNS = {"insurance": "insurance", "tier": "tier", "hospital": "hospital_id", "month": "month", "group": "group"}
 _SCALED = (
@@ -51,6 +53,21 @@ def grown(
                 drawn = numbers(cases, f"{reform.id} {at} {year}")
                 cases = _after(cases, growth, here, drawn, scheme)
     return cases
+
+
+def growths_without_cases(
+    cases: pl.DataFrame, reforms: Sequence[Reform], policy: Policy, facts: GroupFacts
+) -> list[Problem]:
+    """RF57 for every growth that no case is in the scope of."""
+    found = []
+    for reform in reforms:
+        for growth in reform.growths:
+            lists = {**policy.lists, **reform.lists}
+            if cases.with_columns(_within(growth, lists, facts).alias("here"))["here"].any():
+                continue
+            args: dict[str, str | int] = {"kind": reform_schema().growth[growth.kind].label, "place": growth.place}
+            found.append(Problem("RF57", args, file=reform.file, row=growth.line, field="growth"))
+    return found
 
 
 def growth_table(stages: Sequence[Stage]) -> pl.DataFrame:

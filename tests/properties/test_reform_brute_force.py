@@ -62,7 +62,8 @@ def made_policy(rng: random.Random, key: str) -> Policy:
     blocks = [{"key": name, "value": value} for name, value in given.items() if name != key]
     if key != "coefficient":
         blocks.append({"key": "coefficient", "value": "1"})
-    own: list[dict[str, Any]] = [] if key in {"weight", "peer_average"} else [{"key": key, "value": decimal(rng)}]
+    bare = key in {"weight", "peer_average"} or (key == "coefficient" and rng.random() < 0.4)
+    own: list[dict[str, Any]] = [] if bare else [{"key": key, "value": decimal(rng)}]
     seen: list[dict[str, str]] = [{}]
     for _ in range(rng.randint(0, 6)):
         where = scope(rng, SCOPES[key])
@@ -70,7 +71,7 @@ def made_policy(rng: random.Random, key: str) -> Policy:
             continue
         seen.append(where)
         block: dict[str, Any] = {"key": key, "value": decimal(rng), "for": where}
-        if key not in {"weight", "peer_average"} and rng.random() < 0.3:
+        if not bare and rng.random() < 0.3:
             block["from"] = rng.choice(MONTHS[1:3])
             if rng.random() < 0.5:
                 block["until"] = MONTHS[3]
@@ -152,7 +153,7 @@ def inside(where: dict[str, Any], case: dict[str, str], day: date) -> bool:
 
 def effective(policy: Policy, values: GroupValues, key: str, case: dict[str, str], day: date) -> Fraction | None:
     """What a case is paid by: a weight of the policy goes before a published one; a published coefficient or mean cost
-    before one of the policy that is not by group."""
+    before one of the policy that is not by group; 1 where others have a published coefficient and it has none."""
     setting = policy.get(key, day, **case)
     published = values.get(case["group"], case["tier"], case["insurance"])
     if key == "weight":
@@ -161,6 +162,8 @@ def effective(policy: Policy, values: GroupValues, key: str, case: dict[str, str
     old = getattr(published, key) if key in {"coefficient", "peer_average"} else None
     if old is not None and not by_group:
         return Fraction(old)
+    if setting is None and key == "coefficient" and values.has_coefficients:
+        return Fraction(1)
     return None if setting is None else setting.value
 
 

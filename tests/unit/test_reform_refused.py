@@ -73,3 +73,39 @@ def test_the_identity_is_the_same_policy_and_values() -> None:
     made = applied(reform())
     assert made.policy.sha256 == load_policy(RATE).sha256
     assert made.values is VALUES
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (change("weight", "scale", "1.1", 'for = { groups = ["BR23", "BR25", "BR23"] }'), "groups 中的病组重复：BR23"),
+        (change("basic_groups", "set", ["BR25", "BR23", "BR25"]), "病组重复：BR25"),
+        ('[lists.kids]\ncodes = ["BR23", "BR23"]\n', "编码重复：BR23"),
+        ('policies = ["a", "b", "a"]\n', "编号重复：a"),
+        ('[[solve]]\nkind = "shrink"\nhistory = ["a.csv", "a.csv"]\n', "重复：a.csv"),
+    ],
+)
+def test_what_is_named_twice_is_refused(body: str, said: str) -> None:
+    with pytest.raises(TablesRefused) as found:
+        reform(body)
+    (problem,) = found.value.problems
+    assert problem.code == "RF04"
+    assert said in problem.message
+
+
+def test_one_reform_twice_is_refused() -> None:
+    one, other = reform(change("base_rate", "scale", "1.1"), "one"), reform(change("weight", "scale", "1.1"), "one")
+    assert refused(one, other).code == "RF35"
+
+
+@pytest.mark.parametrize(
+    ("scope", "code", "said"),
+    [
+        ('tier = "四级"', "RF21", "四级"), ('hospital = "H9"', "RF21", "H9"), ('list = "nowhere"', "RF21", "nowhere"),
+        ('groups = ["ZZ99"]', "RF22", "ZZ99"), ('mdc = "MDCX9"', "RF23", "MDCX9"),
+    ],
+)  # fmt: skip
+def test_growth_of_what_is_not_there_is_refused(scope: str, code: str, said: str) -> None:
+    problem = refused(reform(f'[[growth]]\nkind = "volume"\nfactor = "1.1"\nfor = {{ {scope} }}\n'))
+    assert (problem.code, problem.row) == (code, 5)
+    assert said in problem.message

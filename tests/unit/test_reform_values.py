@@ -6,12 +6,14 @@ from __future__ import annotations
 from datetime import date
 from fractions import Fraction
 
+import polars as pl
 import pytest
 
 from api.core.group_facts import group_facts
 from budget.group_values import GroupValues
 from budget.price_terms import PriceKey, PriceTerms
 from budget.reformed import GroupFacts, Reformed, apply_reforms
+from budget.reformed_effect import touched
 from reference_tables.group_weights import find_group_weights
 from reference_tables.policy import Policy, load_policy, parse_policy
 from reference_tables.problems import Problem, TablesRefused
@@ -232,8 +234,81 @@ def test_published_mean_costs_are_changed_from_a_day(scope: str) -> None:
     assert terms.peer_average(_key("二级", f"{YEAR}-08")) == 6600
 
 
-def test_coefficients_of_basic_groups_that_keep_their_published_one_are_told() -> None:
-    own = change("basic_rule", "set", {"kind": "own_coefficient"}) + change("basic_groups", "set", ["BR23"])
-    made = _reformed(own + change("coefficient", "scale", "1.1", 'for = { groups = ["BR23"] }'))
+OWN = change("basic_rule", "set", {"kind": "own_coefficient"}) + change("basic_groups", "set", ["BR23"])
+
+
+@pytest.mark.parametrize("scope", ["", 'groups = ["BR23"]', 'group = "BR23", tier = "三级"'])
+def test_the_own_coefficients_of_basic_groups_are_changed_with_the_others(scope: str) -> None:
+    made = _reformed(OWN + change("coefficient", "scale", "1.1", f"for = {{ {scope} }}" if scope else ""))
+    assert [problem.code for problem in made.problems] == []
+    terms = _terms(made)
+    assert terms.coefficient(_key("三级", f"{YEAR}-03")) == Fraction("1.65")
+    assert terms.coefficient(_key("二级", f"{YEAR}-03")) == Fraction("1.1" if "tier" in scope else "1.21")
+
+
+@pytest.mark.parametrize("more", ['for = { hospital = "H1" }', f"from = {SUMMER}"])
+def test_coefficients_of_basic_groups_that_keep_their_own_are_told(more: str) -> None:
+    made = _reformed(OWN + change("coefficient", "scale", "1.1", more))
     assert [problem.code for problem in made.problems] == ["RF56"]
     assert "BR23" in made.problems[0].message
+    assert _terms(made).coefficient(_key("三级", f"{YEAR}-08")) == Fraction("1.5")
+
+
+def test_own_coefficients_of_basic_groups_that_are_to_differ_by_hospital_are_refused() -> None:
+    with pytest.raises(TablesRefused) as found:
+        _reformed(OWN + change("coefficient", "scale", "1.1", 'for = { hospital = "H1", groups = ["BR23"] }'))
+    assert [problem.code for problem in found.value.problems] == ["RF34"]
+    assert "BR23" in found.value.problems[0].message
+
+
+def test_a_group_without_a_coefficient_where_others_have_one_is_scaled_from_1() -> None:
+    policy = load_policy(RATE)
+    kept = [setting for setting in policy.settings if setting.key != "coefficient"]
+    bare = Policy(policy.header, tuple(kept))
+    text = change("coefficient", "scale", "0.9", 'for = { tier = "二级" }')
+    made = apply_reforms(bare, BY_TIER, [reform(text)], GroupFacts.none())
+    assert _terms(made).coefficient(_key("二级", f"{YEAR}-03", "BA11")) == Fraction("0.9")
+    assert _terms(made).coefficient(_key("三级", f"{YEAR}-03", "BA11")) == 1
+    assert _terms(made).coefficient(_key("二级", f"{YEAR}-03")) == Fraction("0.99")
+
+
+def _touched(values: GroupValues, *texts: str) -> list[tuple[str, str]]:
+    """Before and after of each change, for cases of one group in every tier and both insurances."""
+    made = apply_reforms(load_policy(RATE), values, [reform("".join(texts))], group_facts(scheme()))
+    rows = [
+        {"insurance": insurance, "tier": tier, "hospital_id": hospital, "group": "BR23", "month": f"{YEAR}-{month}"}
+        for insurance in ("职工", "居民")
+        for tier, hospital in (("三级", "H1"), ("二级", "H2"), ("一级", "H3"))
+        for month in ("03", "08")
+    ]
+    priced = pl.DataFrame({"package_fen": [0] * len(rows), "fund_fen": [0] * len(rows)})
+    return touched(pl.DataFrame(rows), made.changes, priced, priced).select("before", "after").rows()
+
+
+def test_values_before_and_after_are_those_of_the_cases_touched() -> None:
+    cut = change("coefficient", "scale", "0.5", 'for = { hospital = "H3" }')
+    assert _touched(VALUES, cut) == [("0.78", "0.39")]  # the coefficient of its own tier, 一级
+    every = change("coefficient", "scale", "0.5")
+    assert _touched(VALUES, every) == [("0.78 至 1.12（3 个不同的值）", "0.39 至 0.56（3 个不同的值）")]
+    one = change("coefficient", "set", "1")
+    assert _touched(VALUES, one) == [("0.78 至 1.12（3 个不同的值）", "1")]
+    halves = change("coefficient", "scale", "2", f'for = {{ tier = "三级" }}\nfrom = {SUMMER}')
+    assert _touched(VALUES, halves, cut) == [("1.12", "2.24"), ("0.78", "0.39")]
+    # A value by hospital and one by tier: what names more scopes, or is narrower, holds.
+    fixed = change("coefficient", "set", "3", 'for = { hospital = "H3" }')
+    later = change("coefficient", "scale", "2", 'for = { tier = "一级", insurance = "职工" }')
+    assert _touched(VALUES, fixed, later) == [("0.78", "3"), ("3", "6")]
+    nobody = change("coefficient", "scale", "2", 'for = { hospital = "H9", tier = "二级" }')
+    assert _touched(VALUES, nobody) == [("0.96", "1.92")]
+
+
+def test_published_values_before_and_after_are_those_of_the_cases_touched() -> None:
+    scaled = change("weight", "scale", "2")
+    some = "（2 个不同的值），部分未规定"
+    assert _touched(BY_TIER, scaled) == [(f"1 至 1.2 权重{some}", f"2 至 2.4 权重{some}")]
+    of_tier = change("weight", "set", "5", 'for = { tier = "三级", groups = ["BR23"] }')
+    assert _touched(BY_TIER, of_tier) == [("1.2 权重", "5 权重")]
+    own = change("coefficient", "scale", "2", 'for = { groups = ["BR23"], tier = "二级" }')
+    assert _touched(BY_TIER, own) == [("1.1", "2.2")]
+    words = change("pools", "set", "merged")
+    assert _touched(VALUES, words) == [("insurance", "merged")]
