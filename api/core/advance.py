@@ -67,7 +67,8 @@ def pay_advances(
         found = {}
         for insurance, hospitals in spend.items():
             if insurance not in funds:
-                raise _refused(f"没有给出{insurance}基金累计结余可支付月数", f"写明{insurance}的月数：命令用 --balance {insurance}=月数，接口写在 balances")
+                fix = f"写明{insurance}的月数：命令用 --balance {insurance}=月数，接口写在 balances"
+                raise _refused(f"没有给出{insurance}基金累计结余可支付月数", fix)
             years = sorted({year for of in hospitals.values() for year in of})
             if len(years) > MOST_YEARS:
                 raise _refused(

@@ -238,3 +238,13 @@ def test_lists_are_asked_for_page_by_page(here: SmallService, city: City) -> Non
         assert pages == whole[: len(pages)], path
         assert len(whole) > 2, path
     assert "summary" not in office.get("/v1/runs").json()["items"][0]
+
+
+def test_a_year_file_names_no_file_elsewhere(here: SmallService, city: City) -> None:
+    office = here.client("office")
+    (here.service.settings.data / "secret.csv").write_text("case_id,decision\nC1,by_item\n", encoding="utf-8")
+    text = city.year_file.read_text(encoding="utf-8").replace("decisions.csv", "../../secret.csv")
+    answer = office.put("/v1/documents/year_file/2026.toml", content=text.encode())
+    assert answer.status_code == 422
+    assert "C1" not in answer.text
+    assert office.post("/v1/budgets", json={"year": 2026}).json()["code"] == "SV03"

@@ -376,16 +376,6 @@ def test_policies_and_schemes_are_checked(lite: SmallService) -> None:
     assert code(policy.get("/v1/schemes/nothing/check")) == (404, "SV03")
 
 
-def test_a_year_file_names_no_file_elsewhere(lite: SmallService, city: City) -> None:
-    office = lite.client("office")
-    (lite.service.settings.data / "secret.csv").write_text("case_id,decision\nC1,by_item\n", encoding="utf-8")
-    text = city.year_file.read_text(encoding="utf-8").replace("decisions.csv", "../../secret.csv")
-    answer = office.put("/v1/documents/year_file/2026.toml", content=text.encode())
-    assert answer.status_code == 422
-    assert "C1" not in answer.text
-    assert code(office.post("/v1/budgets", json={"year": 2026})) == (404, "SV03")
-
-
 def test_the_audit_is_read_page_by_page(here: SmallService, city: City) -> None:
     documents(here, city)
     office = here.client("office")
