@@ -12,7 +12,7 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from api.http.errors import Refused
@@ -95,10 +95,9 @@ async def _of_form(request: Request, service: Service, limit: int) -> Upload:
                 raise Refused(Problem("SV09", {"reason": "没有内容"}))
             stored = await run_in_threadpool(writer.keep)
             return Upload(stored, files[0].filename or "cases.csv", files[0].content_type or "application/octet-stream")
-    except MultiPartException as error:
-        if "Too many files" in error.message:
-            raise Refused(Problem("SV09", {"reason": "表单里有许多文件，一次只收一个"})) from None
-        raise Refused(Problem("SV09", {"reason": _BROKEN_FORM})) from None
+    except HTTPException as error:  # as which Starlette tells of a form that it cannot take apart
+        many = "表单里有许多文件，一次只收一个"
+        raise Refused(Problem("SV09", {"reason": many if "many files" in error.detail else _BROKEN_FORM})) from None
     except FormParserError:
         raise Refused(Problem("SV09", {"reason": _BROKEN_FORM})) from None
 

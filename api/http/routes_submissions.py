@@ -16,7 +16,7 @@ from api.http.downloads import FileKind, frame_response
 from api.http.errors import Refused, not_found
 from api.service.audit import Actor
 from api.service.roles import Role
-from api.service.submissions import Given, NotTaken, SubmissionInfo, find, listed, receive
+from api.service.submissions import STATES_ZH, Given, NotTaken, SubmissionInfo, find, listed, receive
 from reference_tables.problems import Problem
 
 router = APIRouter(prefix="/v1/submissions", tags=["submissions"])
@@ -31,6 +31,18 @@ class Kind(StrEnum):
     NEW = "new"
     CORRECTION = "correction"
     WITHDRAWAL = "withdrawal"
+
+
+class State(StrEnum):
+    """What a submission may have come to."""
+
+    RECEIVED = "received"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    SUPERSEDED = "superseded"
+    WITHDRAWN = "withdrawn"
+    DONE = "done"
+    CANCELLED = "cancelled"
 
 
 class Part(StrEnum):
@@ -111,7 +123,7 @@ def list_submissions(
     who: _Sees,
     month: Annotated[str | None, Query(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$")] = None,
     hospital: Annotated[str | None, Query(max_length=64)] = None,
-    state: Annotated[str | None, Query(max_length=20)] = None,
+    state: Annotated[State | None, Query(description="状态")] = None,
     after: Annotated[str, Query(max_length=40)] = "",
     limit: Limit = 100,
 ) -> Page[Submission]:
@@ -140,7 +152,8 @@ def download(
     found = _found(service, who, name)
     sha256 = found.results_sha256 if part is Part.RESULTS else found.problems_sha256
     if sha256 is None:
-        raise Refused(Problem("SV11", {"what": f"提交 {name}", "state": found.state, "action": "下载结果"}))
+        state = STATES_ZH[found.state]
+        raise Refused(Problem("SV11", {"what": f"提交 {name}", "state": state, "action": "下载结果"}))
     return frame_response(service, sha256, format, f"{name}-{part.value}")
 
 

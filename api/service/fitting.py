@@ -55,8 +55,9 @@ def fitting(
     for table in known:
         marked = marked.join(table.unique("case_id", keep="last"), on="case_id", how="left", maintain_order="left")
     whose = {"hospital": found.hospital_id}
+    readable = pl.col("status") != "INVALID" if "status" in frame.columns else pl.lit(value=True)
     rules = [
-        _Rule("SV66", pl.col("case_id").fill_null("") == "", "case_id", pl.lit(""), {}),
+        _Rule("SV66", (pl.col("case_id").fill_null("") == "") & readable, "case_id", pl.lit(""), {}),
         _Rule("SV30", pl.col("hospital_id") != found.hospital_id, "hospital_id", pl.col("hospital_id"), whose),
     ]
     if "month" in frame.columns:

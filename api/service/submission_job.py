@@ -49,6 +49,8 @@ from reference_tables.problems import PROBLEM_SCHEMA, Level, Problem, TablesRefu
 
 CASE_SCHEMA = {**PAYABLE_SCHEMA, "file": pl.String(), "row": pl.UInt32()}
 """An accepted case, and where it came from."""
+REPEATED = "PA11"
+"""The problem of a case that came before in the file."""
 _TOP = 20
 _BLOCK_ROWS = 1 << 15
 """So many rows are done before it is told again how far the work is."""
@@ -168,7 +170,10 @@ def _read(service: Service, progress: Progress, found: SubmissionInfo, looked: _
     cases = pl.concat(frames)
     gone, told = once(cases, pl.concat(barred), found)
     standing = ~pl.col("row").is_in(gone.implode())
-    whole = pl.concat([*problems, *told, file_problems(files)])
+    listed = pl.concat([*problems, file_problems(files)])
+    if told:  # SV65, SV67 say more of a repetition than pricing does
+        listed = listed.filter((pl.col("code") != REPEATED) | ~pl.col("case_id").is_in(told[0]["case_id"].implode()))
+    whole = pl.concat([listed, *told])
     whole = whole.with_columns(pl.lit(found.file_name).alias("file")).sort("row", maintain_order=True)
     paid = pl.concat(results).filter(standing) if results else pl.DataFrame()
     return Batch(files.rows, cases.filter(standing), paid, whole)

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from small_service import MARCH, SmallService, small_service
+from small_service import MARCH, SETUP, SmallService, small_service
 
+from api.service.jobs import find_job
+from api.service.roles import Role
+from api.service.tokens import NoHospital, create_token
+from api.service.worker import JobContext
 from tests.unit.pay_examples import HEADER, row
 
 
@@ -91,6 +95,70 @@ def test_gzip_multipart_and_parquet(here: SmallService) -> None:
     for name in (answer.json()["id"], other.json()["id"]):
         found = client.get(f"/v1/submissions/{name}").json()
         assert (found["state"], found["accepted"]) == ("accepted", 1), found
+
+
+def test_a_form_has_one_file(here: SmallService) -> None:
+    client = here.client("H1")
+    for count, told in ((2, "表单里有 2 个文件"), (30, "表单里有许多文件")):
+        files = [("file", (f"{at}.csv", (HEADER + row(f"A{at}")).encode())) for at in range(count)]
+        answer = client.post("/v1/submissions", params={"month": MARCH}, files=files)
+        assert (answer.status_code, answer.json()["code"]) == (422, "SV09")
+        assert told in answer.json()["detail"]
+    assert client.get("/v1/submissions").json()["items"] == []
+
+
+def test_a_hospital_that_the_register_lacks_hands_nothing_in(here: SmallService) -> None:
+    """It would be settled, and stand in the way of the year's clearing. Without a register everybody may."""
+    early = here.client("H2").post("/v1/submissions", params={"month": MARCH}, content=b"x")
+    assert early.status_code == 202
+    register = "hospital_id,name,tier\nH1,第一医院,三级\n".encode()
+    assert here.client("office").put("/v1/documents/hospitals/h.csv", content=register).status_code == 200
+    late = here.client("H2").post("/v1/submissions", params={"month": MARCH}, content=b"y")
+    assert (late.status_code, late.json()["code"]) == (409, "SV68")
+    office = here.client("office").post("/v1/submissions", params={"month": MARCH, "hospital": "H2"}, content=b"z")
+    assert (office.status_code, office.json()["code"]) == (409, "SV68")
+    here.work()
+    told = here.client("H2").get(f"/v1/submissions/{early.json()['id']}/problems").json()
+    assert [item["code"] for item in told] == ["SV68"]
+    assert here.submit(row("A1"))["state"] == "accepted"
+
+
+def test_who_the_office_hands_in_for_is_a_hospital(here: SmallService) -> None:
+    for name in ("../x", "H1/", "a" * 65, "H 1"):
+        asked = {"month": MARCH, "hospital": name}
+        answer = here.client("office").post("/v1/submissions", params=asked, content=b"x")
+        assert answer.status_code == 422, answer.text
+        with here.service.database.write() as connection, pytest.raises(NoHospital):
+            create_token(connection, SETUP, Role.HOSPITAL, hospital_id=name)
+
+
+def test_states_are_known(here: SmallService) -> None:
+    assert here.client("H1").get("/v1/submissions", params={"state": "nonsense"}).status_code == 422
+    here.submit(row("A1"))
+    assert len(here.client("H1").get("/v1/submissions", params={"state": "accepted"}).json()["items"]) == 1
+
+
+def test_progress_is_told_while_the_work_lasts(here: SmallService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows done of rows known, as they stand in the database between one block and the next."""
+    monkeypatch.setattr("api.service.progress._SECONDS", 0.0)
+    monkeypatch.setattr("api.service.submission_job._BLOCK_ROWS", 2)
+    told = []
+    hold = JobContext.hold
+
+    def held(context: JobContext) -> None:
+        hold(context)
+        with here.service.database.read() as connection:
+            found = find_job(connection, context.held.id)
+        assert found is not None
+        told.append((found.progress, found.progress_of))
+
+    monkeypatch.setattr(JobContext, "hold", held)
+    found = here.submit("".join(row(f"A{at}") for at in range(5)))
+    assert told[-1] == (5, 5)
+    assert len(told) > 1
+    assert {of for _, of in told} == {5}
+    done = here.client("H1").get(f"/v1/jobs/{found['job_id']}").json()
+    assert (done["progress"], done["progress_of"]) == (5, 5)
 
 
 def test_a_file_that_is_none_is_refused_and_nothing_is_lost(here: SmallService) -> None:
