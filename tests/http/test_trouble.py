@@ -112,13 +112,12 @@ def database(kind: str, data: Path) -> Iterator[tuple[str, Callable[[], None], C
     yield "", stop, start
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def running(request: pytest.FixtureRequest, tmp_path: Path, launcher: Launcher) -> Iterator[Running]:
-    data = tmp_path / "data"
-    data.mkdir()
-    (tmp_path / "city").mkdir()
-    city = write_city(tmp_path / "city")
-    with database(request.param, data) as (url, stop, start):
+@contextmanager
+def started(kind: str, folder: Path, data: Path, launcher: Launcher) -> Iterator[Running]:
+    """A server over a database of a kind, its files in `data`."""
+    (folder / "city").mkdir()
+    city = write_city(folder / "city")
+    with database(kind, data) as (url, stop, start):
         settings = Settings(data=data, database_url=url, workers=0, policy=POLICY)
         service = open_service(settings)
         with service.database.write() as connection:
@@ -137,6 +136,14 @@ def running(request: pytest.FixtureRequest, tmp_path: Path, launcher: Launcher) 
             yield made
         finally:
             end(process)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def running(request: pytest.FixtureRequest, tmp_path: Path, launcher: Launcher) -> Iterator[Running]:
+    data = tmp_path / "data"
+    data.mkdir()
+    with started(request.param, tmp_path, data, launcher) as made:
+        yield made
 
 
 def test_a_full_disk(running: Running) -> None:
