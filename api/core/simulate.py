@@ -16,7 +16,7 @@ from api.core.group_facts import group_facts
 from api.core.program_code import code_sha256
 from api.core.simulate_cases import Base, Read, SimulationRequest, list_hashes, read_base, with_pools
 from api.core.simulate_chances import chances, exact_fan, fan_ahead
-from api.core.simulate_growth import grown, years_ahead
+from api.core.simulate_growth import grown, growth_table, growths_without_cases, years_ahead
 from api.core.simulate_solve import solve_reform
 from api.core.simulate_stage import Stage, compared_frame, hospital_totals, pools_of, run_stage
 from api.core.simulate_sweep import sweep_table
@@ -129,6 +129,8 @@ def simulate(
         drawn, unsure = chances(before, after, request.bootstrap, request.seed, told)
         tables |= drawn
     ahead = _years_ahead(trial, resolved, told)
+    if ahead:
+        tables["growth"] = growth_table([after, *ahead])
     if ahead and year_file is None:
         tables["steps"] = steps_table([*steps, *ahead])
     elif ahead:
@@ -143,6 +145,7 @@ def simulate(
         problems.append(Problem("SI10", {"count": unknown}))
     problems += unsure
     problems += _touching_nothing(made.changes, tables["changes"])
+    problems += growths_without_cases(base.cases, resolved, base.policy, trial.groups)
     problems += [problem for item in solved for problem in item.problems]
     only_tries = any(reform.sweeps or reform.growths for reform in resolved) and not made.changes and not switch
     same = compared.select(_MOVED).to_series().sum() == 0 and hospital_totals(before) == hospital_totals(after)
