@@ -43,6 +43,7 @@ def restore(
     data: DataOption = None,
 ) -> None:
     """恢复到空的数据文件夹和空的数据库（SQLite 或 PostgreSQL，可与备份时不同）。"""
+    from api.core.book import BookRefused
     from api.service.audit import COMMAND
     from api.service.restore import restore as put_back
     from api.service.settings import Settings
@@ -52,7 +53,7 @@ def restore(
     settings = Settings(**given)
     try:
         made = put_back(settings, COMMAND, source)
-    except TablesRefused as error:
+    except (BookRefused, TablesRefused) as error:
         print_problems(error.problems)
         fail("没有恢复", Exit.TABLES)
     except (OSError, Unavailable) as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from api.service.audit import Actor
 from api.service.endings import RULES
 from api.service.jobs import Queue
@@ -14,10 +16,13 @@ from api.service.tokens import has_tokens
 from api.store.database import Database
 from api.store.files import FileStore
 from api.store.migrate import NewerDatabase, migrate
+from api.store.tables import audit_head
 from reference_tables.problems import Problem, TablesRefused
 
 ANYONE = Actor("local", Role.ADMIN.value)
 """Who acts where no tokens are asked for: on loopback, when the settings say so."""
+UNFINISHED = ".restoring"
+"""Marks year books that a restore has put there, until the catalogue is there too."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,8 @@ class Service:
 def open_service(settings: Settings) -> Service:
     """Open the data folder and bring the database up to this program's version.
 
-    Raises TablesRefused (SV23) for a database of a later program, OSError when the folder cannot be written,
-    Unavailable when the database does not answer.
+    Raises TablesRefused (SV23 a database of a later program, SV58 a restore that broke off), OSError when the folder
+    cannot be written, Unavailable when the database does not answer.
     """
     settings.data.mkdir(parents=True, exist_ok=True)
     database = Database(settings.url)
@@ -56,6 +61,7 @@ def open_service(settings: Settings) -> Service:
         migrate(database)
     except NewerDatabase as error:
         raise TablesRefused("database", [Problem("SV23", {"found": error.found, "known": error.known})]) from None
+    _check_restored(settings, database)
     service = Service(
         settings,
         database,
@@ -66,6 +72,18 @@ def open_service(settings: Settings) -> Service:
         place.mkdir(exist_ok=True)
     service.files.sweep(service.work)
     return service
+
+
+def _check_restored(settings: Settings, database: Database) -> None:
+    """Year books that a restore has named count only with the catalogue that came after them."""
+    mark = settings.data / "books" / UNFINISHED
+    if not mark.exists():
+        return
+    with database.read() as connection:
+        if not connection.execute(sa.select(audit_head.c.seq)).scalar():
+            database.close()
+            raise TablesRefused("restore", [Problem("SV58", {"place": str(settings.data)})])
+    mark.unlink(missing_ok=True)
 
 
 def check_address(service: Service) -> None:

@@ -1,34 +1,41 @@
 """A backup put back: into an empty data folder and an empty database of either kind, checked before it counts.
 
-Files come first, the catalogue last and in one transaction; a restore that breaks off leaves no catalogue.
+Everything is put under another name first (`restoring` in the data folder) and checked. Then the year books get their
+name by one rename, marked as unfinished, and the catalogue comes last, in one transaction; with it there the mark means
+nothing. A restore that breaks off, killed at whatever moment, can be done again: what it left counts for nothing, no
+service opens over it, and the next restore takes it away. Files by content may be there already.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import shutil
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import orjson
 import sqlalchemy as sa
 
-from api.core.book import INDEX, open_book
+from api.core.book import INDEX, locked, open_book
 from api.core.book_check import sound, verify_book
 from api.service.audit import Actor, record, verify
 from api.service.backup import FORMAT, MANIFEST, Backup
+from api.service.context import UNFINISHED
 from api.service.settings import Settings
-from api.store.database import Database
+from api.store.database import Database, Unavailable
+from api.store.faults import point
 from api.store.files import FileStore
 from api.store.migrate import NewerDatabase, migrate
 from api.store.tables import audit_head, metadata
 from reference_tables.problems import Problem, TablesRefused
 
+_FOLDER = "restoring"
 _NAME = re.compile(r"tables/[a-z_]+\.ndjson|files/[0-9a-f]{2}/[0-9a-f]{64}|books/[0-9]{4}/[\w\-./]+")
 _BLOCK = 1 << 20
 _ROWS = 1_000
@@ -39,34 +46,55 @@ def restore(settings: Settings, actor: Actor, source: Path) -> Backup:
     """Put a backup back.
 
     Raises TablesRefused: SV23 a backup of a later program, SV50 not a backup or changed since it was made, SV51 the
-    data folder or the database is not empty; OSError, Unavailable. Nothing counts then.
+    data folder or the database is not empty; BookRefused while another restore works there; OSError, Unavailable.
+    Nothing counts then.
     """
     settings.data.mkdir(parents=True, exist_ok=True)
-    books = settings.data / "books"
-    if any(books.glob(f"*/{INDEX}")):
-        raise _refused("SV51", place=str(books))
-    database = Database(settings.url)
-    try:
-        with _opened(source) as (packed, manifest), TemporaryDirectory(dir=settings.data) as folder:
-            _prepare(database, str(manifest["database"]))
-            _unpack(packed, manifest["members"], FileStore(settings.data), Path(folder))
-            _check_books(Path(folder) / "books")
-            moved: list[Path] = []
-            try:
-                books.mkdir(exist_ok=True)
-                for year in sorted((Path(folder) / "books").glob("*")):
-                    year.rename(books / year.name)
-                    moved.append(books / year.name)
-                _load(database, manifest, Path(folder) / "tables", actor, source.name)
-            except BaseException:
-                for year in moved:
-                    year.rename(Path(folder) / f"back-{year.name}")
-                raise
-        migrate(database)
-    finally:
-        database.close()
+    folder, books = settings.data / _FOLDER, settings.data / "books"
+    with locked(folder):
+        for left in folder.glob("*/"):
+            shutil.rmtree(left)
+        if any(books.glob(f"*/{INDEX}")) and not (books / UNFINISHED).exists():
+            raise _refused("SV51", place=str(books))
+        database = Database(settings.url)
+        try:
+            with _opened(source) as (packed, manifest):
+                _prepare(database, str(manifest["database"]))
+                _unpack(packed, manifest["members"], FileStore(settings.data), folder)
+                _check_books(folder / "books")
+                point("backup unpacked")
+                years = _name_books(folder, books)
+                os.sync()  # a catalogue that is on the disk finds its files and books there
+                point("books named")
+                try:
+                    _load(database, manifest, folder / "tables", actor, source.name)
+                except Unavailable:  # kept or not: the mark stays, and the catalogue tells
+                    raise
+                except BaseException:
+                    books.rename(folder / "back")
+                    raise
+            (books / UNFINISHED).unlink()
+            migrate(database)
+        finally:
+            database.close()
+            for left in folder.glob("*/"):
+                shutil.rmtree(left)
+    shutil.rmtree(folder, ignore_errors=True)
     sizes = [item["size"] for item in manifest["members"].values()]
-    return Backup(len(sizes), sum(sizes), dict(manifest["rows"]), tuple(path.name for path in moved))
+    return Backup(len(sizes), sum(sizes), dict(manifest["rows"]), years)
+
+
+def _name_books(folder: Path, books: Path) -> tuple[str, ...]:
+    """Give the unpacked year books their name, all at once and marked as unfinished; the years. What was there without
+    counting goes."""
+    new = folder / "books"
+    new.mkdir(exist_ok=True)
+    years = tuple(sorted(path.name for path in new.iterdir()))
+    (new / UNFINISHED).touch()
+    if books.exists():
+        books.rename(folder / "before")
+    new.rename(books)
+    return years
 
 
 def _refused(code: str, **args: str | int) -> TablesRefused:
