@@ -32,6 +32,8 @@ _BROKEN_ZH = {"content": "内容被改动", "gap": "缺少一条", "chain": "与
 
 def opened(data: Path | None, **given: Any) -> Service:
     """The service of a data folder, or a message and exit code 3 or 4."""
+    from sqlalchemy.exc import ArgumentError
+
     from api.service.context import open_service
     from api.service.settings import Settings
     from api.store.database import Unavailable
@@ -42,6 +44,8 @@ def opened(data: Path | None, **given: Any) -> Service:
     except TablesRefused as error:
         print_problems(error.problems)
         fail("数据库不可用", Exit.TABLES)
+    except (ArgumentError, ModuleNotFoundError):  # what they say may hold the password
+        fail("DRGDIP_DATABASE_URL 写法不对：postgresql+psycopg://用户:密码@主机/库", Exit.ENVIRONMENT)
     except (OSError, Unavailable) as error:
         fail(f"不能打开数据文件夹或数据库（{error}）", Exit.ENVIRONMENT)
 
