@@ -221,31 +221,44 @@ def _total_slack(corridor: Corridor, missing: int) -> Slack:
 
 def _keep_coupled(corridor: Corridor, evaluate: _Counted) -> Balanced:
     """Step by step: whoever lies outside is moved to its edge as if the point value stood still; the value then moves
-    everybody a little, and the rest follows in the next step."""
+    everybody a little, and the rest follows in the next step. Where not all come within, the step that came nearest."""
     grid, members = corridor.grid, corridor.members
     factors = dict.fromkeys(corridor.owners, Fraction(1))
     reached = evaluate([factors[member.owner] for member in members])
-    if slack := _given_total(corridor, sum(reached)):
-        return Balanced(factors, reached, (slack,), evaluate.tried)
-    for _ in range(MOST_STEPS):
-        wanted = _wanted(corridor, reached)
-        if not wanted:
-            return Balanced(factors, reached, (), evaluate.tried)
-        moved = {owner: factors[owner] * ratio for owner, ratio in wanted.items()}
-        factors = {owner: grid.value(grid.nearest(moved.get(owner, factors[owner]))) for owner in factors}
+    steps = [(sum(_outside(corridor, reached)), 0, factors, reached)]
+    while any(_outside(corridor, reached)) and len(steps) <= MOST_STEPS:
+        wanted = {owner: factors[owner] * ratio for owner, ratio in _wanted(corridor, reached).items()}
+        moved = {owner: grid.value(grid.nearest(wanted.get(owner, factor))) for owner, factor in factors.items()}
+        if moved == factors:
+            break
+        whole, factors = sum(reached), moved
         reached = evaluate([factors[member.owner] for member in members])
+        steps.append((sum(_outside(corridor, reached)), len(steps), factors, reached))
+        if sum(reached) == whole and _given_total(corridor, whole):
+            break  # the pool's money is given, and no factors make it fit
+    _, _, factors, reached = min(steps, key=lambda step: step[:2])
+    missing = _outside(corridor, reached)
+    if not any(missing):
+        return Balanced(factors, reached, (), evaluate.tried)
+    total = _given_total(corridor, sum(reached))
     slacks = [
-        _slack("low", member, corridor.least(member) - fen)
-        if fen < corridor.least(member)
-        else _slack("high", member, fen - corridor.most(member))
-        for member, fen in zip(members, reached, strict=True)
-        if not corridor.least(member) <= fen <= corridor.most(member)
+        _slack("low" if fen < corridor.least(member) else "high", member, lack)
+        for member, fen, lack in zip(members, reached, missing, strict=True)
+        if lack
     ]
-    return Balanced(factors, reached, tuple(slacks), evaluate.tried)
+    return Balanced(factors, reached, tuple(slacks) if total is None else (total,), evaluate.tried)
+
+
+def _outside(corridor: Corridor, reached: Sequence[int]) -> list[int]:
+    """What each hospital lacks to the corridor or has beyond it, fen; 0 within."""
+    return [
+        max(0, corridor.least(member) - fen, fen - corridor.most(member))
+        for member, fen in zip(corridor.members, reached, strict=True)
+    ]
 
 
 def _given_total(corridor: Corridor, whole: int) -> Slack | None:
-    """The pool's money is given: the corridor must leave room for it."""
+    """What the total has beyond, or lacks to, all that the corridor leaves room for."""
     least = sum(corridor.least(member) for member in corridor.members)
     most = sum(corridor.most(member) for member in corridor.members)
     if least <= whole <= most:

@@ -16,7 +16,7 @@ from budget.money import decimal_text, exact
 from budget.shrinkage import GroupHistory, Shrinkage, shrink
 from budget.trimming import read_trimming
 from reference_tables.catalog_rules import catalog_rules
-from reference_tables.problems import Problem
+from reference_tables.problems import Problem, TablesRefused
 from reference_tables.reform import Change
 
 OWN_CASES, ESTIMATE = "cases", "estimate"
@@ -92,11 +92,15 @@ def _histories(task: Task) -> tuple[list[GroupHistory], int]:
 
 
 def _cases(task: Task) -> pl.DataFrame:
-    """The newer cases: the run's own, or those of the files named, grouped by the same scheme."""
+    """The newer cases: the run's own, or those of the files named, grouped by the same scheme. Raises TablesRefused
+    (SO11) for files that are not there."""
     names = task.solve.fields["history"]
     base = task.trials.base
     if OWN_CASES in names:
         return base.cases
     paths = sorted(str(Path(task.reform.folder) / name) for name in names)
+    lacking = [path for path in paths if not Path(path).is_file()]
+    if lacking:
+        raise TablesRefused(task.reform.file, [task.problem("SO11", {"file": Path(path).name}) for path in lacking])
     files = PayableFiles(paths, base.scheme, base.policy, base.values, hospitals=None, separate=None)
     return pl.concat([pl.DataFrame(schema=PAYABLE_SCHEMA), *(block.cases for block in files.blocks())])

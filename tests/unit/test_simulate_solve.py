@@ -192,3 +192,11 @@ def test_the_reform_itself_is_left_as_it_was(city: MadeYear) -> None:
     run(city, given, policy=RATE, cleared=False)
     assert given.changes == before.changes
     assert given.solves == before.solves
+
+
+def test_history_that_is_not_there_is_named(city: MadeYear, tmp_path: Path) -> None:
+    asked = reform(solve("shrink", history='["none.csv", "cases.csv"]'), folder=tmp_path)
+    with pytest.raises(TablesRefused) as found:
+        run(city, asked, policy=RATE, cleared=False)
+    assert [problem.code for problem in found.value.problems] == ["SO11", "SO11"]
+    assert "none.csv" in found.value.problems[1].message

@@ -108,6 +108,29 @@ def test_a_pool_that_the_corridor_does_not_hold() -> None:
     assert (slack.what, slack.missing) == ("total", -100)
 
 
+def test_a_total_that_the_factors_move_is_brought_back() -> None:
+    """All pay a tenth more at factors of 1; only lower factors bring them back, the total with them."""
+
+    def dearer(factors: Sequence[Fraction]) -> Sequence[int]:
+        return [round(1100 * factor) for factor in factors]
+
+    fine = Grid(Fraction(1, 2), Fraction(2), 4)
+    found = keep_corridor(corridor(members(1000, 1000), "-0.01", "0.01", 2000, fine), dearer, coupled=True)
+    assert found.slacks == ()
+    assert all(990 <= fen <= 1010 for fen in found.reached)
+
+
+def test_the_nearest_step_is_given_where_none_is_within() -> None:
+    """Each step overshoots: what moves one hospital moves the other further off."""
+    asked = corridor(members(1000, 1000), "-0.01", "0.01", 2000)
+    money = iter([(900, 1100), (950, 1050), *[(800, 1200), (1200, 800)] * 40])
+    found = keep_corridor(asked, lambda _: next(money), coupled=True)
+    assert found.reached == (950, 1050)
+    assert [(slack.what, slack.hospital, slack.missing) for slack in found.slacks] == [
+        ("low", asked.members[0].hospital, 40), ("high", asked.members[1].hospital, 40),
+    ]  # fmt: skip
+
+
 @given(
     before=st.lists(st.integers(500, 2000), min_size=2, max_size=2),
     after=st.lists(st.integers(500, 2000), min_size=2, max_size=2),
