@@ -53,7 +53,8 @@ class PayableFiles:
     """Case files as payable cases under one policy.
 
     `hospitals`: register (hospital_id, name, tier, county_group; see pay_inputs), `separate`: case_id, hospital_id
-    (null = any), separate_fen. After `blocks()`: `sources` read, `unusable` files with their errors, `seen` case ids.
+    (null = any), separate_fen; `owner`: hospital of cases that name none; `block_rows`: cases of a block.
+    After `blocks()`: `sources` read, `unusable` files with their errors, `seen` case ids.
     """
 
     def __init__(
@@ -70,11 +71,12 @@ class PayableFiles:
         threads: int = 1,
         progress: Progress | None = None,
         block_rows: int = BLOCK_ROWS,
+        owner: str = "",
     ) -> None:
         self.paths, self.scheme, self.policy, self.values = paths, scheme, policy, values
         self.hospitals, self.separate = hospitals, separate
         self.fmt, self.edition, self.threads, self.progress = fmt, edition, threads, progress
-        self.block_rows = block_rows
+        self.block_rows, self.owner = block_rows, owner
         self.sources: list[SourceInfo] = []
         self.unusable: list[tuple[str, IntakeError]] = []
         self.rows = 0
@@ -103,7 +105,7 @@ class PayableFiles:
         file = done.source.path
         place = done.cases.select("row", "case_id")
         cases, faulty = payable_frame(
-            done, self.policy, hospitals=self.hospitals, separate=self.separate
+            done, self.policy, hospitals=self.hospitals, separate=self.separate, owner=self.owner
         )  # fmt: skip
         cases = self._without_repeats(cases)
         where = cases.with_columns(place["row"], _word(done.cases))
@@ -179,11 +181,12 @@ def payable_frame(
     *,
     hospitals: pl.DataFrame | None = None,
     separate: pl.DataFrame | None = None,
+    owner: str = "",
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """PAYABLE_SCHEMA of one grouped block, row for row, and problems of amounts that cannot be right (PA12, PA14,
-    PA16)."""
+    PA16). Cases that name no hospital are the `owner`'s, where there is one."""
     paid = _amounts(done.cases, done.source.format)
-    columns = {**_stay(done.cases, policy), **grouping_columns(done.results), **paid}
+    columns = {**_stay(done.cases, policy, owner), **grouping_columns(done.results), **paid}
     given = done.cases.select("row", *(expr.alias(name) for name, expr in columns.items()))
     given = _with_hospitals(given, hospitals)
     given = _with_separate(given, separate)
@@ -210,7 +213,7 @@ def _has(cases: pl.DataFrame, name: str, dtype: pl.DataType) -> pl.Expr:
     return pl.col(name) if name in cases.columns else pl.lit(None, dtype=dtype)
 
 
-def _stay(cases: pl.DataFrame, policy: Policy) -> dict[str, pl.Expr]:
+def _stay(cases: pl.DataFrame, policy: Policy, owner: str) -> dict[str, pl.Expr]:
     """Who, where, when, insured how."""
     rules = payable_rules()
     text, day, time = pl.String(), pl.Date(), pl.Datetime("us")
@@ -222,7 +225,7 @@ def _stay(cases: pl.DataFrame, policy: Policy) -> dict[str, pl.Expr]:
     meant = insurance.replace_strict(insurances, default=OTHER, return_dtype=pl.String)
     return {
         "case_id": pl.col("case_id"),
-        "hospital_id": _trimmed(_has(cases, "hospital_id", text)),
+        "hospital_id": _trimmed(_has(cases, "hospital_id", text)).fill_null(owner or None),
         "hospital_name": _has(cases, "hospital_name", text),
         "tier": _tier(cases, policy),
         "county_group": pl.lit(None, dtype=pl.String),

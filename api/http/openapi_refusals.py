@@ -21,7 +21,9 @@ _ARGS: Mapping[str, Mapping[str, str | int]] = {
     "SV11": {"what": "清算 run_5d1f0c2b9a7e4c3d8f6a1b20", "state": "locked", "action": "批准"},
     "SV14": {"given": "text/plain", "wanted": "application/json"}, "SV21": {}, "SV22": {"request": "9f2c4e6a8b0d1f3a"},
     "SV37": {"row": 3, "field": "age_years", "expected": "0 至 130 的整数"}, "SV38": {"row": 3, "field": "age"},
-    "SV39": {"month": "2026-04", "action": "更正"},
+    "SV39": {"month": "2026-04", "action": "更正"}, "SV68": {"value": "H9"},
+    "SV69": {"value": "sub_5d1f0c2b9a7e4c3d8f6a1b20", "action": "更正"},
+    "SV70": {"value": "sub_5d1f0c2b9a7e4c3d8f6a1b20"},
 }  # fmt: skip
 _TEXTS = {
     "401": "没有令牌，或令牌不再有效", "403": "令牌的角色不能做这件事", "404": "没有，或不是本机构的",
@@ -34,7 +36,7 @@ _TEXTS = {
 _STATE, _GROUP, _FILE = ("SV11",), ("SV09", "SV37", "SV38"), ("SV09",)
 _OWN: Mapping[str, tuple[str, ...]] = {
     "POST /v1/group": _GROUP, "POST /v1/group/batch": ("SV07", *_GROUP),
-    "POST /v1/submissions": ("SV02", "SV03", "SV10", "SV11", "SV39", *_FILE),
+    "POST /v1/submissions": ("SV02", "SV03", "SV10", "SV11", "SV39", "SV68", "SV69", "SV70", *_FILE),
     "GET /v1/submissions/{name}": ("SV03",), "GET /v1/submissions/{name}/{part}": ("SV03", *_STATE),
     "PUT /v1/documents/{kind}/{name}": _FILE, "GET /v1/documents/{kind}/{name}": ("SV03",),
     "POST /v1/settlements": _STATE, "POST /v1/clearings": ("SV03", *_STATE),

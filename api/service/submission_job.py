@@ -43,14 +43,16 @@ from api.service.values import canonical, now
 from api.service.withdrawals import read_withdrawn
 from api.service.worker import JobContext, JobRefused, Later
 from api.store.tables import submission
+from budget.case_fit import faults
 from budget.frames import PAYABLE_SCHEMA
 from budget.pricing import Pricer
-from reference_tables.problems import PROBLEM_SCHEMA, Level, Problem, TablesRefused, problem_frame
+from reference_tables.problems import PROBLEM_SCHEMA, Level, Problem, TablesRefused, catalogue, problem_frame
 
 CASE_SCHEMA = {**PAYABLE_SCHEMA, "file": pl.String(), "row": pl.UInt32()}
 """An accepted case, and where it came from."""
 REPEATED = "PA11"
 """The problem of a case that came before in the file."""
+_UNKNOWN_INSURANCE = "PA15"
 _TOP = 20
 _BLOCK_ROWS = 1 << 15
 """So many rows are done before it is told again how far the work is."""
@@ -150,17 +152,18 @@ def _read(service: Service, progress: Progress, found: SubmissionInfo, looked: _
     files = PayableFiles(
         [str(path)], basis.scheme, basis.policy, basis.values, hospitals=basis.hospitals, separate=basis.separate,
         fmt=found.format, threads=1, progress=lambda _, rows: progress.tell(rows), block_rows=_BLOCK_ROWS,
+        owner=found.hospital_id,
     )  # fmt: skip
     progress.of = rows_in(path)
-    pricer = Pricer(basis.policy, basis.values)
+    pricer, barring = Pricer(basis.policy, basis.values), _barring(basis)
     cases, barred, results = pl.DataFrame(schema=CASE_SCHEMA), [pl.DataFrame(schema=CASE_SCHEMA)], []
     problems, frames = [pl.DataFrame(schema=PROBLEM_SCHEMA)], [cases]
     limit = service.settings.max_rows
     for block in files.blocks():
         if files.rows > limit:
             return _nothing(Problem("SV33", {"limit": limit}))
-        frame = _owned(block.cases, found, basis)
-        frame = frame.with_columns(pl.lit(found.file_name).alias("file"), block.place["row"]).select(*CASE_SCHEMA)
+        frame = block.cases.with_columns(pl.lit(found.file_name).alias("file"), block.place["row"])
+        frame = _unpaid(frame.select(*CASE_SCHEMA), block.problems, barring)
         fit, out, told = fitting(frame, found, looked.around)
         priced = pricer.price(fit.select(*PAYABLE_SCHEMA)).frame
         results.append(in_yuan(pl.concat([priced, fit.select("tier", "file", "row")], how="horizontal")))
@@ -179,15 +182,19 @@ def _read(service: Service, progress: Progress, found: SubmissionInfo, looked: _
     return Batch(files.rows, cases.filter(standing), paid, whole)
 
 
-def _owned(cases: pl.DataFrame, found: SubmissionInfo, basis: Basis) -> pl.DataFrame:
-    """Cases without a hospital are the submitter's, with what the register says of it."""
-    blank = pl.col("hospital_id").is_null()
-    names = {"hospital_name": "name", "tier": "tier", "county_group": "county_group"}
-    register = basis.hospitals
-    row = None if register is None else register.filter(pl.col("hospital_id") == found.hospital_id)
-    own = {} if row is None or row.is_empty() else {name: row[of].item() for name, of in names.items()}
-    filled = [pl.when(blank).then(pl.lit(value)).otherwise(name).alias(name) for name, value in own.items()]
-    return cases.with_columns(*filled, pl.col("hospital_id").fill_null(found.hospital_id))
+def _unpaid(frame: pl.DataFrame, problems: pl.DataFrame, barring: list[str]) -> pl.DataFrame:
+    """Cases with a fault for which nothing is paid and which the hospital can mend, as no valid cases: no settlement
+    would take them. What the office can mend is accepted and settled, or told, when its month is settled."""
+    rows = problems.filter(pl.col("code").is_in(barring))["row"].implode()
+    status = pl.when(pl.col("row").is_in(rows)).then(pl.lit("INVALID")).otherwise("status")
+    return frame.with_columns(status.alias("status"))
+
+
+def _barring(basis: Basis) -> list[str]:
+    """Codes of such faults."""
+    codes = {fault.problem for fault in faults(basis.policy, basis.values)} | {_UNKNOWN_INSURANCE}
+    kinds = [catalogue()[code] for code in sorted(codes - {REPEATED})]
+    return [kind.code for kind in kinds if kind.who == "hospital" and kind.level is Level.REJECT]
 
 
 def _beside(connection: sa.Connection, found: SubmissionInfo) -> dict[str, str]:

@@ -11,7 +11,7 @@ from api.core.settle_files import read_withdrawals
 from api.service.batches import Batch
 from api.service.fitting import Around, fitting, once
 from api.service.submissions import SubmissionInfo
-from reference_tables.problems import PROBLEM_SCHEMA, TablesRefused, problem_frame
+from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused, problem_frame
 
 
 def read_withdrawn(path: Path, found: SubmissionInfo, around: Around) -> Batch:
@@ -23,6 +23,8 @@ def read_withdrawn(path: Path, found: SubmissionInfo, around: Around) -> Batch:
         none = pl.DataFrame(schema=WITHDRAWAL_SCHEMA)
         why = problem_frame(error.problems).with_columns(pl.lit(found.file_name).alias("file"))
         return Batch(0, none, none, why)
+    if listed.is_empty():
+        return Batch(0, listed, listed, problem_frame([Problem("IN03", file=found.file_name)]))
     listed = listed.with_columns(
         pl.col("hospital_id").fill_null(found.hospital_id), pl.col("reason").fill_null(found.reason),
         pl.lit(found.file_name).alias("file"),

@@ -312,3 +312,9 @@ def test_the_same_file_for_another_submission_is_not_taken_silently(here: SmallS
     assert (other.status_code, other.json()["code"]) == (409, "SV69")
     states = [client.get(f"/v1/submissions/{name}").json()["state"] for name in (*names, first.json()["id"])]
     assert states == ["superseded", "accepted", "accepted"]
+
+
+def test_a_list_of_withdrawals_with_nothing_in_it_is_told(here: SmallService) -> None:
+    found = change(here, "withdrawal", "")
+    problems = here.client("H1").get(f"/v1/submissions/{found['id']}/problems").json()
+    assert (found["state"], [item["code"] for item in problems]) == ("refused", ["IN03"])

@@ -229,3 +229,27 @@ def test_before_the_month_is_settled_one_says_which_submission_is_meant(
     answer = here.client("H1").post("/v1/submissions", params=query, content=body.encode())
     assert (answer.status_code, answer.json()["code"]) == (409, "SV39")
     assert here.client("H1").get(f"/v1/submissions/{first['id']}").json()["state"] == "accepted"
+
+
+def test_what_no_settlement_would_pay_is_not_accepted(here: SmallService) -> None:
+    """A case without a cost, or insured in a way nobody understands; not one whose tier the office has to tell."""
+    found = here.submit(row("A1") + row("A2", cost="") + row("A3", insurance_type="x") + row("A4", hospital_level="9"))
+    assert (found["accepted"], found["rejected"]) == (2, 2)
+    told = here.client("H1").get(f"/v1/submissions/{found['id']}/problems").json()
+    assert {(item["case_id"], item["code"]) for item in told if item["level"] == "reject"} == {
+        ("A2", "PA01"), ("A3", "PA15"), ("A4", "PA05"),
+    }  # fmt: skip
+
+
+def test_cases_that_name_no_hospital_are_the_submitters(here: SmallService) -> None:
+    """Its tier is the register's, as if they had named it; and the same case is the same, named or not."""
+    register = "hospital_id,name,tier\nH1,第一医院,二级\n".encode()
+    here.client("office").put("/v1/documents/hospitals/h.csv", content=register)
+    cases = row("A1", hospital_id="", hospital_level="") + row("A1", hospital_level="") + row("A2", hospital_level="")
+    found = here.submit(cases)
+    assert (found["accepted"], found["rejected"]) == (2, 1)
+    rows = here.client("H1").get(f"/v1/submissions/{found['id']}/results").json()
+    # 1.5 x 10000 x 0.9
+    assert [(item["case_id"], item["package"]) for item in rows] == [("A1", "13500.00"), ("A2", "13500.00")]
+    told = here.client("H1").get(f"/v1/submissions/{found['id']}/problems").json()
+    assert "PA04" not in {item["code"] for item in told}
