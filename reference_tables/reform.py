@@ -41,6 +41,11 @@ def find_reforms() -> Sequence[str]:
     return tuple(sorted(path.stem for path in _folder().glob("*.toml")))
 
 
+def reform_source(name: str) -> str:
+    """The TOML text of a built-in reform by its id."""
+    return (_folder() / f"{name}.toml").read_text(encoding="utf-8")
+
+
 def load_reform(name: str | Path) -> Reform:
     """A built-in reform by its id, or a reform file by its path.
 

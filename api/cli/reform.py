@@ -15,44 +15,10 @@ from reference_tables.policy_schema import policy_schema
 from reference_tables.problems import TablesRefused
 from reference_tables.reform import Change, Reform, find_reforms, load_reform
 from reference_tables.reform_schema import reform_schema
+from reference_tables.reform_template import REFORM_TEMPLATE
 
 app = typer.Typer(help="改革方案：查看、校验、模板。", no_args_is_help=True)
 ReformArgument = Annotated[str, typer.Argument(help="内置编号，或方案文件（.toml）", metavar="NAME|FILE.toml")]
-_TEMPLATE = """\
-# 改革方案。写好后用 drgdip reform check 校验，用 drgdip simulate --reform 试算。小数都加引号，日期不加引号。
-id = "my-reform"
-name = "方案名称"
-data_level = "local"
-statement = "一句话说明：依据、用途"
-# policies = ["synthetic-city-drg-rate"]      # 只用于这些政策时写
-
-[[change]]                                    # 可写多个，按次序生效
-key = "weight"                                # 政策的任何参数，见 drgdip policy list --parameters
-action = "scale"                              # set 设为，scale 乘以，add 加上
-value = "1.05"
-for = { type = "surgical" }                   # 不写为全部；可写 insurance、tier、hospital、group、list、month、
-                                              # mdc、type（surgical、procedure、medical）、groups = ["BR23", "DT19"]
-# from = 2026-07-01                           # 可写起止；until 为不再适用的第一天
-
-# [switch]                                    # 换政策、分组方案、权重表
-# policy = "synthetic-city-dip"
-# scheme = "my-dip-folder"
-
-# [[solve]]                                   # neutral 总额不变，target 达到目标，corridor 升降幅度，shrink 权重收缩
-# kind = "neutral"
-# key = "base_rate"
-
-# [[growth]]                                  # volume 病例数，price 费用，mix 构成，coding 编码强度，每年
-# kind = "volume"
-# factor = "1.03"
-# years = 3
-
-# [[sweep]]                                   # 一个改动逐值试算
-# key = "base_rate"
-# start = "0.95"
-# stop = "1.05"
-# steps = 11
-"""
 
 
 @app.command("list")
@@ -103,12 +69,12 @@ def template(
 ) -> None:
     """一份可以填写的改革方案。"""
     if output is None:
-        typer.echo(_TEMPLATE, nl=False)
+        typer.echo(REFORM_TEMPLATE, nl=False)
         return
     if output.exists():
         fail(f"{output} 已存在，请换一个文件名", Exit.USAGE)
     try:
-        output.write_text(_TEMPLATE, encoding="utf-8", newline="\n")
+        output.write_text(REFORM_TEMPLATE, encoding="utf-8", newline="\n")
     except OSError as error:
         fail(f"不能写入 {output}（{error.strerror or error}）", Exit.ENVIRONMENT)
 

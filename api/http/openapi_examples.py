@@ -27,7 +27,7 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/settlements": {"month": "2026-01", "close": True},
     "POST /v1/clearings": {"year": 2026, "policies": [], "supersedes": ""},
     "POST /v1/clearings/{name}/answer": {"state": "disputed", "comment": "违规扣款已另行缴纳"},
-    "POST /v1/clearings/{name}/approve": {"reason": "经办会议 2027-02-10"},
+    "POST /v1/clearings/{name}/approve": {"reason": "逾期未答复的视同确认；经办会议 2027-02-10", "anyway": True},
     "POST /v1/budgets": {"year": 2026, "cases": ["2026-01.csv"]},
     "POST /v1/advances": {
         "month": "2026-01", "spend": "spend.csv", "balances": {"职工": "15.2"}, "deficits": [],

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from enum import StrEnum
+from pathlib import Path as FilePath
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Request, Response
@@ -16,13 +19,17 @@ from api.http.bodies import take_upload
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import Refused, not_found
 from api.service.audit import Actor
+from api.service.basis import basis_of
+from api.service.context import Service
 from api.service.office_work import unfit
 from api.service.roles import Role
+from api.service.scheme_files import zip_pack
 from api.service.told import told
 from reference_tables.dip_diff import diff_dip_packs
 from reference_tables.dip_show import show_dip_code
 from reference_tables.pack_diff import diff_packs
 from reference_tables.pack_show import check_pack, show_code
+from reference_tables.pack_writer import write_pack
 from reference_tables.packs import DipPack, DrgPack, Pack, built_in_packs, find_pack
 from reference_tables.policy import parse_policy
 from reference_tables.policy_readiness import all_readiness
@@ -32,8 +39,11 @@ from reference_tables.problems import Problem
 router = APIRouter(prefix="/v1", tags=["reference"])
 _Reads = Annotated[Actor, Depends(Allowed("查阅", *Role))]
 _Checks = Annotated[Actor, Depends(Allowed("校验政策", Role.POLICY, Role.OFFICE, Role.ADMIN))]
-_Scheme = Annotated[str, Path(max_length=120, description="内置分组方案", examples=["chs-drg-1.1"])]
+_Scheme = Annotated[
+    str, Path(max_length=120, description="内置分组方案；current 为正在使用的", examples=["chs-drg-1.1"])
+]
 _MOST_BYTES = 4 << 20
+_CURRENT = "current"
 
 
 class Method(StrEnum):
@@ -106,21 +116,40 @@ def template(_who: _Reads, method: Method) -> Response:
 
 
 @router.get("/schemes/{name}/check", summary="校验一个分组方案")
-def check_scheme(_who: _Reads, name: _Scheme) -> SchemeChecked:
+def check_scheme(service: ServiceHere, _who: _Reads, name: _Scheme) -> SchemeChecked:
     """文件、校验和、规则、集合、编码，一次报出全部问题。"""
+    if name == _CURRENT:
+        pack = _pack(service, name)
+        return SchemeChecked(id=pack.id, usable=True, problems=[told(problem) for problem in pack.problems])
     if name not in built_in_packs():
         raise not_found("分组方案", name)
     found, problems = check_pack(name)
     return SchemeChecked(id=name, usable=found is not None, problems=[told(problem) for problem in problems])
 
 
+@router.get(
+    "/schemes/{name}/pack", summary="下载一个分组方案的文件夹（zip）", response_class=Response,
+    responses={200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}},
+)  # fmt: skip
+def scheme_pack(service: ServiceHere, _who: _Reads, name: _Scheme) -> Response:
+    """官方工作簿作为文件（scheme）放入后，由此得到转换成的 CSV 文件夹；zip 可再放入。"""
+    pack = _pack(service, name)
+    with TemporaryDirectory(dir=service.work) as folder:
+        place = FilePath(folder) / "pack"
+        write_pack(pack, place)
+        zip_pack(place, FilePath(folder) / "pack.zip")
+        data = (FilePath(folder) / "pack.zip").read_bytes()
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(pack.id)}.zip"}
+    return Response(data, media_type="application/zip", headers=headers)
+
+
 @router.get("/schemes/{name}/codes/{code}", summary="查看分组方案中的一个编码")
 def scheme_code(
-    _who: _Reads, name: _Scheme,
+    service: ServiceHere, _who: _Reads, name: _Scheme,
     code: Annotated[str, Path(max_length=60, description="组、诊断、手术操作、集合的编码", examples=["GZ13"])],
 ) -> list[dict[str, Any]]:  # fmt: skip
     """组的规则、上下级、权重或分值，编码所在的组和集合。"""
-    pack = _pack(name)
+    pack = _pack(service, name)
     views = show_dip_code(pack, code) if isinstance(pack, DipPack) else show_code(pack, code)
     if not views:
         raise not_found("编码", code)
@@ -129,9 +158,9 @@ def scheme_code(
 
 
 @router.get("/schemes/{name}/diff/{other}", summary="比较两个分组方案")
-def scheme_diff(_who: _Reads, name: _Scheme, other: _Scheme) -> dict[str, Any]:
+def scheme_diff(service: ServiceHere, _who: _Reads, name: _Scheme, other: _Scheme) -> dict[str, Any]:
     """由前一个到后一个：影响分组的差异与只改文字的差异。DRG 与 DIP 不能相比。"""
-    before, after = _pack(name), _pack(other)
+    before, after = _pack(service, name), _pack(service, other)
     found: dict[str, Any]
     if isinstance(before, DrgPack) and isinstance(after, DrgPack):
         drg = diff_packs(before, after)
@@ -155,8 +184,11 @@ def _names_folder(text: str) -> bool:
     return any(sign in weights for sign in "/\\")
 
 
-def _pack(name: str) -> Pack:
-    """A built-in scheme; a name is never taken for a path."""
+def _pack(service: Service, name: str) -> Pack:
+    """A built-in scheme, or the one in force; a name is never taken for a path. Raises TablesRefused."""
+    if name == _CURRENT:
+        with service.database.read() as connection:
+            return basis_of(service, connection).scheme.pack
     if name not in built_in_packs():
         raise not_found("分组方案", name)
     return find_pack(name)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from api.http.answers import Answer, Asked, Job, KeyHeader, Limit, Page
 from api.http.bodies import take_upload
 from api.http.deps import Allowed, ServiceHere
+from api.http.errors import not_found
 from api.http.job_asked import asked_job
 from api.http.paging import After, page_of
 from api.http.routes_office import FIRST_YEAR, LAST_YEAR, Document, DocumentPut, NamePath, put_upload, shown_document
@@ -19,14 +20,17 @@ from api.http.routes_runs import DocumentName
 from api.service import catalog_job, simulate_job, weights_job
 from api.service.audit import Actor
 from api.service.document_checks import largest
-from api.service.documents import list_documents
+from api.service.documents import latest, list_documents
 from api.service.roles import Role
 from reference_tables.catalog_rules import catalog_rules
-from reference_tables.reform import find_reforms, load_reform
+from reference_tables.reform import find_reforms, load_reform, reform_source
+from reference_tables.reform_template import REFORM_TEMPLATE
 
 router = APIRouter(prefix="/v1", tags=["policy"])
 _Policy = Annotated[Actor, Depends(Allowed("政策测算", Role.POLICY, Role.OFFICE, Role.ADMIN))]
 _RULES = catalog_rules()
+_MEDIA = "application/toml"
+_TOML: dict[int | str, dict[str, Any]] = {200: {"content": {_MEDIA: {"schema": {"type": "string"}}}}}
 _NUMBER = r"^[0-9]{1,9}(\.[0-9]{1,6})?$"
 Files = Annotated[list[DocumentName], Field(max_length=60, description="病例文件名（kind=cases）")]
 Number = Annotated[str, Field(pattern=_NUMBER)]
@@ -142,8 +146,8 @@ def reforms(service: ServiceHere, _who: _Policy, after: After = "", limit: Limit
     """内置的和放入的。"""
     own = []
     with service.database.read() as connection:
-        latest = {item.name: item for item in list_documents(connection, simulate_job.REFORM)}
-    for item in latest.values():
+        last = {item.name: item for item in list_documents(connection, simulate_job.REFORM)}
+    for item in last.values():
         found = simulate_job.read_reform(service.files.path(item.sha256).read_bytes(), item.name)
         own.append(
             ReformShown(
@@ -155,6 +159,24 @@ def reforms(service: ServiceHere, _who: _Policy, after: After = "", limit: Limit
         for name in find_reforms() for found in [load_reform(name)]
     ]  # fmt: skip
     return page_of([*own, *built_in], lambda item: f"{item.built_in}/{item.name}", after, limit, lambda item: item)
+
+
+@router.get("/reforms/{name}", summary="下载一个改革方案", response_class=Response, responses=_TOML)
+def reform(service: ServiceHere, _who: _Policy, name: NamePath) -> Response:
+    """放入的原样，或内置的（TOML），可存为自己的方案再改。"""
+    with service.database.read() as connection:
+        found = latest(connection, simulate_job.REFORM, name)
+    if found is not None:
+        return Response(service.files.path(found.sha256).read_bytes(), media_type=_MEDIA)
+    if name not in find_reforms():
+        raise not_found("改革方案", name)
+    return Response(reform_source(name), media_type=_MEDIA)
+
+
+@router.get("/reform-template", summary="一份可以填写的改革方案", response_class=Response, responses=_TOML)
+def template(_who: _Policy) -> Response:
+    """每种改动的写法（TOML）；放入时即校验，一次指出全部问题。"""
+    return Response(REFORM_TEMPLATE, media_type=_MEDIA)
 
 
 @router.put("/reforms/{name}", summary="放入一个改革方案")

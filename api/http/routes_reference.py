@@ -18,7 +18,7 @@ from api.service.roles import Role
 from reference_tables.codes import load_code_books
 from reference_tables.columns import columns
 from reference_tables.packs import built_in_packs, find_pack
-from reference_tables.policy import find_policies, load_policy
+from reference_tables.policy import Policy, find_policies, load_policy
 from reference_tables.problems import ProblemKind as Kind
 from reference_tables.problems import catalogue
 
@@ -126,16 +126,23 @@ def current(service: ServiceHere, _who: _Reads) -> dict[str, str]:
 @router.get("/policies", summary="内置的支付政策")
 def policies(_who: _Reads, after: After = "", limit: Limit = 100) -> Page[dict[str, Any]]:
     """编号、名称、方法、数据性质。"""
-    return page_of(find_policies(), str, after, limit, _policy)
+    return page_of(find_policies(), str, after, limit, lambda name: _policy(load_policy(name)))
 
 
 @router.get("/policies/{name}", summary="一个支付政策的全部参数")
-def policy(_who: _Reads, name: Annotated[str, Path(max_length=80)]) -> dict[str, Any]:
+def policy(
+    service: ServiceHere, _who: _Reads,
+    name: Annotated[str, Path(max_length=80, description="内置编号；current 为正在使用的")],
+) -> dict[str, Any]:  # fmt: skip
     """每个取值及其范围、日期、来源、可信程度。"""
-    if name not in find_policies():
+    if name == "current":
+        with service.database.read() as connection:
+            found = basis_of(service, connection).policy
+    elif name in find_policies():
+        found = load_policy(name)
+    else:
         raise not_found("支付政策", name)
-    found = load_policy(name)
-    return _policy(name) | {
+    return _policy(found) | {
         "settings": [
             {
                 "key": item.key, "value": item.raw, "for": dict(item.scope), "from": str(item.since or ""),
@@ -147,8 +154,7 @@ def policy(_who: _Reads, name: Annotated[str, Path(max_length=80)]) -> dict[str,
     }  # fmt: skip
 
 
-def _policy(name: str) -> dict[str, Any]:
-    found = load_policy(name)
+def _policy(found: Policy) -> dict[str, Any]:
     return {
         "id": found.id, "name": found.name, "region": found.region, "method": found.method,
         "scheme": found.header.scheme, "data_level": found.header.data_level, "sha256": found.sha256,

@@ -248,3 +248,20 @@ def test_a_year_file_names_no_file_elsewhere(here: SmallService, city: City) -> 
     assert answer.status_code == 422
     assert "C1" not in answer.text
     assert office.post("/v1/budgets", json={"year": 2026}).json()["code"] == "SV03"
+
+
+def test_what_is_in_force_can_be_looked_at_and_fetched(here: SmallService) -> None:
+    policy = here.client("policy")
+    assert policy.get("/v1/policies/current").json()["id"] == POLICY
+    assert policy.get("/v1/schemes/current/check").json() == policy.get("/v1/schemes/chs-drg-1.1/check").json()
+    packed = policy.get("/v1/schemes/current/pack")
+    assert packed.headers["content-type"] == "application/zip"
+    before = here.client("office").get("/v1/schemes/current").json()
+    assert put(here, "scheme", "again.zip", packed.content).status_code == 200
+    assert here.client("office").get("/v1/schemes/current").json()["scheme_sha256"] == before["scheme_sha256"]
+    template = policy.get("/v1/reform-template").content
+    assert policy.put("/v1/reforms/mine.toml", content=template).json()["version"] == 1
+    assert policy.get("/v1/reforms/mine.toml").content == template
+    assert b'id = "synthetic-identity"' in policy.get("/v1/reforms/synthetic-identity").content
+    none = policy.get("/v1/reforms/nothing")
+    assert (none.status_code, none.json()["code"]) == (404, "SV03")
