@@ -76,6 +76,7 @@ def case_terms(stage: Stage) -> pl.DataFrame:
     named = {name: pool_name(pools, name) for name in stage.policy.insurances}
     patient = stage.cases["patient_paid_fen"].fill_null(0) + stage.cases["other_funds_fen"].fill_null(0)
     billed = stage.cases["fund_by_item_fen"].fill_null(stage.cases["total_cost_fen"] - patient)
+    billed -= stage.cases["separate_fen"].fill_null(0)
     units = pl.col("package_fen") if by_rate else (pl.col("points") * _E6).cast(pl.Int64).fill_null(0)
     told = frame.with_columns(
         patient.alias("patient"), billed.alias("billed"), (moving & (kind != "unpaid")).alias("m")
