@@ -31,9 +31,13 @@ class Progress:
         self.done, self.of = done, max(done, self.of) if self.of else 0
         self._context.tell(done, self.of)
         if time.monotonic() >= self._next:
-            with suppress(Unavailable):  # the work goes on; what cannot be written is told at its end
-                self._context.hold()
-            self._next = time.monotonic() + _SECONDS
+            self.show()
+
+    def show(self) -> None:
+        """Let those who ask see it now."""
+        with suppress(Unavailable):  # the work goes on; what cannot be written is told at its end
+            self._context.hold()
+        self._next = time.monotonic() + _SECONDS
 
     def whole(self, connection: sa.Connection, of: int | None = None) -> None:
         """All is done, in the transaction that ends the job; `of` what all was."""

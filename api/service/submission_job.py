@@ -155,6 +155,9 @@ def _read(service: Service, progress: Progress, found: SubmissionInfo, looked: _
         owner=found.hospital_id,
     )  # fmt: skip
     progress.of = rows_in(path)
+    progress.tell(0)
+    if progress.of > _BLOCK_ROWS:
+        progress.show()
     pricer, barring = Pricer(basis.policy, basis.values), _barring(basis)
     cases, barred, results = pl.DataFrame(schema=CASE_SCHEMA), [pl.DataFrame(schema=CASE_SCHEMA)], []
     problems, frames = [pl.DataFrame(schema=PROBLEM_SCHEMA)], [cases]
