@@ -225,7 +225,7 @@ def _stay(cases: pl.DataFrame, policy: Policy, owner: str) -> dict[str, pl.Expr]
     meant = insurance.replace_strict(insurances, default=OTHER, return_dtype=pl.String)
     return {
         "case_id": pl.col("case_id"),
-        "hospital_id": _trimmed(_has(cases, "hospital_id", text)).fill_null(owner or None),
+        "hospital_id": _trimmed(_has(cases, "hospital_id", text)).fill_null(pl.lit(owner or None, pl.String())),
         "hospital_name": _has(cases, "hospital_name", text),
         "tier": _tier(cases, policy),
         "county_group": pl.lit(None, dtype=pl.String),
