@@ -80,9 +80,10 @@ def _check_restored(settings: Settings, database: Database) -> None:
     if not mark.exists():
         return
     with database.read() as connection:
-        if not connection.execute(sa.select(audit_head.c.seq)).scalar():
-            database.close()
-            raise TablesRefused("restore", [Problem("SV58", {"place": str(settings.data)})])
+        entries = connection.execute(sa.select(audit_head.c.seq)).scalar()
+    if not entries:
+        database.close()
+        raise TablesRefused("restore", [Problem("SV58", {"place": str(settings.data)})])
     mark.unlink(missing_ok=True)
 
 

@@ -226,12 +226,14 @@ class Queue:
 
     def _oldest(self, connection: sa.Connection) -> Any:
         """The row of the oldest job that may be leased: it never was, or its time of waiting or silence is over, or its
-        worker's process is known to be dead."""
+        worker's process is known to be dead. After half of the tries that too waits for the lease: a service that dies
+        again and again, for whatever reason, must not use them all up in a moment."""
         over = job.c.lease_until.is_(None) | (job.c.lease_until < now())
         holders = connection.execute(sa.select(job.c.holder).where(job.c.state == RUNNING).distinct()).scalars()
         dead = [holder for holder in holders if holder and is_dead(holder)]
         if dead:
-            over |= (job.c.state == RUNNING) & job.c.holder.in_(dead)
+            early = job.c.attempts * 2 <= self.most_attempts
+            over |= (job.c.state == RUNNING) & job.c.holder.in_(dead) & early
         query = sa.select(job).where(job.c.state.in_([QUEUED, RUNNING]), over)
         return connection.execute(query.order_by(job.c.created_at, job.c.id).limit(1)).first()
 

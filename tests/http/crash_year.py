@@ -81,7 +81,7 @@ class DyingYear:
         port = free_port()
         env = {
             "DRGDIP_DATA": str(self.folder), "DRGDIP_DATABASE_URL": self.url, "DRGDIP_POLICY": POLICY,
-            "DRGDIP_LEASE_SECONDS": "1.2", "DRGDIP_MOST_ATTEMPTS": "60",
+            "DRGDIP_LEASE_SECONDS": "1.2", "DRGDIP_MOST_ATTEMPTS": "1000",
         }  # fmt: skip
         keepers = [
             Keeper(self.launcher, ("serve", "--port", str(port), "--workers", "1"), env, ends[::2]),

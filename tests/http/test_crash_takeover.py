@@ -64,6 +64,25 @@ def test_a_killed_workers_job_is_taken_over_at_once(queue: tuple[Queue, str]) ->
     assert here.take() is None, "this process lives, too"
 
 
+def test_the_last_tries_are_not_used_up_in_a_moment(queue: tuple[Queue, str]) -> None:
+    """Two of five tries after a death at once; then the lease has to run out."""
+    here, _ = queue
+    with here.database.write() as connection:
+        enqueue(connection, SETUP, "plain", "one", {})
+    nobody = f"{' '.join(this_process().split(' ')[:2])} {_free_number()} 1"
+    tries = []
+    while (held := here.take()) is not None:
+        tries.append(held.attempts)
+        with here.database.write() as connection:
+            connection.execute(job.update().values(holder=nobody))
+    assert tries == [1, 2, 3]
+    with here.database.write() as connection:
+        connection.execute(job.update().values(lease_until="2020-01-01T00:00:00.000000Z"))
+    held = here.take()
+    assert held is not None
+    assert held.attempts == 4
+
+
 def test_of_another_machine_nothing_is_known(queue: tuple[Queue, str]) -> None:
     here, _ = queue
     with here.database.write() as connection:
