@@ -33,6 +33,8 @@ BODIES: Mapping[str, Any] = {
         "month": "2026-01", "spend": "spend.csv", "balances": {"职工": "15.2"}, "deficits": [],
     },
     "POST /v1/indicators": {"year": 2026, "cases": ["2026-01.csv"], "priced": True},
+    "POST /v1/validations": {"year": 2026, "cases": ["2026-01.csv"]},
+    "POST /v1/payments": {"year": 2026, "cases": ["2026-01.csv"], "month": "2026-01"},
     "POST /v1/reports": {"year": 2026, "title": "合成市 2026 年住院医保支付与清算"},
     "PUT /v1/years/{year}/tables/{table}": {
         "version": 1, "rows": [{"insurance": "职工", "amount": "5000.00", "reason": "年中追加"}], "reason": _REASON,

@@ -7,6 +7,7 @@ from functools import partial
 
 from api.service import (
     budget_job,
+    case_files_job,
     catalog_job,
     clear_job,
     indicator_job,
@@ -16,7 +17,7 @@ from api.service import (
     weights_job,
 )
 from api.service.context import Service
-from api.service.runs import ADVANCE, LOCK_JOB
+from api.service.runs import ADVANCE, LOCK_JOB, PAY, VALIDATE
 from api.service.submission_job import work_on
 from api.service.worker import Handler
 
@@ -35,4 +36,6 @@ def handlers_of(service: Service) -> Mapping[str, Handler]:
         simulate_job.JOB: partial(simulate_job.work_on, service),
         weights_job.JOB: partial(weights_job.work_on, service),
         catalog_job.JOB: partial(catalog_job.work_on, service),
+        VALIDATE: partial(case_files_job.check, service),
+        PAY: partial(case_files_job.price, service),
     }

@@ -1,0 +1,54 @@
+"""Case files checked and priced over the service: the lists are the commands' own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from small_service import SmallService, service_over
+from test_office import code, command, file, put, rows, run_of
+from test_year import POLICY, job
+
+from tests.unit.clearing_city import HOSPITALS, City, write_city
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[SmallService]:
+    with service_over(tmp_path, "sqlite", tuple(HOSPITALS), policy=POLICY) as made:
+        yield made
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> City:
+    folder = tmp_path / "city"
+    folder.mkdir()
+    return write_city(folder)
+
+
+def test_cases_are_priced_as_by_the_command(here: SmallService, city: City, tmp_path: Path) -> None:
+    office, month = here.client("office"), city.months[0]
+    put(office, "hospitals", "hospitals.csv", city.register.read_bytes())
+    put(office, "cases", month.name, month.read_bytes())
+    run = run_of(here, job(here, "/v1/payments", year=2026, cases=[month.name], month="2026-01"))
+    out = tmp_path / "paid.csv"
+    command("pay", month, "--policy", POLICY, "--hospitals", city.register, "--month", "2026-01", "-o", out)
+    assert rows(file(here, run, "cases.csv")) == rows(out.read_bytes())
+    assert len(rows(out.read_bytes())) == 24
+    assert {item["kind"] for item in run["made_with"]["documents"]} == {"hospitals", "cases"}
+    assert code(office.post("/v1/payments", json={"year": 2026, "cases": ["none.csv"]})) == (404, "SV03")
+
+
+def test_cases_are_checked_as_by_the_command(here: SmallService, city: City, tmp_path: Path) -> None:
+    office, month = here.client("office"), city.months[0]
+    broken = month.read_bytes().replace(b",1,", b",9,", 3)
+    place = tmp_path / month.name
+    place.write_bytes(broken)
+    put(office, "cases", month.name, broken)
+    run = run_of(here, job(here, "/v1/validations", year=2026, cases=[month.name]))
+    out = tmp_path / "list.csv"
+    command("validate", place, "--scheme", "chs-drg-1.1", "-o", out)
+    assert rows(file(here, run, "worklist.csv")) == rows(out.read_bytes())
+    assert rows(out.read_bytes())
+    assert run["summary"]["cases"] == 24
+    assert all(item["fix"] for item in run["summary"]["problems"])
