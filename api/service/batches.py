@@ -5,13 +5,16 @@ is a new file, and the problems say why."""
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
+from string import Formatter
 from typing import Any
 
 import polars as pl
 
 from api.service.context import Service
 from api.service.values import canonical
+from reference_tables.problems import ProblemKind, catalogue
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,36 @@ def opened(service: Service, row: Any) -> Batch:
 
 def kept(service: Service, batch: Batch, summary: dict[str, Any]) -> dict[str, Any]:
     """The files of a batch kept, and what the catalogue says of it; `summary`: what is told beside the counts."""
-    told = {**summary, "by_kind": _by_kind(batch.results), "problems": counted(batch.problems)}
+    problems = served(batch.problems)
+    told = {**summary, "by_kind": _by_kind(batch.results), "problems": counted(problems)}
     return {
         "cases_sha256": _put(service, batch.cases), "results_sha256": _put(service, batch.results),
-        "problems_sha256": _put(service, batch.problems), "rows": batch.rows, "accepted": batch.cases.height,
+        "problems_sha256": _put(service, problems), "rows": batch.rows, "accepted": batch.cases.height,
         "rejected": batch.rows - batch.cases.height, "summary": canonical(told),
     }  # fmt: skip
+
+
+def served(problems: pl.DataFrame) -> pl.DataFrame:
+    """Problems (PROBLEM_SCHEMA) mended by routes and documents where the catalogue speaks of a command's options."""
+    kinds = [catalogue()[code] for code in problems["code"].unique() if catalogue()[code].service_fix]
+    fix = pl.col("fix")
+    for kind in kinds:
+        texts = problems.filter(pl.col("code") == kind.code)["fix"].unique()
+        spoken = {text: _over_http(text, kind) for text in texts}
+        of = pl.col("code") == kind.code
+        fix = pl.when(of).then(pl.col("fix").replace(spoken)).otherwise(fix)
+    return problems.with_columns(fix.alias("fix"))
+
+
+def _over_http(text: str, kind: ProblemKind) -> str:
+    """What `fix` came to, as `service_fix` with the same arguments; itself where it does not tell all of them."""
+    pattern = "".join(
+        re.escape(literal) + (f"(?P<{name}>.*)" if name else "") for literal, name, _, _ in Formatter().parse(kind.fix)
+    )
+    found = re.fullmatch(pattern, text, re.DOTALL)
+    args = found.groupdict() if found is not None else {}
+    wanted = {name for _, name, _, _ in Formatter().parse(kind.service_fix) if name}
+    return kind.service_fix.format_map(args) if found is not None and wanted <= args.keys() else text
 
 
 def counted(problems: pl.DataFrame) -> list[dict[str, Any]]:
