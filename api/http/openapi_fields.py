@@ -14,7 +14,9 @@ PARAMETERS: Mapping[str, str] = {
 
 FIELDS: Mapping[str, tuple[str, Any]] = {
     "seq": ("序号，从 1 起，没有空缺", None), "role": ("角色", None), "action": ("做了什么", None),
-    "object": ("对什么做", None), "commands": ("每个命令能否运行，缺哪些参数", None), "case_id": ("病例编号", None),
+    "state_text": ("状态的中文名", None), "object": ("对什么做", None),
+    "commands": ("每个命令能否运行，缺哪些参数", None),
+    "case_id": ("病例编号", None),
     "rows": ("各行，字段同年度文件", None), "scores": ("医疗机构编码到得分", None),
     "file_name": ("上传时的文件名", None),
     "format": ("病例格式；auto 为自动识别", None), "figures": ("表名到各行", None), "args": ("说明中各处的值", None),
@@ -63,6 +65,7 @@ SHAPES: Mapping[str, str] = {
     "FileKind": "下载的形式。", "Kind": "提交的种类：new 新提交、correction 更正、withdrawal 撤回。",
     "LocalLevel": "病例的性质：local 本地的、synthetic 虚构的。", "Method": "支付方式，各有一个政策模板。",
     "Part": "results 受理的病例及其支付，problems 各行的问题。",
+    "State": "提交的状态。",
     "Shape": "批量结果的形式：rows 逐例、columns 按列、parquet、arrow。",
     "WeightMethod": "权重（分值）的测算办法；空为通常的。",
     "Word": "对清算草稿的意见：confirmed 确认、disputed 有异议。",

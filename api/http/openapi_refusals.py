@@ -13,17 +13,25 @@ from api.http.errors import MEDIA_TYPE, refusal, status_of
 from api.service.roles import Role
 from reference_tables.problems import Problem
 
+_RUN = "run_5d1f0c2b9a7e4c3d8f6a1b20"
 _ARGS: Mapping[str, Mapping[str, str | int]] = {
     "SV01": {}, "SV02": {"role": "政策研究", "what": "办理经办业务"},
     "SV03": {"what": "年度文件", "value": "2027.toml"}, "SV04": {"field": "query.limit", "reason": "应不大于 1000"},
     "SV05": {"limit": 1 << 20}, "SV06": {"limit": 6000, "seconds": 17}, "SV07": {"limit": 10_000, "given": 12_345},
     "SV08": {"value": "2026-03-a"}, "SV09": {"reason": "没有内容"}, "SV10": {"month": "2026-03"},
-    "SV11": {"what": "清算 run_5d1f0c2b9a7e4c3d8f6a1b20", "state": "locked", "action": "批准"},
+    "SV11": {"what": f"清算 {_RUN}", "state": "locked", "action": "批准"},
     "SV14": {"given": "text/plain", "wanted": "application/json"}, "SV21": {}, "SV22": {"request": "9f2c4e6a8b0d1f3a"},
     "SV37": {"row": 3, "field": "age_years", "expected": "0 至 130 的整数"}, "SV38": {"row": 3, "field": "age"},
     "SV39": {"month": "2026-04", "action": "更正"}, "SV68": {"value": "H9"},
     "SV69": {"value": "sub_5d1f0c2b9a7e4c3d8f6a1b20", "action": "更正"},
-    "SV70": {"value": "sub_5d1f0c2b9a7e4c3d8f6a1b20"},
+    "SV70": {"value": "sub_5d1f0c2b9a7e4c3d8f6a1b20"}, "SV26": {}, "SV41": {"value": "weights.csv"},
+    "SV43": {"name": "2026.toml", "year": 2025}, "SV46": {"month": "2026-03"}, "SV47": {"value": "H9"},
+    "SV52": {"year": 2026, "value": _RUN, "state": "已锁定"}, "SV53": {"year": 2026, "value": _RUN},
+    "SV54": {"value": _RUN, "hospitals": "H2"}, "SV55": {"value": _RUN, "hospitals": "H1、H2"},
+    "SV56": {"year": 2026, "value": _RUN}, "SV57": {"year": 2026, "value": _RUN},
+    "ST10": {"month": "2026-01", "next": "2026-03", "until": "2026-02"},
+    "ST12": {"month": "2026-01", "last": "2026-02"},
+    "ST16": {"year": 2026, "run": "5d1f0c2b9a7e"}, "ST23": {"month": "2026-01", "next": "2027-01", "until": "2026-12"},
 }  # fmt: skip
 _TEXTS = {
     "401": "没有令牌，或令牌不再有效", "403": "令牌的角色不能做这件事", "404": "没有，或不是本机构的",
@@ -38,23 +46,27 @@ _OWN: Mapping[str, tuple[str, ...]] = {
     "POST /v1/group": _GROUP, "POST /v1/group/batch": ("SV07", *_GROUP),
     "POST /v1/submissions": ("SV02", "SV03", "SV10", "SV11", "SV39", "SV68", "SV69", "SV70", *_FILE),
     "GET /v1/submissions/{name}": ("SV03",), "GET /v1/submissions/{name}/{part}": ("SV03", *_STATE),
-    "PUT /v1/documents/{kind}/{name}": _FILE, "GET /v1/documents/{kind}/{name}": ("SV03",),
-    "POST /v1/settlements": _STATE, "POST /v1/clearings": ("SV03", *_STATE),
-    "POST /v1/clearings/{name}/approve": ("SV03", *_STATE), "POST /v1/clearings/{name}/answer": ("SV03", *_STATE),
+    "PUT /v1/documents/{kind}/{name}": ("SV41", "SV43", *_FILE), "GET /v1/documents/{kind}/{name}": ("SV03",),
+    "POST /v1/settlements": (
+        "SV46", "SV53", "SV56", "SV57", "ST10", "ST12", "ST16", "ST23", *_STATE
+    ),
+    "POST /v1/clearings": ("SV03", "SV52", "SV53", *_STATE),
+    "POST /v1/clearings/{name}/approve": ("SV03", "SV52", "SV54", "SV55", *_STATE),
+    "POST /v1/clearings/{name}/answer": ("SV03", *_STATE),
     "GET /v1/runs/{name}": ("SV03",), "GET /v1/runs/{name}/files/{file}": ("SV03",),
     "POST /v1/budgets": ("SV03",), "POST /v1/advances": ("SV03",), "POST /v1/indicators": ("SV03",),
     "POST /v1/reports": ("SV03",), "POST /v1/validations": ("SV03",), "POST /v1/payments": ("SV03",),
     "GET /v1/reforms/{name}": ("SV03",), "GET /v1/schemes/{name}/pack": ("SV03",), "GET /v1/years/{year}": ("SV03",),
-    "PUT /v1/years/{year}/tables/{table}": ("SV03", *_STATE), "POST /v1/years/{year}/scores": ("SV03",),
-    "POST /v1/years/{year}/violations": ("SV03",),
+    "PUT /v1/years/{year}/tables/{table}": ("SV03", *_STATE), "POST /v1/years/{year}/scores": ("SV03", "SV47"),
+    "POST /v1/years/{year}/violations": ("SV03", "SV47"),
     "POST /v1/years/{year}/violations/{at}/withdraw": ("SV03", *_STATE),
-    "GET /v1/years/{year}/decisions": ("SV03",), "POST /v1/years/{year}/decisions": ("SV03",),
+    "GET /v1/years/{year}/decisions": ("SV03",), "POST /v1/years/{year}/decisions": ("SV03", "SV47"),
     "GET /v1/books/{year}": ("SV03",), "GET /v1/books/{year}/check": ("SV03",), "PUT /v1/reforms/{name}": _FILE,
     "POST /v1/simulations": ("SV03",), "POST /v1/weights": ("SV03",), "POST /v1/catalogs": ("SV03",),
     "POST /v1/policies/check": _FILE, "GET /v1/schemes/{name}/check": ("SV03",),
     "GET /v1/schemes/{name}/codes/{code}": ("SV03",), "GET /v1/schemes/{name}/diff/{other}": ("SV03",),
     "GET /v1/jobs/{name}": ("SV03",), "DELETE /v1/jobs/{name}": ("SV03", *_STATE),
-    "GET /v1/jobs/{name}/events": ("SV03",), "GET /v1/policies/{name}": ("SV03",),
+    "GET /v1/jobs/{name}/events": ("SV03",), "GET /v1/policies/{name}": ("SV03",), "GET /readyz": ("SV26",),
 }  # fmt: skip
 """What a route refuses for reasons of its own; that it needs a token, a role, a body and so on is seen in it."""
 _STILL = "GET /healthz"
