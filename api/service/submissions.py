@@ -181,6 +181,9 @@ def _check_ends(connection: sa.Connection, given: Given, *, closed: bool) -> Non
         raise NotTaken(Problem("SV03", {"what": "提交", "value": given.supersedes}, value=given.supersedes))
     if old.month != given.month:
         raise _unfit("month", f"提交 {old.id} 的月份是 {old.month}")
+    if old.state == DONE and not old.by_case and not old.ends_whole:
+        named: dict[str, str | int] = {"value": old.id, "month": old.month, "action": KINDS_ZH[given.kind]}
+        raise NotTaken(Problem("SV71", named, field="supersedes", value=old.id))
     closed = closed and not old.by_case
     if old.state != ACCEPTED or closed or old.id in _being_settled(connection):
         args: dict[str, str | int] = {

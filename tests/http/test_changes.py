@@ -318,3 +318,14 @@ def test_a_list_of_withdrawals_with_nothing_in_it_is_told(here: SmallService) ->
     found = change(here, "withdrawal", "")
     problems = here.client("H1").get(f"/v1/submissions/{found['id']}/problems").json()
     assert (found["state"], [item["code"] for item in problems]) == ("refused", ["IN03"])
+
+
+@pytest.mark.parametrize("kind", ["correction", "withdrawal"])
+def test_a_settled_submission_is_corrected_case_by_case(here: SmallService, kind: str) -> None:
+    settled = here.client("H1").get("/v1/submissions", params={"state": "done"}).json()["items"][0]["id"]
+    asked = {"month": MARCH, "kind": kind, "reason": "录错", "supersedes": settled}
+    answer = here.client("H1").post(
+        "/v1/submissions", params=asked, content=(HEADER + row("A1", cost="17000")).encode()
+    )
+    assert (answer.status_code, answer.json()["code"]) == (409, "SV71")
+    assert f"month 仍写 {MARCH}" in answer.json()["problems"][0]["fix"]
