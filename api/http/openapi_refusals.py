@@ -24,7 +24,9 @@ _ARGS: Mapping[str, Mapping[str, str | int]] = {
     "SV37": {"row": 3, "field": "age_years", "expected": "0 至 130 的整数"}, "SV38": {"row": 3, "field": "age"},
     "SV39": {"month": "2026-04", "action": "更正"}, "SV68": {"value": "H9"},
     "SV69": {"value": "sub_5d1f0c2b9a7e4c3d8f6a1b20", "action": "更正"},
-    "SV70": {"value": "sub_5d1f0c2b9a7e4c3d8f6a1b20"}, "SV26": {}, "SV41": {"value": "weights.csv"},
+    "SV70": {"value": "sub_5d1f0c2b9a7e4c3d8f6a1b20"},
+    "SV71": {"value": "sub_5d1f0c2b9a7e4c3d8f6a1b20", "month": "2026-03", "action": "更正"},
+    "SV26": {}, "SV41": {"value": "weights.csv"},
     "SV43": {"name": "2026.toml", "year": 2025}, "SV46": {"month": "2026-03"}, "SV47": {"value": "H9"},
     "SV52": {"year": 2026, "value": _RUN, "state": "已锁定"}, "SV53": {"year": 2026, "value": _RUN},
     "SV54": {"value": _RUN, "hospitals": "H2"}, "SV55": {"value": _RUN, "hospitals": "H1、H2"},
@@ -44,7 +46,7 @@ _TEXTS = {
 _STATE, _GROUP, _FILE = ("SV11",), ("SV09", "SV37", "SV38"), ("SV09",)
 _OWN: Mapping[str, tuple[str, ...]] = {
     "POST /v1/group": _GROUP, "POST /v1/group/batch": ("SV07", *_GROUP),
-    "POST /v1/submissions": ("SV02", "SV03", "SV10", "SV11", "SV39", "SV68", "SV69", "SV70", *_FILE),
+    "POST /v1/submissions": ("SV02", "SV03", "SV10", "SV11", "SV39", "SV68", "SV69", "SV70", "SV71", *_FILE),
     "GET /v1/submissions/{name}": ("SV03",), "GET /v1/submissions/{name}/{part}": ("SV03", *_STATE),
     "PUT /v1/documents/{kind}/{name}": ("SV41", "SV43", *_FILE), "GET /v1/documents/{kind}/{name}": ("SV03",),
     "POST /v1/settlements": (
