@@ -23,8 +23,15 @@ TEXT = (POLICIES / f"{POLICY}.toml").read_text(encoding="utf-8")
 WHY = "经办会议"
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallService]:
+    with service_over(tmp_path, request.param, tuple(HOSPITALS), policy=POLICY) as made:
+        yield made
+
+
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[SmallService]:
+def lite(tmp_path: Path) -> Iterator[SmallService]:
+    """Where the database decides nothing."""
     with service_over(tmp_path, "sqlite", tuple(HOSPITALS), policy=POLICY) as made:
         yield made
 
@@ -65,32 +72,32 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("place", BROKEN, ids="/".join)
-def test_what_cannot_be_used_is_refused_with_all_problems(here: SmallService, place: tuple[str, str]) -> None:
+def test_what_cannot_be_used_is_refused_with_all_problems(lite: SmallService, place: tuple[str, str]) -> None:
     given = BROKEN[place]
-    before = here.client("office").get("/v1/schemes/current").json()
-    answer = put(here, *place, given[0])
+    before = lite.client("office").get("/v1/schemes/current").json()
+    answer = put(lite, *place, given[0])
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), answer.text
     problems = answer.json()["problems"]
     assert len(problems) >= given[1], problems
     assert all(item["message"] and item["fix"] and "--" not in item["fix"] for item in problems)
-    assert here.client("office").get("/v1/documents").json()["items"] == []
-    assert here.client("office").get("/v1/schemes/current").json() == before
-    assert here.client("nobody").get("/readyz").status_code == 200
+    assert lite.client("office").get("/v1/documents").json()["items"] == []
+    assert lite.client("office").get("/v1/schemes/current").json() == before
+    assert lite.client("nobody").get("/readyz").status_code == 200
 
 
-def test_a_document_has_to_fit_what_is_in_force(here: SmallService) -> None:
-    assert put(here, "hospitals", "h.csv", "hospital_id,tier\nH1,一级\n").status_code == 200
+def test_a_document_has_to_fit_what_is_in_force(lite: SmallService) -> None:
+    assert put(lite, "hospitals", "h.csv", "hospital_id,tier\nH1,一级\n").status_code == 200
     other = TEXT
     for word, new in {"三级": "甲", "二级": "乙", "一级": "丙"}.items():
         other = other.replace(f'"{word}"', f'"{new}"')
-    answer = put(here, "policy", "p.toml", other)
+    answer = put(lite, "policy", "p.toml", other)
     assert answer.status_code == 422
     assert told(answer) == [("PA26", 2)]
-    assert here.client("office").get("/v1/schemes/current").json()["policy"] == POLICY
+    assert lite.client("office").get("/v1/schemes/current").json()["policy"] == POLICY
 
 
-def test_what_does_not_stop_is_told(here: SmallService) -> None:
-    answer = put(here, "weights", "w.csv", "group,weight\nZZZZ,1.0000\n")
+def test_what_does_not_stop_is_told(lite: SmallService) -> None:
+    answer = put(lite, "weights", "w.csv", "group,weight\nZZZZ,1.0000\n")
     assert (answer.status_code, [item["code"] for item in answer.json()["problems"]]) == (200, ["SV42"])
 
 
@@ -103,9 +110,9 @@ def test_going_back_to_an_earlier_policy_puts_it_in_force_again(here: SmallServi
     assert [(item["name"], item["version"]) for item in items] == [("one.toml", 1), ("one.toml", 2), ("two.toml", 1)]
 
 
-def test_a_policy_aside_is_not_in_force(here: SmallService) -> None:
-    assert put(here, "policy_aside", "x.toml", TEXT.replace(f'id = "{POLICY}"', 'id = "x"')).status_code == 200
-    assert here.client("office").get("/v1/schemes/current").json()["policy"] == POLICY
+def test_a_policy_aside_is_not_in_force(lite: SmallService) -> None:
+    assert put(lite, "policy_aside", "x.toml", TEXT.replace(f'id = "{POLICY}"', 'id = "x"')).status_code == 200
+    assert lite.client("office").get("/v1/schemes/current").json()["policy"] == POLICY
 
 
 def test_a_job_works_by_the_documents_as_they_stood_when_it_was_asked_for(here: SmallService, city: City) -> None:
@@ -240,9 +247,9 @@ def test_lists_are_asked_for_page_by_page(here: SmallService, city: City) -> Non
     assert "summary" not in office.get("/v1/runs").json()["items"][0]
 
 
-def test_a_year_file_names_no_file_elsewhere(here: SmallService, city: City) -> None:
-    office = here.client("office")
-    (here.service.settings.data / "secret.csv").write_text("case_id,decision\nC1,by_item\n", encoding="utf-8")
+def test_a_year_file_names_no_file_elsewhere(lite: SmallService, city: City) -> None:
+    office = lite.client("office")
+    (lite.service.settings.data / "secret.csv").write_text("case_id,decision\nC1,by_item\n", encoding="utf-8")
     text = city.year_file.read_text(encoding="utf-8").replace("decisions.csv", "../../secret.csv")
     answer = office.put("/v1/documents/year_file/2026.toml", content=text.encode())
     assert answer.status_code == 422
@@ -250,15 +257,15 @@ def test_a_year_file_names_no_file_elsewhere(here: SmallService, city: City) -> 
     assert office.post("/v1/budgets", json={"year": 2026}).json()["code"] == "SV03"
 
 
-def test_what_is_in_force_can_be_looked_at_and_fetched(here: SmallService) -> None:
-    policy = here.client("policy")
+def test_what_is_in_force_can_be_looked_at_and_fetched(lite: SmallService) -> None:
+    policy = lite.client("policy")
     assert policy.get("/v1/policies/current").json()["id"] == POLICY
     assert policy.get("/v1/schemes/current/check").json() == policy.get("/v1/schemes/chs-drg-1.1/check").json()
     packed = policy.get("/v1/schemes/current/pack")
     assert packed.headers["content-type"] == "application/zip"
-    before = here.client("office").get("/v1/schemes/current").json()
-    assert put(here, "scheme", "again.zip", packed.content).status_code == 200
-    assert here.client("office").get("/v1/schemes/current").json()["scheme_sha256"] == before["scheme_sha256"]
+    before = lite.client("office").get("/v1/schemes/current").json()
+    assert put(lite, "scheme", "again.zip", packed.content).status_code == 200
+    assert lite.client("office").get("/v1/schemes/current").json()["scheme_sha256"] == before["scheme_sha256"]
     template = policy.get("/v1/reform-template").content
     assert policy.put("/v1/reforms/mine.toml", content=template).json()["version"] == 1
     assert policy.get("/v1/reforms/mine.toml").content == template
