@@ -33,6 +33,7 @@ from api.service.office_work import (
 )
 from api.service.runs import DONE, FULL_REPORT, Made, kept_folder
 from api.service.scheme_files import zip_pack
+from api.service.told import numbered
 from api.service.values import new_id
 from api.service.worker import JobContext, JobRefused
 from grouper.catalog.case_keys import Combination
@@ -109,7 +110,5 @@ def _summary(built: BuiltCatalog) -> dict[str, Any]:
             {"scheme": name, "groups": every.groups, "riv": every.text or None, "riv_trimmed": trimmed.text or None}
             for name, every, trimmed in riv_rows(built)
         ],
-        "problems": [
-            {"code": code, "level": level, "count": count} for (code, level), count in sorted(history.problems.items())
-        ],
+        "problems": numbered(history.problems),
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -29,9 +29,17 @@ def told_all(problems: Sequence[Problem]) -> dict[str, Any]:
 
 def counted(problems: pl.DataFrame) -> list[dict[str, Any]]:
     """Rows of PROBLEM_SCHEMA by code: how many of each, what it is called and how it is mended; no case named."""
-    kinds = catalogue()
     grouped = problems.group_by("code", "level").agg(pl.len().alias("count")).sort("code", "level")
+    return numbered({(code, level): count for code, level, count in grouped.iter_rows()})
+
+
+def numbered(counts: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
+    """Problems counted by code and level, as `counted` tells them."""
+    kinds = catalogue()
     return [
-        {**row, "title": kinds[row["code"]].title, "fix": kinds[row["code"]].service_fix or kinds[row["code"]].fix}
-        for row in grouped.to_dicts()
-    ]
+        {
+            "code": code, "level": level, "count": count, "title": kinds[code].title,
+            "fix": kinds[code].service_fix or kinds[code].fix,
+        }
+        for (code, level), count in sorted(counts.items())
+    ]  # fmt: skip

@@ -34,6 +34,7 @@ from api.service.office_work import (
 )
 from api.service.runs import DONE, FULL_REPORT, Made, kept_folder
 from api.service.submissions import NotTaken
+from api.service.told import numbered
 from api.service.values import canonical, new_id
 from api.service.worker import JobContext
 from budget.money import decimal_text
@@ -132,7 +133,5 @@ def _summary(found: Weights, beside: Comparison | None) -> dict[str, Any]:
         "groups": {kind: {"groups": groups, "cases": cases} for kind, (groups, cases) in found.by_stability().items()},
         "reference_fen": decimal_text(scores.reference_fen, 2), "riv": found.explained.text or None,
         "riv_trimmed": found.explained_trimmed.text or None, "comparison": compared,
-        "problems": [
-            {"code": code, "level": level, "count": count} for (code, level), count in sorted(history.problems.items())
-        ],
+        "problems": numbered(history.problems),
     }  # fmt: skip
