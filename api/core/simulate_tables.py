@@ -8,7 +8,7 @@ import polars as pl
 
 from api.core.simulate_stage import Stage
 from budget.compare import gains, transitions
-from budget.compare_frames import CHANGES_SCHEMA, STEPS_SCHEMA
+from budget.compare_frames import ALL_POOLS, CHANGES_SCHEMA, STEPS_SCHEMA
 from budget.compare_winners import deciles, lorenz, winners
 from budget.reformed_effect import AppliedChange
 from grouper.schemes import Scheme
@@ -16,20 +16,40 @@ from reference_tables.drg_pack import DrgPack
 from reference_tables.policy_schema import policy_schema
 from reference_tables.reform_schema import reform_schema
 
+NO_MDC = "0000"
+"""The major diagnostic category of a case that is in none."""
+
 
 def gain_tables(before: Stage, after: Stage, compared: pl.DataFrame, scheme: Scheme) -> dict[str, pl.DataFrame]:
     """gain, winners, deciles and lorenz; `scheme` that the cases were grouped by before."""
     names, tiers = _hospitals(before.cases)
-    labels: dict[str, Mapping[str, str]] = {"hospital": names, "mdc": _mdc_names(scheme)}
+    labels: dict[str, Mapping[str, str]] = {
+        "hospital": names, "mdc": _mdc_names(scheme), "county_group": _county_groups(before),
+    }  # fmt: skip
     orders = {"tier": before.policy.tiers, "insurance": before.policy.insurances, "pool": before.policy.insurances}
     gain = gains(compared, before.cleared, after.cleared, labels=labels, orders=orders)
-    won = winners(gain, names, tiers)
+    sides = received(before), received(after)
+    known = None if sides[0] is None or sides[1] is None else (sides[0], sides[1])
+    won = winners(gain, names, tiers, known)
     return {"gain": gain, "winners": won, "deciles": deciles(won), "lorenz": lorenz(won)}
 
 
+def received(stage: Stage) -> dict[str, int] | None:
+    """What the fund pays each hospital in the end, fen: balance and prepaid of all its lines, also a bundle's; None
+    without clearing."""
+    if stage.clearing is None:
+        return None
+    found: dict[str, int] = {}
+    for _, line in stage.clearing.lines:
+        found[line.hospital] = found.get(line.hospital, 0) + line.balance + line.prepaid
+    return found
+
+
 def fund_table(before: Stage, after: Stage) -> pl.DataFrame:
-    """FUND_SCHEMA of both clearings, pools of before first."""
-    return pl.concat([before.fund_frame("before"), after.fund_frame("after")])
+    """FUND_SCHEMA of both clearings, pools of before first, all pools together last."""
+    both = pl.concat([before.fund_frame("before"), after.fund_frame("after")])
+    whole = pl.col("pool") == ALL_POOLS
+    return pl.concat([both.filter(~whole), both.filter(whole)])
 
 
 def steps_table(steps: Sequence[Stage]) -> pl.DataFrame:
@@ -79,4 +99,13 @@ def _mdc_names(scheme: Scheme) -> dict[str, str]:
     pack = scheme.pack
     if not isinstance(pack, DrgPack):
         return {}
-    return {code: f"{code} {name}" for code, name in pack.mdc.select("code", "name").iter_rows()}
+    found = {code: f"{code} {name}" for code, name in pack.mdc.select("code", "name").iter_rows()}
+    return {NO_MDC: f"{NO_MDC} 未入主要诊断大类", **found}
+
+
+def _county_groups(stage: Stage) -> dict[str, str]:
+    """Id and name of the county groups of the year file; none without clearing."""
+    if stage.clearing is None:
+        return {}
+    rows = stage.clearing.given.year_file.rows("county_group")
+    return {row["id"]: f"{row['id']} {row['name']}" for row in rows}

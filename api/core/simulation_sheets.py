@@ -22,7 +22,9 @@ COLUMNS = {
     "package_before_fen": "病组支付（前）", "package_after_fen": "病组支付（后）", "fund_before_fen": "统筹支付（前）",
     "fund_after_fen": "统筹支付（后）", "cleared_before_fen": "清算后（前）", "cleared_after_fen": "清算后（后）",
     "hospital": "机构编号", "name": "机构名称", "tier": "级别", "fund_gain_fen": "统筹增减", "fund_rate": "统筹增减率",
-    "cleared_gain_fen": "清算后增减", "cleared_rate": "清算后增减率", "gain_fen": "增减", "rate": "增减率",
+    "cleared_gain_fen": "清算后增减", "cleared_rate": "清算后增减率",
+    "received_before_fen": "实得（前）", "received_after_fen": "实得（后）", "received_gain_fen": "实得增减",
+    "gain_fen": "增减", "rate": "增减率",
     "outcome": "结果", "stage": "阶段", "decile": "第几等分", "hospitals": "机构数", "low_rate": "最低增减率",
     "high_rate": "最高增减率", "before_fen": "改革前", "after_fen": "改革后", "side": "方向", "place": "位置",
     "hospitals_share": "机构累计占比", "amount_share": "金额累计占比", "total_fen": "合计", "gini": "基尼系数",
@@ -48,11 +50,14 @@ WORDS: dict[str, dict[str, str]] = {
     "side": {"gained": "增加", "lost": "减少"},
     "state": {"before": "改革前", "after": "改革后"},
     "what": {
-        "point_value": "点值（元）", "point_value_before": "点值，改革前（元）", "balance": "当年结余（分）",
-        "balance_before": "当年结余，改革前（分）", "hospital": "机构增减（分）",
+        "point_value": "点值（元）", "point_value_before": "点值，改革前（元）", "balance": "当年结余（元）",
+        "balance_before": "当年结余，改革前（元）", "hospital": "机构增减（元）",
     },
 }  # fmt: skip
 _FAN = frozenset({"low95", "low50", "median", "high50", "high95"})
+_IN_FEN = frozenset({"balance", "balance_before", "hospital"})
+"""Rows of the intervals (`what`) whose bounds are amounts in fen."""
+_BOUNDS = ["value", "low", "high"]
 _WIDE = frozenset({"label", "name", "scope", "before", "after", "name_before", "name_after", "place", "problem"})
 
 
@@ -62,12 +67,18 @@ def write_sheets(path: Path, tables: Mapping[str, pl.DataFrame]) -> None:
         for name, title in SHEETS.items():
             if name not in tables:
                 continue
-            frame = tables[name]
+            frame = _in_yuan(tables[name]) if name == "bootstrap" else tables[name]
             columns = frame.columns
             header = [f"{COLUMNS[column]}（元）" if column.endswith("_fen") else COLUMNS[column] for column in columns]
             widths = [30 if column in _WIDE else 16 for column in columns]
             rows = ([_cell(column, value) for column, value in row.items()] for row in frame.iter_rows(named=True))
             book.table(title, header, widths, rows, [_places(column) for column in columns])
+
+
+def _in_yuan(bootstrap: pl.DataFrame) -> pl.DataFrame:
+    """The intervals with amounts in yuan instead of fen."""
+    scale = pl.when(pl.col("what").is_in(_IN_FEN)).then(pl.lit(Decimal("0.01"))).otherwise(pl.lit(Decimal(1)))
+    return bootstrap.with_columns((pl.col(name) * scale).alias(name) for name in _BOUNDS)
 
 
 def _cell(column: str, value: object) -> Cell:

@@ -13,6 +13,8 @@ from api.web.simulation_fund_charts import fund_charts
 from api.web.simulation_gain_charts import gain_charts
 from api.web.simulation_tables import readable
 
+_BESIDE_TICKS = 16
+"""Pixels between the numbers of a vertical axis and its title."""
 _FUND = ("waterfall", "steps", "balances", "months", "fan")
 _PLACES = {"intervals": "sure", "sweep": "solve", "transition": "transition", **dict.fromkeys(_FUND, "fund")}
 SECTIONS = {
@@ -32,5 +34,7 @@ def simulation_charts(tables: Mapping[str, pl.DataFrame]) -> list[PlacedChart]:
     """Every chart whose table is there and not empty, section by section. The same tables give the same figures."""
     found = readable(tables)
     made = [*gain_charts(found), *chance_charts(found), *fund_charts(found)]
+    for chart in made:
+        chart.figure.update_yaxes(title_standoff=_BESIDE_TICKS)
     placed = [PlacedChart(_PLACES.get(chart.key.split("-")[0], "gain"), chart) for chart in made]
     return sorted(placed, key=lambda one: list(SECTIONS).index(one.section))

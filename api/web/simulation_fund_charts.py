@@ -36,6 +36,7 @@ _NARROW_STEPS = 4
 _BEFORE, _AFTER = "#9aa9b8", "#1f77b4"
 _MORE, _LESS, _TOTAL = "#e08e36", "#5aa9d6", "#6b7a89"
 _MOVED = {1: "rgba(58,143,92,.42)", -1: "rgba(200,85,61,.42)", 0: "rgba(150,160,170,.35)"}
+_GAP_BESIDE = "\u2002" * 8
 _FAN_95, _FAN_50 = "rgba(31,119,180,.16)", "rgba(31,119,180,.34)"
 
 
@@ -207,6 +208,8 @@ def _before_after(
 def _fan(fan: pl.DataFrame, pool: str, at: int, unit: int, name: str) -> Chart:
     """The fund's balance of the coming years: middle 50 % and 95 % of the resamples about the median."""
     rows = fan.filter(pl.col("pool") == pool).sort("year")
+    if rows.height == 1:
+        return _one_year(rows, pool, at, unit, name)
     years = [str(year) for year in rows["year"]]
     figure = panels([""], 420)
     for low, high, colour, share in (("low95", "high95", _FAN_95, "95%"), ("low50", "high50", _FAN_50, "50%")):
@@ -229,10 +232,36 @@ def _fan(fan: pl.DataFrame, pool: str, at: int, unit: int, name: str) -> Chart:
     return Chart(f"fan-{at}", f"基金结余展望：{pool}", note, figure, narrow=True)
 
 
+def _one_year(rows: pl.DataFrame, pool: str, at: int, unit: int, name: str) -> Chart:
+    """The fan of a single year, which has no width: the median and two spans across it."""
+    year, figure = str(rows["year"][0]), panels([""], 420)
+    middle = numbers(rows["median"], unit, 4)[0]
+    for low, high, colour, share in (("low95", "high95", _FAN_95, "95%"), ("low50", "high50", _FAN_50, "50%")):
+        ends = [numbers(rows[end], unit, 4)[0] for end in (low, high)]
+        figure.add_bar(
+            x=[year], base=[ends[0]], y=[round(ends[1] - ends[0], 4)], width=0.12, marker={"color": colour},
+            name=f"{share} 区间", customdata=[ends],
+            hovertemplate=f"{share} 区间 %{{customdata[0]:,.2f}} 到 %{{customdata[1]:,.2f}} {name}<extra></extra>",
+        )  # fmt: skip
+    figure.add_scatter(
+        x=[year], y=[middle], mode="markers+text", name="中位数", text=[_GAP_BESIDE + f"{middle:,.2f}"],
+        textposition="middle right", textfont={"size": 12, "color": INK}, marker={"color": _AFTER, "size": 9},
+        hovertemplate="%{x} 年<br>中位数 %{y:,.2f} " + name + "<extra></extra>",
+    )  # fmt: skip
+    figure.update_layout(barmode="overlay")
+    figure.add_hline(y=0, line={"color": LOSS, "width": 1.2})
+    figure.update_xaxes(type="category", title_text="年度")
+    figure.update_yaxes(title_text=f"当年结余，{name}")
+    note = "改革后；由重抽样推算；红线以下为当年超支。"
+    return Chart(f"fan-{at}", f"基金结余展望：{pool}", note, figure, narrow=True)
+
+
 def _transition(transition: pl.DataFrame) -> Chart:
-    """Which group the cases of each group move to: the largest flows by cost, what is left of each group as 其他."""
+    """Which group the cases of each group move to: the largest flows by cost, what is left of each group as 其他. What
+    stays in a group of the same code is drawn only where nothing moves."""
     order = ["cost_fen", "group_before", "group_after"]
-    rows = transition.sort(order, descending=[True, False, False])
+    other = transition.filter(pl.col("group_before") != pl.col("group_after"))
+    rows = (other if other.height else transition).sort(order, descending=[True, False, False])
     top, rest = rows.head(LINKS), rows.slice(LINKS)
     left, right = (top[name].unique(maintain_order=True).to_list() for name in ("group_before", "group_after"))
     own = pl.when(pl.col("group_before").is_in(left)).then("group_before").alias("group_before")
@@ -240,12 +269,16 @@ def _transition(transition: pl.DataFrame) -> Chart:
     sums = [pl.col(name).sum() for name in ("cases", "cost_fen", "package_before_fen", "package_after_fen")]
     merged = rest.with_columns(own, own_after).group_by("group_before", "group_after", maintain_order=True).agg(sums)
     neither = pl.col("group_before").is_null() & pl.col("group_after").is_null()
-    unseen, whole = merged.filter(neither), int(rows["cost_fen"].sum())
+    unseen, whole = merged.filter(neither), int(transition["cost_fen"].sum())
     # Where much of the money is in small flows they would leave no room for the ones that are named.
-    crowded = 4 * int(unseen["cost_fen"].sum()) > whole
+    crowded = 4 * int(unseen["cost_fen"].sum()) > int(rows["cost_fen"].sum())
     drawn = pl.concat([top.select(merged.columns), merged.filter(~neither) if crowded else merged])
     note = f"住院费用最多的 {top.height} 条流向，宽度为费用；其余并入“{OTHER}”；" if rest.height else "宽度为住院费用；"
     note += "绿色为支付增加，红色为减少，灰色变动不到 0.1%；右侧病组名后为支付增减（万元）。"
+    if 0 < other.height < transition.height:
+        cases = int(transition["cases"].sum()) - int(rows["cases"].sum())
+        part = per_cent(whole - int(rows["cost_fen"].sum()), whole)
+        note += f"前后病组编码相同的 {cases:,} 例（费用的 {part:.1f}%）未画。"
     if crowded:
         cases, cost = int(unseen["cases"][0]), int(unseen["cost_fen"][0])
         note += f"另有 {cases:,} 例（费用的 {per_cent(cost, whole):.1f}%）两头都在未列出的病组，未画，见表格文件。"

@@ -56,7 +56,7 @@ def gain_charts(tables: Mapping[str, pl.DataFrame]) -> list[Chart]:
     made: list[Chart | None] = []
     if "gain" in tables:
         gain = tables["gain"]
-        made += [_hospitals(gain), _scatter(gain), _sizes(gain, tables.get("winners"))]
+        made += [_hospitals(gain, tables.get("winners")), _scatter(gain), _sizes(gain, tables.get("winners"))]
         made += [_dimension(gain, name) for name in _NARROW]
         made.append(_dimension(gain, "group"))
     made += [_deciles(tables["deciles"])] if "deciles" in tables else []
@@ -109,10 +109,15 @@ def ends_of(rows: pl.DataFrame, most: int, ends: int) -> pl.DataFrame:
 
 
 def _add_bars(
-    figure: go.Figure, rows: pl.DataFrame, labels: Sequence[str], column: int, beside: Sequence[float] = ()
+    figure: go.Figure,
+    rows: pl.DataFrame,
+    labels: Sequence[str],
+    column: int,
+    beside: Sequence[float] = (),
+    pixels: float = 1.0,
 ) -> list[tuple[float, str]]:
-    """Bars of the change in 万元, amount and rate as text beyond each and beyond the mark `beside` it; every text and
-    where it begins."""
+    """Bars of the change in 万元, amount and rate as text at the end of each, or beyond the mark `beside` it where the
+    mark leaves no room on an axis so many pixels long; every text and where it begins."""
     change = wan(rows["change_fen"])
     texts = change_texts(rows)
     rates = [rate for _, rate in texts]
@@ -133,6 +138,13 @@ def _add_bars(
         for value, mark in zip(change, beside or change, strict=True)
     ]
     said = [f"{gap}{text}" if value >= 0 else f"{text}{gap}" for value, text in zip(change, beyond, strict=True)]
+    if beside:
+        low, high = room_beside([*zip(ends, said, strict=True), *((mark, "") for mark in beside)], pixels)
+        room = [abs(end - value) * pixels / (high - low) - 2 * _MARK for end, value in zip(ends, change, strict=True)]
+        ends = [
+            value if _HALF * text_width(text) < free else end
+            for end, value, text, free in zip(ends, change, said, room, strict=True)
+        ]
     figure.add_scatter(
         x=ends, y=places, mode="text", showlegend=False, hoverinfo="skip", cliponaxis=False, row=1, col=column,
         text=said,
@@ -143,7 +155,7 @@ def _add_bars(
     return list(zip(ends, said, strict=True))
 
 
-def _hospitals(gain: pl.DataFrame) -> Chart | None:
+def _hospitals(gain: pl.DataFrame, winners: pl.DataFrame | None) -> Chart | None:
     """The change of each hospital's money, before clearing and after it side by side in one order."""
     known = stages(gain)
     ordered = at_stage(gain, "hospital", known[-1])
@@ -161,8 +173,18 @@ def _hospitals(gain: pl.DataFrame) -> Chart | None:
     figure.update_xaxes(range=room_beside(drawn, _pixels(labels, _LABEL, _WIDE_PIXELS, len(known))))
     figure.update_yaxes(**row_axis(labels))
     which = "全部" if shown.height == ordered.height else f"增加、减少最多的各 {ENDS} 家，共 {ordered.height} 家中的"
-    note = f"{which}医疗机构，按{STAGES[known[-1]]}的增减排列。{_COLOUR_NOTE}"
+    note = f"{which}医疗机构，按{STAGES[known[-1]]}的增减排列。{_COLOUR_NOTE}{_other_way(winners)}"
     return Chart("hospitals", "各医疗机构增减", note, figure)
+
+
+def _other_way(winners: pl.DataFrame | None) -> str:
+    """What is between the money after clearing and what hospitals receive, and how many go the other way there."""
+    if winners is None or winners["received_gain_fen"].null_count() == winners.height:
+        return ""
+    signs = pl.col("cleared_gain_fen").sign() * pl.col("received_gain_fen").sign()
+    opposite = winners.filter(signs < 0).height
+    told = f"，其中 {opposite} 家的实得与此增减相反" if opposite else ""
+    return f"清算后为应得与分担；再减去未留用的结余、违规扣款、未返还的保证金和医共体自担，即实得，见明细{told}。"
 
 
 def _scatter(gain: pl.DataFrame) -> Chart | None:
@@ -253,7 +275,9 @@ def _dimension(gain: pl.DataFrame, dimension: str) -> Chart | None:
     if len(known) > 1:
         rows = shown.select("key").join(at_stage(gain, dimension, "fund"), on="key", maintain_order="left")
         earlier = wan(rows["change_fen"])
-    drawn = _add_bars(figure, shown, labels, 1, earlier)
+    most, whole = (_LONG_LABEL, _WIDE_PIXELS) if wide else (_LABEL, _NARROW_PIXELS)
+    pixels = _pixels(labels, most, whole)
+    drawn = _add_bars(figure, shown, labels, 1, earlier, pixels)
     if earlier:
         figure.add_scatter(
             x=earlier, y=list(range(len(earlier))), mode="markers", name="清算前", showlegend=True,
@@ -261,9 +285,8 @@ def _dimension(gain: pl.DataFrame, dimension: str) -> Chart | None:
             customdata=[plain(text) for text in labels],
             hovertemplate="%{customdata}<br>清算前 %{x:+,.2f} 万元<extra></extra>",
         )  # fmt: skip
-    most, whole = (_LONG_LABEL, _WIDE_PIXELS) if wide else (_LABEL, _NARROW_PIXELS)
     marks = [(value, "") for value in earlier]
-    figure.update_xaxes(range=room_beside([*drawn, *marks], _pixels(labels, most, whole)))
+    figure.update_xaxes(range=room_beside([*drawn, *marks], pixels))
     figure.update_yaxes(**row_axis(labels, most))
     figure.update_layout(margin={"t": 40})
     word = DIMENSIONS[dimension]

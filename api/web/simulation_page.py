@@ -10,8 +10,8 @@ from itertools import groupby
 import polars as pl
 
 from api.web.chart_page import MARK, chart_page, chart_section
-from api.web.growth_table import growth_card
 from api.web.figures import Chart
+from api.web.growth_table import growth_card
 from api.web.simulation_charts import SECTIONS, simulation_charts
 from api.web.simulation_page_tables import (
     card,
@@ -35,7 +35,7 @@ nav { display: flex; flex-wrap: wrap; gap: 6px 18px; margin: 0 0 16px; font-size
 nav a { color: #1f5f99; text-decoration: none; }
 h2.part { font-size: 20px; margin: 26px 0 10px; padding-left: 10px; border-left: 4px solid #1f77b4; }
 h3 { font-size: 17px; margin: 0; }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); gap: 10px 18px; margin: 4px 0; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: 10px 16px; margin: 4px 0; }
 .facts b { display: block; font-size: 19px; font-variant-numeric: tabular-nums; }
 .facts span, .facts small { color: #5b6b7a; font-size: 13px; }
 .facts small { display: block; }
@@ -115,6 +115,9 @@ def _facts(tables: Mapping[str, pl.DataFrame]) -> str:
             before, after = (int(rows[f"{stage}_{state}_fen"].sum()) for state in ("before", "after"))
             facts.append((f"统筹基金支付（{STAGES[stage]}）增减，元", yuan(after - before, sign=True),
                           f"{yuan(before)} → {yuan(after)}"))  # fmt: skip
+    if "winners" in tables and not tables["winners"]["received_gain_fen"].null_count():
+        before, after = (int(tables["winners"][f"received_{state}_fen"].sum()) for state in ("before", "after"))
+        facts.append(("医疗机构实得增减，元", yuan(after - before, sign=True), f"{yuan(before)} → {yuan(after)}"))
     if "winners" in tables:
         counted = dict(tables["winners"].group_by("outcome").len().iter_rows())
         text = f"{counted.get('gain', 0)} 增　{counted.get('loss', 0)} 减"

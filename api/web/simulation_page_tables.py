@@ -24,6 +24,8 @@ _FUND_ITEMS = {
     "line_fen": "动用金额", "back_fen": "结余回基金", "other_spend_fen": "其他支出", "balance_fen": "当年结余",
     "accumulated_fen": "累计结余", "reserve_months": "可支付月数",
 }  # fmt: skip
+_DECIMALS = frozenset({"units", "point_value"})
+"""Items whose cells are the text of a decimal."""
 _WHAT = {"point_value": "点值（单价），元", "balance": "基金当年结余，元"}
 _BOUNDS = ("value", "low", "high")
 _KINDS = {"neutral": "保持不变", "corridor": "增减限幅", "target": "达到目标", "shrink": "权重收缩"}
@@ -163,12 +165,13 @@ def _fund_text(item: str, cell: object) -> str:
         return decimal(cell, 2)
     if isinstance(cell, int):
         return yuan(cell) if item.endswith("_fen") else f"{cell:,}"
-    return str(cell)
+    return f"{Decimal(str(cell)):,}" if item in _DECIMALS else str(cell)
 
 
 def _fund_change(item: str, before: object, after: object) -> Cell:
     if isinstance(before, Decimal) and isinstance(after, Decimal):
-        return decimal(after - before, 2, sign=True)
+        change = round(after - before, 2)
+        return decimal(change, 2, sign=bool(change)) if change else "0.00"
     if isinstance(before, int) and isinstance(after, int):
         if item in {"balance_fen", "accumulated_fen"}:
             return change_cell(after - before)
@@ -210,6 +213,9 @@ def winners_part(winners: pl.DataFrame) -> str:
         for stage in known:
             line += [yuan(row[f"{stage}_before_fen"]), yuan(row[f"{stage}_after_fen"])]
             line += [change_cell(row[f"{stage}_gain_fen"]), percent(row[f"{stage}_rate"])]
+        if cleared:
+            line += [yuan(row["received_before_fen"]), yuan(row["received_after_fen"])]
+            line.append(change_cell(row["received_gain_fen"]))
         rows.append([*line, OUTCOMES.get(row["outcome"], row["outcome"])])
     words = ("改革前", "改革后", "增减", "增减率")
     head = [
@@ -218,6 +224,7 @@ def winners_part(winners: pl.DataFrame) -> str:
         "级别",
         "病例",
         *(f"{STAGES[stage]}{word}" for stage in known for word in words),
+        *(f"实得{word}" for word in words[:3] if cleared),
         "结果",
     ]
     return folded(f"各医疗机构明细（元，{winners.height} 家）", html_table(head, rows))

@@ -1,0 +1,70 @@
+"""Tables of a simulated city: what hospitals receive in the end, names of county groups, the order of pools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from api.core.simulate import Simulation
+from tests.unit.clearing_city import City, write_city
+from tests.unit.simulated_city import POINT, RATE, change, reform, run
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> City:
+    return write_city(tmp_path_factory.mktemp("city"))
+
+
+@pytest.mark.parametrize("policy", [RATE, POINT])
+def test_what_hospitals_receive_is_what_the_fund_pays(city: City, policy: str) -> None:
+    done = run(city, reform(change("coefficient", "scale", "0.9", 'for = { tier = "三级" }')), policy=policy)
+    whole = done.tables["fund"].filter(pl.col("pool") == "合计")
+    paid = dict(whole.with_columns(pl.col("paid_fen") + pl.col("bundled_fen")).select("state", "paid_fen").iter_rows())
+    won = done.tables["winners"]
+    assert {state: won[f"received_{state}_fen"].sum() for state in ("before", "after")} == paid
+    assert won["received_gain_fen"].sum() == paid["after"] - paid["before"]
+    balance = dict(whole.select("state", "balance_fen").iter_rows())
+    assert balance["before"] - balance["after"] == won["received_gain_fen"].sum()
+
+
+def test_without_a_year_nothing_is_received(city: City) -> None:
+    won = run(city, reform(), policy=RATE, cleared=False).tables["winners"]
+    assert won["received_gain_fen"].null_count() == won.height
+
+
+def merged(city: City) -> Simulation:
+    return run(city, reform(change("pools", "set", "merged")), policy=RATE)
+
+
+def test_all_pools_together_come_last(city: City) -> None:
+    pools = merged(city).tables["fund"]["pool"].unique(maintain_order=True).to_list()
+    assert pools == ["职工", "居民", "合并", "合计"]
+
+
+def test_a_county_group_that_overspends_bears_it(city: City, tmp_path: Path) -> None:
+    """H3's group has 1,000 yuan for its heads: what its cases cost beyond them it bears but for the fund's part."""
+    register, year = tmp_path / "hospitals.csv", tmp_path / "year.toml"
+    lines = city.register.read_text(encoding="utf-8-sig").splitlines()
+    first, *rest = (line.split(",") for line in lines)
+    at = first.index("county_group") if "county_group" in first else len(first)
+    rows = [[*first[:at], "county_group"], *([*row[:at], "Y1" if row[0] == "H3" else ""] for row in rest)]
+    register.write_text("".join(",".join(row) + "\n" for row in rows), encoding="utf-8")
+    group = (
+        '[[county_group]]\nid = "Y1"\nname = "东县医共体"\nlead = "H3"\n'
+        '[[member]]\ncounty_group = "Y1"\nhospital = "H3"\nrole = "县级医院"\npart = "1"\n'
+        '[[heads]]\ncounty_group = "Y1"\ninsurance = "职工"\nheads = 10\nper_head = "100.00"\n'
+        '[[heads]]\ncounty_group = "Y1"\ninsurance = "居民"\nheads = 10\nper_head = "0.00"\n'
+    )
+    scored = city.year_file.read_text(encoding="utf-8").replace('score = "61"', 'score = "96"')
+    year.write_text(scored + group, encoding="utf-8")
+    (tmp_path / city.decisions.name).write_bytes(city.decisions.read_bytes())
+    grouped = City(city.months, register, city.decisions, year)
+    done = run(grouped, reform(change("base_rate", "scale", "1.5")), policy=RATE)
+    labels = done.tables["gain"].filter(pl.col("dimension") == "county_group")["label"].to_list()
+    assert labels == ["（不属医共体）", "Y1 东县医共体"]
+    row = done.tables["winners"].row(by_predicate=pl.col("hospital") == "H3", named=True)
+    # The budget is 950 yuan; of the overrun up to a tenth of it the fund bears 60 %: 57 yuan.
+    assert row["received_before_fen"] == row["received_after_fen"] == 100_700
+    assert row["cleared_gain_fen"] != 0
