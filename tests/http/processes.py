@@ -68,6 +68,11 @@ def end(process: int, number: int = signal.SIGKILL) -> None:
     """Send a signal and wait until the process is gone."""
     with suppress(ProcessLookupError):
         os.kill(process, number)
+    wait_for(process)
+
+
+def wait_for(process: int) -> None:
+    """Wait until a process has ended, by itself or not."""
     until = time.monotonic() + 60
     while is_alive(process):
         assert time.monotonic() < until, "the process does not end"
@@ -147,6 +152,7 @@ class Keeper:
         self.launcher, self.args, self.env = launcher, args, env
         self.lives = list(reversed(lives))
         self.deaths = 0
+        self._process = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep)
         self._thread.start()
@@ -155,6 +161,7 @@ class Keeper:
         while not self._stopping.is_set():
             life = self.lives.pop() if self.lives else Life()
             process = self.launcher.start(*self.args, env={**self.env, "DRGDIP_FAULT": life.fault})
+            self._process = process
             until = time.monotonic() + life.seconds if life.seconds else None
             while is_alive(process) and not self._stopping.is_set():
                 if until is not None and time.monotonic() > until:
@@ -164,6 +171,11 @@ class Keeper:
                 end(process)
             else:
                 self.deaths += 1
+
+    def begin(self, lives: list[Life]) -> None:
+        """End the life it has, and let these come after it."""
+        self.lives = list(reversed(lives))
+        end(self._process)
 
     def stop(self) -> None:
         """Kill it for good."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from databases import fresh_url
-from processes import Launcher, is_alive, launched
+from processes import Launcher, launched, wait_for
 from small_service import SETUP
 from test_backup import restored, rows_of, settled
 
@@ -36,11 +35,7 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
 def run(launcher: Launcher, *args: str, env: dict[str, str], done: Path) -> str:
     """The exit code of a command; "" when it was killed."""
     done.unlink(missing_ok=True)
-    process = launcher.start(*args, env=env, done=done)
-    until = time.monotonic() + 60
-    while is_alive(process):
-        assert time.monotonic() < until, "the command does not end"
-        time.sleep(0.02)
+    wait_for(launcher.start(*args, env=env, done=done))
     return done.read_text("ascii") if done.exists() else ""
 
 
