@@ -24,8 +24,11 @@ _USUAL_HEAD, _LONGEST_HEAD, _LONGEST_FOOTER, _DEEPEST = 1 << 12, 1 << 20, 64 << 
 _PAGE_BYTES = 1 << 12
 """What a page counts for beside its values: a file of nothing but empty pages would take long to be looked through."""
 _MOST_COLUMNS = 2_000
-_UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, IndexError, KeyError,
-               TypeError)  # fmt: skip
+_UNREADABLE = (
+    pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, IndexError, KeyError, TypeError,
+    AttributeError, OverflowError,
+)  # fmt: skip
+"""What bytes come to that are not built as the format says."""
 
 
 def is_parquet(head: bytes) -> bool:
@@ -114,8 +117,6 @@ class _Thrift:
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
         """A struct's fields by number. Raises ValueError, IndexError."""
-        if depth > _DEEPEST:
-            raise ValueError("nested too deeply")
         found: dict[int, Any] = {}
         field = 0
         while head := self._byte():
@@ -125,6 +126,8 @@ class _Thrift:
         return found
 
     def _value(self, kind: int, depth: int, *, alone: bool = False) -> Any:
+        if depth > _DEEPEST:
+            raise ValueError("nested too deeply")
         if kind in {1, 2}:  # a struct's truth value is in its head
             return kind == 1 if alone else self._byte() == 1
         if kind == 3:

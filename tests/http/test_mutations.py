@@ -28,7 +28,7 @@ _JSON = {
     "/v1/budgets": {"year": 2025, "cases": []},
     "/v1/advances": {"month": "2025-01", "spend": "spend.csv", "balances": {"职工": "15.2"}, "deficits": []},
     "/v1/indicators": {"year": 2025, "cases": []},
-    "/v1/simulations": {"reform": "x", "cases": ["a.csv"]},
+    "/v1/simulations": {"reforms": ["synthetic-basic-one-price"], "cases": ["a.csv"]},
 }
 
 
@@ -139,6 +139,11 @@ def test_spoilt_addresses_and_headers(here: SmallService, rounds: int) -> None:
             headers["x-request-id"] = spoilt_header[:100]
             headers["idempotency-key"] = spoilt_header[:300]
             method = random.choice(("GET", "GET", "PUT", "POST", "DELETE", "HEAD", "TRACE", "X"))
-            check_shape(await ask(app, method, f"/{target.lstrip('/')}", b"", headers))
+            given = await ask(app, method, f"/{target.lstrip('/')}", b"", headers)
+            if method == "HEAD":
+                assert given.status < 500
+                assert not given.body
+            else:
+                check_shape(given)
 
     asyncio.run(run())
