@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 def city(cases: int, seed: int = 5) -> pl.DataFrame:
-    """Cases of a large hospital (nine in ten) and a small one, two pools, 40 groups, costs with a heavy tail."""
+    """Cases of a large hospital (97 in 100) and a small one, two pools, 40 groups, costs with a heavy tail."""
     draws = np.random.Generator(np.random.PCG64(seed))
     group = draws.integers(0, 40, cases)
     cost = np.rint(np.exp(draws.normal(0, 0.9, cases)) * (group + 5) * 20_000).astype(np.int64)
@@ -30,7 +30,7 @@ def city(cases: int, seed: int = 5) -> pl.DataFrame:
     moved = ~special
     return pl.DataFrame(
         {
-            "hospital": np.where(draws.random(cases) < 0.9, "H1", "H2"), "pool": np.where(worker, "职工", "居民"),
+            "hospital": np.where(draws.random(cases) < 0.97, "H1", "H2"), "pool": np.where(worker, "职工", "居民"),
             "group": [f"G{at}" for at in group], "units": moved * package,
             "priced": moved * np.maximum(package - patient, 0), "patient": moved * patient,
             "fixed": special * (cost - patient), "actual": cost - patient,
@@ -111,7 +111,7 @@ def test_every_sum_has_the_mean_spread_and_skewness_of_naive_resampling(hospital
         assert np.abs((drawn.mean(axis=0) - whole) / spread).max() < 0.07
         for at in (0.025, 0.25, 0.5, 0.75, 0.975):
             apart = np.abs(np.quantile(drawn, at, axis=0) - np.quantile(naive, at, axis=0)) / spread
-            assert apart.max() < 0.15, (pool, at, apart)
+            assert apart.max() < 0.2, (pool, at, apart)
         leans = [((part - part.mean(axis=0)) ** 3).mean(axis=0) / spread**3 for part in (drawn, naive)]
         assert np.abs(leans[0] - leans[1]).max() < 0.2
         parts.append((drawn, naive))
