@@ -69,7 +69,7 @@ class Line(NamedTuple):
     """One row of the statement, fen. `retained` is the part of the surplus that stays (information, inside the
     entitlement); `given_up` the surplus that does not; `shared` the overrun the fund bears and quota top-ups;
     `deposit` withheld, `assessment` returned of it; `deductions` violations and what is given up; `balance` may be
-    negative. balance = entitlement + shared - deposit + assessment - deductions - prepaid."""
+    negative. received = entitlement + shared - deposit + assessment - deductions; balance = received - prepaid."""
 
     hospital: str
     cases: int
@@ -84,8 +84,13 @@ class Line(NamedTuple):
     prepaid: int
 
     @property
+    def received(self) -> int:
+        """What the fund pays for the year in the end."""
+        return self.entitlement + self.shared - self.deposit + self.assessment - self.deductions
+
+    @property
     def balance(self) -> int:
-        return self.entitlement + self.shared - self.deposit + self.assessment - self.deductions - self.prepaid
+        return self.received - self.prepaid
 
 
 @dataclass(slots=True)

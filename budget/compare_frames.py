@@ -59,17 +59,12 @@ WINNERS_SCHEMA: dict[str, pl.DataType] = {
     "cleared_after_fen": FEN,
     "cleared_gain_fen": FEN,
     "cleared_rate": RATE,
-    "received_before_fen": FEN,
-    "received_after_fen": FEN,
-    "received_gain_fen": FEN,
     "gain_fen": FEN,
     "rate": RATE,
     "outcome": TEXT,
 }
 """One row per hospital, the largest gain first. `gain_fen`, `rate`: after clearing where there is a year file, else
-before it; a rate is the gain over what it was before, null where that is 0. `received`: what is left of the cleared
-money after surplus given up, violations, deposit not returned and the hospital's part of a bundle's overrun; null
-without a year file. It may move the other way than `cleared`. `outcome`: gain, loss, same."""
+before it; a rate is the gain over what it was before, null where that is 0. `outcome`: gain, loss, same."""
 OUTCOMES = {"gain": "增加", "loss": "减少", "same": "不变"}
 
 DECILES_SCHEMA: dict[str, pl.DataType] = {

@@ -18,14 +18,8 @@ from budget.compare_frames import DECILES_SCHEMA, LORENZ_SCHEMA, WINNERS_SCHEMA,
 TENTHS = 10
 
 
-def winners(
-    gain: pl.DataFrame,
-    names: Mapping[str, str],
-    tiers: Mapping[str, str],
-    received: tuple[Mapping[str, int], Mapping[str, int]] | None = None,
-) -> pl.DataFrame:
-    """WINNERS_SCHEMA of a GAIN frame, the largest gain first, equal ones by id; `names`, `tiers` by hospital, and so
-    what it has `received` in the end before and after, fen (None: no year cleared)."""
+def winners(gain: pl.DataFrame, names: Mapping[str, str], tiers: Mapping[str, str]) -> pl.DataFrame:
+    """WINNERS_SCHEMA of a GAIN frame, the largest gain first, equal ones by id; `names`, `tiers` by hospital."""
     rows = []
     for row in gain.filter(pl.col("dimension") == "hospital").iter_rows(named=True):
         found: dict[str, Any] = {"hospital": row["key"], "name": names.get(row["key"], row["label"])}
@@ -36,9 +30,6 @@ def winners(
             found |= {f"{what}_before_fen": before, f"{what}_after_fen": after}
             found[f"{what}_gain_fen"] = after - before if known else None
             found[f"{what}_rate"] = rate_of(after - before, before) if known else None
-        before, after = (None, None) if received is None else (side.get(row["key"], 0) for side in received)
-        found |= {"received_before_fen": before, "received_after_fen": after}
-        found["received_gain_fen"] = None if before is None or after is None else after - before
         measure = _measure(found)
         found["gain_fen"], found["rate"] = found[f"{measure}_gain_fen"], found[f"{measure}_rate"]
         found["outcome"] = "gain" if found["gain_fen"] > 0 else "loss" if found["gain_fen"] < 0 else "same"

@@ -127,7 +127,7 @@ def outcomes(side: Resampled, count: int, tell: Callable[[int], None]) -> Outcom
             if pool.due.value is not None:
                 found.values[pool.budget.pool][at] = float(pool.due.value)
             for line in pool.cleared.lines:
-                sums[line.hospital] += line.entitlement + line.shared
+                sums[line.hospital] += line.received
         amounts[:, at] = list(sums.values())
     return found
 
@@ -256,6 +256,6 @@ def _row(
 
 
 def _cleared(stage: Stage, hospital: str) -> int:
-    """Entitlement and shared of a hospital in all pools, fen."""
+    """What the fund pays a hospital in the end, all pools, fen."""
     assert stage.cleared is not None
     return sum(amount for (name, _), amount in stage.cleared.pools.items() if name == hospital)

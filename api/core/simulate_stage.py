@@ -39,7 +39,7 @@ class Stage:
 
     @cached_property
     def cleared(self) -> Cleared | None:
-        """Entitlement and shared by hospital and pool."""
+        """What the fund pays in the end, by hospital and pool."""
         return None if self.clearing is None else cleared_of(self.clearing)
 
     @cached_property
@@ -117,8 +117,8 @@ def cleared_by_hospital(clearing: Clearing) -> dict[str, int]:
 
 
 def cleared_of(clearing: Clearing) -> Cleared:
-    """Entitlement and shared by hospital and pool."""
-    lines = ((pool, line.hospital, line.entitlement + line.shared) for pool, line in clearing.lines)
+    """What the fund pays in the end, by hospital and pool, and by hospital for county groups' bundles."""
+    lines = ((pool, line.hospital, line.received) for pool, line in clearing.lines)
     return owed(lines, {pool.budget.pool for pool in clearing.pools})
 
 

@@ -28,21 +28,8 @@ def gain_tables(before: Stage, after: Stage, compared: pl.DataFrame, scheme: Sch
     }  # fmt: skip
     orders = {"tier": before.policy.tiers, "insurance": before.policy.insurances, "pool": before.policy.insurances}
     gain = gains(compared, before.cleared, after.cleared, labels=labels, orders=orders)
-    sides = received(before), received(after)
-    known = None if sides[0] is None or sides[1] is None else (sides[0], sides[1])
-    won = winners(gain, names, tiers, known)
+    won = winners(gain, names, tiers)
     return {"gain": gain, "winners": won, "deciles": deciles(won), "lorenz": lorenz(won)}
-
-
-def received(stage: Stage) -> dict[str, int] | None:
-    """What the fund pays each hospital in the end, fen: balance and prepaid of all its lines, also a bundle's; None
-    without clearing."""
-    if stage.clearing is None:
-        return None
-    found: dict[str, int] = {}
-    for _, line in stage.clearing.lines:
-        found[line.hospital] = found.get(line.hospital, 0) + line.balance + line.prepaid
-    return found
 
 
 def fund_table(before: Stage, after: Stage) -> pl.DataFrame:

@@ -23,7 +23,6 @@ COLUMNS = {
     "fund_after_fen": "统筹支付（后）", "cleared_before_fen": "清算后（前）", "cleared_after_fen": "清算后（后）",
     "hospital": "机构编号", "name": "机构名称", "tier": "级别", "fund_gain_fen": "统筹增减", "fund_rate": "统筹增减率",
     "cleared_gain_fen": "清算后增减", "cleared_rate": "清算后增减率",
-    "received_before_fen": "实得（前）", "received_after_fen": "实得（后）", "received_gain_fen": "实得增减",
     "gain_fen": "增减", "rate": "增减率",
     "outcome": "结果", "stage": "阶段", "decile": "第几等分", "hospitals": "机构数", "low_rate": "最低增减率",
     "high_rate": "最高增减率", "before_fen": "改革前", "after_fen": "改革后", "side": "方向", "place": "位置",

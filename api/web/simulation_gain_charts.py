@@ -45,6 +45,7 @@ _GAP = "\u2002"
 _MANY = 100
 _OUTCOMES = (("增加", GAIN, "triangle-up", 1), ("减少", LOSS, "triangle-down", -1), ("不变", SAME, "circle", 0))
 _COLOUR_NOTE = "绿色为增加，红色斜纹为减少；条旁为金额（万元）和增减率。"
+_RECEIVED = "清算后为实得：应得与分担，减未留用的结余、违规扣款、未返还的保证金和医共体自担部分。"
 _BAR_HOVER = (
     "%{customdata[0]}<br>改革前 %{customdata[1]:,.2f} 万元<br>改革后 %{customdata[2]:,.2f} 万元<br>"
     "增减 %{x:+,.2f} 万元（%{customdata[3]}）<br>%{customdata[4]:,} 例<extra></extra>"
@@ -56,7 +57,7 @@ def gain_charts(tables: Mapping[str, pl.DataFrame]) -> list[Chart]:
     made: list[Chart | None] = []
     if "gain" in tables:
         gain = tables["gain"]
-        made += [_hospitals(gain, tables.get("winners")), _scatter(gain), _sizes(gain, tables.get("winners"))]
+        made += [_hospitals(gain), _scatter(gain), _sizes(gain, tables.get("winners"))]
         made += [_dimension(gain, name) for name in _NARROW]
         made.append(_dimension(gain, "group"))
     made += [_deciles(tables["deciles"])] if "deciles" in tables else []
@@ -155,7 +156,7 @@ def _add_bars(
     return list(zip(ends, said, strict=True))
 
 
-def _hospitals(gain: pl.DataFrame, winners: pl.DataFrame | None) -> Chart | None:
+def _hospitals(gain: pl.DataFrame) -> Chart | None:
     """The change of each hospital's money, before clearing and after it side by side in one order."""
     known = stages(gain)
     ordered = at_stage(gain, "hospital", known[-1])
@@ -173,18 +174,8 @@ def _hospitals(gain: pl.DataFrame, winners: pl.DataFrame | None) -> Chart | None
     figure.update_xaxes(range=room_beside(drawn, _pixels(labels, _LABEL, _WIDE_PIXELS, len(known))))
     figure.update_yaxes(**row_axis(labels))
     which = "全部" if shown.height == ordered.height else f"增加、减少最多的各 {ENDS} 家，共 {ordered.height} 家中的"
-    note = f"{which}医疗机构，按{STAGES[known[-1]]}的增减排列。{_COLOUR_NOTE}{_other_way(winners)}"
+    note = f"{which}医疗机构，按{STAGES[known[-1]]}的增减排列。{_COLOUR_NOTE}{_RECEIVED if 'cleared' in known else ''}"
     return Chart("hospitals", "各医疗机构增减", note, figure)
-
-
-def _other_way(winners: pl.DataFrame | None) -> str:
-    """What is between the money after clearing and what hospitals receive, and how many go the other way there."""
-    if winners is None or winners["received_gain_fen"].null_count() == winners.height:
-        return ""
-    signs = pl.col("cleared_gain_fen").sign() * pl.col("received_gain_fen").sign()
-    opposite = winners.filter(signs < 0).height
-    told = f"，其中 {opposite} 家的实得与此增减相反" if opposite else ""
-    return f"清算后为应得与分担；再减去未留用的结余、违规扣款、未返还的保证金和医共体自担，即实得，见明细{told}。"
 
 
 def _scatter(gain: pl.DataFrame) -> Chart | None:

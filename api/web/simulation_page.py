@@ -115,9 +115,6 @@ def _facts(tables: Mapping[str, pl.DataFrame]) -> str:
             before, after = (int(rows[f"{stage}_{state}_fen"].sum()) for state in ("before", "after"))
             facts.append((f"统筹基金支付（{STAGES[stage]}）增减，元", yuan(after - before, sign=True),
                           f"{yuan(before)} → {yuan(after)}"))  # fmt: skip
-    if "winners" in tables and not tables["winners"]["received_gain_fen"].null_count():
-        before, after = (int(tables["winners"][f"received_{state}_fen"].sum()) for state in ("before", "after"))
-        facts.append(("医疗机构实得增减，元", yuan(after - before, sign=True), f"{yuan(before)} → {yuan(after)}"))
     if "winners" in tables:
         counted = dict(tables["winners"].group_by("outcome").len().iter_rows())
         text = f"{counted.get('gain', 0)} 增　{counted.get('loss', 0)} 减"

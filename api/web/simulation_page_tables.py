@@ -213,9 +213,6 @@ def winners_part(winners: pl.DataFrame) -> str:
         for stage in known:
             line += [yuan(row[f"{stage}_before_fen"]), yuan(row[f"{stage}_after_fen"])]
             line += [change_cell(row[f"{stage}_gain_fen"]), percent(row[f"{stage}_rate"])]
-        if cleared:
-            line += [yuan(row["received_before_fen"]), yuan(row["received_after_fen"])]
-            line.append(change_cell(row["received_gain_fen"]))
         rows.append([*line, OUTCOMES.get(row["outcome"], row["outcome"])])
     words = ("改革前", "改革后", "增减", "增减率")
     head = [
@@ -224,7 +221,6 @@ def winners_part(winners: pl.DataFrame) -> str:
         "级别",
         "病例",
         *(f"{STAGES[stage]}{word}" for stage in known for word in words),
-        *(f"实得{word}" for word in words[:3] if cleared),
         "结果",
     ]
     return folded(f"各医疗机构明细（元，{winners.height} 家）", html_table(head, rows))

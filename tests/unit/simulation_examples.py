@@ -120,7 +120,6 @@ def _winners(names: list[str], tiers: list[str], before: Any, after: Any, cleare
             "fund_before_fen": old, "fund_after_fen": priced, "fund_gain_fen": priced - old,
             "fund_rate": _rate(priced - old, old), "cleared_before_fen": old, "cleared_after_fen": paid,
             "cleared_gain_fen": paid - old, "cleared_rate": _rate(paid - old, old), "gain_fen": paid - old,
-            "received_before_fen": old - 100, "received_after_fen": paid - 100, "received_gain_fen": paid - old,
             "rate": _rate(paid - old, old), "outcome": "gain" if paid > old else "loss" if paid < old else "same",
         })  # fmt: skip
     rows.sort(key=lambda row: -int(row["gain_fen"]))

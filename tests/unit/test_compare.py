@@ -138,16 +138,6 @@ def test_winners_are_measured_after_clearing_when_there_is_one(won: pl.DataFrame
     assert winners(gains(CASES), {}, {})["gain_fen"].to_list() == [30, 10]
 
 
-def test_what_is_received_in_the_end_may_go_the_other_way(won: pl.DataFrame) -> None:
-    assert won["received_gain_fen"].null_count() == won.height
-    ends = {"A": 800, "B": 90}, {"A": 790, "B": 95}
-    rows = winners(gains(CASES, BEFORE, AFTER), {}, {}, ends)
-    columns = ("hospital", "gain_fen", "received_before_fen", "received_after_fen", "received_gain_fen")
-    assert list(rows.select(columns).iter_rows()) == [
-        ("A", 39, 800, 790, -10), ("C", 0, 0, 0, 0), ("B", -3, 90, 95, 5),
-    ]  # fmt: skip
-
-
 def test_tenths_leave_out_who_had_nothing(won: pl.DataFrame) -> None:
     found = deciles(won).filter(pl.col("stage") == "fund")
     assert list(found.select("decile", "hospitals", "before_fen", "after_fen").iter_rows()) == [

@@ -6,11 +6,9 @@ import json
 
 import polars as pl
 from simulation_examples import frame, gain_row
-from test_simulation_page import NAMES, decoded, drawn, of_type, own_text, small_gain, transitions
+from test_simulation_page import decoded, drawn, of_type, transitions
 
 from api.web.simulation_charts import simulation_charts
-from api.web.simulation_page import simulation_page
-from api.web.simulation_tables import SimulationHead
 
 
 def test_fan_of_one_year_is_two_spans_about_the_median() -> None:
@@ -31,20 +29,6 @@ def test_an_amount_stands_at_its_bar_unless_the_earlier_mark_is_in_the_way() -> 
              if trace["mode"] == "text"]  # fmt: skip
     # -90 and -110 万元 are too near each other for a text; between -100 and -400 there is room.
     assert decoded(texts[0]["x"]) == [-110.0, -100.0]
-
-
-def test_hospitals_that_receive_the_opposite_are_counted() -> None:
-    rows = [("A", 1_500_000, -20), ("B", -1_500_000, -30), ("C", 0, 10)]
-    won = frame("winners", [
-        {"hospital": key, "name": NAMES[key], "tier": "三级", "cases": 1, "cleared_before_fen": 10,
-         "cleared_after_fen": 10 + gain, "cleared_gain_fen": gain, "received_before_fen": 100,
-         "received_after_fen": 100 + end, "received_gain_fen": end, "gain_fen": gain, "outcome": "gain"}
-        for key, gain, end in rows
-    ])  # fmt: skip
-    text = own_text(simulation_page(SimulationHead("试算"), {"gain": small_gain(), "winners": won}))
-    assert "其中 1 家的实得与此增减相反" in text
-    assert "<td>1.00</td><td>0.80</td>" in text
-    assert "<b>-0.40</b><small>3.00 → 2.60</small>" in text
 
 
 def test_cases_that_keep_their_group_leave_the_picture_to_those_that_move() -> None:
