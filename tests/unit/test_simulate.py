@@ -132,9 +132,7 @@ def test_the_cleared_year_is_that_of_clear_with_the_reformed_policy(city: City, 
         rows = list(csv.DictReader(stream))
     expected: dict[str, int] = {}
     for row in rows:
-        expected[row["hospital"]] = (
-            expected.get(row["hospital"], 0) + to_fen(row["entitlement"]) + to_fen(row["shared"])
-        )
+        expected[row["hospital"]] = expected.get(row["hospital"], 0) + to_fen(row["balance"]) + to_fen(row["prepaid"])
     assert amounts(done.tables["gain"], "hospital", "cleared_after_fen") == expected
     assert expected != amounts(done.tables["gain"], "hospital", "cleared_before_fen")
 
