@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -23,18 +21,6 @@ from api.service.tokens import create_token
 from tests.unit.pay_examples import HEADER, row
 
 _PERSONAL = ("张三丰", "110101199003078515", "13800138000", "BA20250017", "secret-in-the-query")
-
-
-def _ready(port: int) -> None:
-    until = time.monotonic() + 60
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as answer:
-                assert answer.status == 200
-                return
-        except OSError:
-            assert time.monotonic() < until
-            time.sleep(0.1)
 
 
 def test_server_and_worker_log_lines_of_json_without_anything_sent(tmp_path: Path) -> None:
@@ -54,7 +40,6 @@ def test_server_and_worker_log_lines_of_json_without_anything_sent(tmp_path: Pat
             launcher.start("serve", "--port", str(port), "--workers", "0", env=env), launcher.start("worker", env=env),
         ]  # fmt: skip
         try:
-            _ready(port)
             client = Client(port, token)
             sent = client.json("POST", "/v1/submissions?month=2025-03", body.encode())
             assert client.job(sent["job_id"])["state"] == "done"
