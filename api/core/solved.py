@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -11,6 +12,9 @@ from budget.compare_frames import SOLVED_SCHEMA
 from budget.money import FEN, decimal_text
 from reference_tables.problems import Problem
 from reference_tables.reform import Change, Solve
+
+MISSED = frozenset({"SO01", "SO02", "SO03", "SO04", "SO07", "SO08"})
+"""Codes of solves that did not reach what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,11 @@ class Solved:
     iterations: int
     problems: tuple[Problem, ...]
     changes: tuple[Change, ...]
+
+
+def missed(told: Iterable[Problem]) -> bool:
+    """Is any solve told not to have reached its target?"""
+    return any(problem.code in MISSED for problem in told)
 
 
 def solved_frame(solved: tuple[Solved, ...]) -> pl.DataFrame:

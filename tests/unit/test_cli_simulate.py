@@ -128,3 +128,24 @@ def test_a_change_that_touches_no_case_is_a_warning(city: City, tmp_path: Path) 
     result = simulate(city, tmp_path / "out", reform=str(tmp_path / "none.toml"))
     assert "没有触及任何病例" in result.stderr
     assert pl.read_parquet(tmp_path / "out" / "tables" / "changes.parquet")["cases"].to_list() == [0]
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+@pytest.mark.parametrize(
+    ("asked", "code", "exit_code"),
+    [
+        ('kind = "target"\nkey = "base_rate"\nmeasure = "fund"\nvalue = "99999999999"', "SO01", 1),
+        ('kind = "corridor"\nlow = "-0.001"\nhigh = "0.001"\ntotal = "free"', "SO02", 1),
+        ('kind = "corridor"\nlow = "-0.5"\nhigh = "0.5"\ntotal = "free"', "", 0),
+    ],
+)
+def test_a_solve_that_misses_is_told_by_the_exit_code(
+    city: City, tmp_path: Path, asked: str, code: str, exit_code: int, more: tuple[str, ...]
+) -> None:
+    body = "" if code == "SO01" else change("coefficient", "scale", "0.1" if code else "0.9")
+    (tmp_path / "far.toml").write_text(HEAD.format(id="far") + body + f"[[solve]]\n{asked}\n", encoding="utf-8")
+    result = simulate(city, tmp_path / "out", *more, reform=str(tmp_path / "far.toml"))
+    assert result.exit_code == exit_code, result.output
+    assert {name for name in pl.read_csv(tmp_path / "out" / "problems.csv")["code"] if name.startswith("SO")} == (
+        {code} if code else set()
+    )
