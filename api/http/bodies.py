@@ -15,7 +15,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from api.http.errors import Refused
+from api.http.errors import BodyTooLarge, Refused
 from api.service.audit import Actor
 from api.service.context import Service
 from api.service.values import canonical, checksum, now
@@ -95,6 +95,8 @@ async def _of_form(request: Request, service: Service, limit: int) -> Upload:
                 raise Refused(Problem("SV09", {"reason": "没有内容"}))
             stored = await run_in_threadpool(writer.keep)
             return Upload(stored, files[0].filename or "cases.csv", files[0].content_type or "application/octet-stream")
+    except BodyTooLarge:
+        raise
     except HTTPException as error:  # as which Starlette tells of a form that it cannot take apart
         many = "表单里有许多文件，一次只收一个"
         raise Refused(Problem("SV09", {"reason": many if "many files" in error.detail else _BROKEN_FORM})) from None
