@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 
 from grouper.intake import SourceInfo
+from grouper.repeat_command import command_line, file_words
 from grouper.schemes import Scheme
 from reference_tables.codes import load_code_books
 
@@ -53,12 +54,13 @@ def proof_of(
     if tables:
         deciding["tables"] = dict(tables)
     run_id = hashlib.sha256(orjson.dumps(deciding, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    names = " ".join(Path(source.path).name for source in sources)
-    flags = " ".join(f"--{key} {value}" for key, value in options.items() if value not in {True, False})
-    flags += "".join(f" --{key}" for key, value in options.items() if value is True)
+    names = file_words(source.path for source in sources)
+    words = ["drgdip", *command.split(), *(names[source.path] for source in sources)]
+    for key, value in options.items():
+        words += [f"--{key}"] if value is True else [] if value is False else [f"--{key}", str(value)]
     return {
         "run_id": run_id,
         **deciding,
         "output": {"name": output.name, "sha256": file_sha256(output)},
-        "recompute": f"drgdip {command} {names} {flags} -o {output.name}",
+        "recompute": command_line([*words, "-o", output.name]),
     }

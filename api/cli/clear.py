@@ -29,6 +29,7 @@ from api.core.clear_request import Cleared, ClearRequest, clear_request
 from api.core.clearing import UNPAID_FOR, Clearing
 from api.core.clearing_files import POOL_HEADER, pool_rows, statement_rows, write_clearing
 from budget.money import yuan_text
+from grouper.repeat_command import command_line, file_words
 from reference_tables.problems import LEVEL_ZH, Level, TablesRefused
 
 TABLE_WIDTH = 160
@@ -151,17 +152,20 @@ def refuse(what: str, error: TablesRefused) -> NoReturn:
 
 
 def _command(request: ClearRequest, policies: list[str], year_file: str, scheme: str, output: Path) -> str:
-    """The command that repeats the run beside its files: names without folders."""
-    parts = ["drgdip clear", *sorted(Path(name).name for name in request.cases), f"--year {request.year}"]
-    parts += [f"--policy {Path(policy).name}" for policy in policies]
+    """The command that repeats the run beside its files."""
+    options = [("policy", policy) for policy in policies]
     named = {"year-file": year_file, "scheme": scheme, "weights": request.weights}
-    parts += [f"--{name} {Path(value).name}" for name, value in named.items() if value]
-    parts += [f"--book {request.book.name} --dry-run"] if request.book is not None else []
-    parts += [f'--new-policy "{request.policy_reason}"'] if request.policy_reason else []
-    parts += [f"--{name} {path.name}" for name, path in request.lists.items()]
-    parts += [f"--format {request.fmt}"] if request.fmt != "auto" else []
-    parts += [f"--edition {request.edition}"] if request.edition != "insurance" else []
-    return " ".join([*parts, f"-o {output.name}"])
+    options += [(name, value) for name, value in named.items() if value]
+    options += [(name, str(path)) for name, path in request.lists.items()]
+    words = file_words([*request.cases, *(value for _, value in options)])
+    parts = ["drgdip", "clear", *sorted(words[name] for name in request.cases), "--year", str(request.year)]
+    for name, value in options:
+        parts += [f"--{name}", words[value]]
+    parts += ["--book", request.book.name, "--dry-run"] if request.book is not None else []
+    parts += ["--new-policy", request.policy_reason] if request.policy_reason else []
+    parts += ["--format", request.fmt] if request.fmt != "auto" else []
+    parts += ["--edition", request.edition] if request.edition != "insurance" else []
+    return command_line([*parts, "-o", output.name])
 
 
 def _summary(done: Cleared, run_id: str) -> dict[str, object]:

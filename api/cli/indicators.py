@@ -43,6 +43,7 @@ from budget.group_values import GroupValues
 from grouper.dip.compile import CompiledDip
 from grouper.intake import IntakeError
 from grouper.proof import file_sha256, program_version, proof_of
+from grouper.repeat_command import command_line
 from grouper.schemes import Scheme
 from reference_tables.group_weights import GroupWeights, find_group_weights
 from reference_tables.policy import Policy, load_policy
@@ -99,10 +100,10 @@ def indicators(
             fail(f"找不到文件夹：{book}", Exit.USAGE)
         try:
             opened = open_book(book)
+            found = of_book(opened)
         except BookRefused as error:
             print_problems(error.problems)
             fail("账册不可用", Exit.PROBLEMS)
-        found = of_book(opened)
         _write(found, place)
         _prove_book(opened.seal, book, place)
         _tell(found, place, CountedProblems(), as_json=json)
@@ -199,7 +200,7 @@ def _prove_book(seal: str, book: Path, place: Path) -> None:
     deciding = {"program": {"name": "drgdip", "version": program_version()}, "book": {"name": book.name, "seal": seal}}
     run_id = hashlib.sha256(orjson.dumps(deciding, option=orjson.OPT_SORT_KEYS)).hexdigest()
     written = {"name": place.name, "sha256": file_sha256(place)}
-    again = f"drgdip indicators --book {book.name} -o {place.name}"
+    again = command_line(["drgdip", "indicators", "--book", book.name, "-o", place.name])
     _save({"run_id": run_id, **deciding, "output": written, "recompute": again}, place)
 
 

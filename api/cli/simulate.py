@@ -25,6 +25,7 @@ from api.core.simulate import simulate as run_simulation
 from api.core.simulate_cases import SimulationRequest
 from api.core.simulation_files import write_simulation
 from api.core.solved import missed
+from grouper.repeat_command import command_line, file_words
 from reference_tables.policy import load_policy
 from reference_tables.problems import Level, TablesRefused
 from reference_tables.reform import load_reform
@@ -109,7 +110,9 @@ def simulate(
             done = run_simulation(request, rules, compiled, figures, progress, told)
             told("写出网页和表格")
             command = _command(request, policy, reform, year_file, name, output)
-            run_id = write_simulation(done, output, command)
+            given = [("policy", policy), *(("reform", one) for one in reform), ("scheme", name)]
+            given += [("year-file", year_file)] if year_file else []
+            run_id = write_simulation(done, output, command, given)
     except TablesRefused as error:
         print_problems(error.problems)
         money = {problem.code for problem in error.problems} <= UNPAID_FOR
@@ -129,13 +132,16 @@ def simulate(
 def _command(
     request: SimulationRequest, policy: str, reforms: list[str], year_file: str | None, scheme: str, output: Path
 ) -> str:
-    """The command that repeats the run beside its files: names without folders."""
-    parts = ["drgdip simulate", *sorted(Path(name).name for name in request.cases), f"--policy {Path(policy).name}"]
-    parts += [f"--reform {Path(name).name}" for name in reforms]
+    """The command that repeats the run beside its files."""
+    options = [("policy", policy), *(("reform", name) for name in reforms)]
     named = {"year-file": year_file, "scheme": scheme, "weights": request.weights}
-    parts += [f"--{name} {Path(value).name}" for name, value in named.items() if value]
-    parts += [f"--{name} {path.name}" for name, path in request.lists.items()]
-    parts += [f"--bootstrap {request.bootstrap} --seed {request.seed}"] if request.bootstrap else []
-    parts += [f"--format {request.fmt}"] if request.fmt != "auto" else []
-    parts += [f"--edition {request.edition}"] if request.edition != "insurance" else []
-    return " ".join([*parts, f"-o {output.name}"])
+    options += [(name, value) for name, value in named.items() if value]
+    options += [(name, str(path)) for name, path in request.lists.items()]
+    words = file_words([*request.cases, *(value for _, value in options)])
+    parts = ["drgdip", "simulate", *sorted(words[name] for name in request.cases)]
+    for name, value in options:
+        parts += [f"--{name}", words[value]]
+    parts += ["--bootstrap", str(request.bootstrap), "--seed", str(request.seed)] if request.bootstrap else []
+    parts += ["--format", request.fmt] if request.fmt != "auto" else []
+    parts += ["--edition", request.edition] if request.edition != "insurance" else []
+    return command_line([*parts, "-o", output.name])

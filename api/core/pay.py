@@ -20,6 +20,7 @@ from budget.pricing import Pricer
 from grouper.dip.compile import CompiledDip
 from grouper.pipeline import Sink
 from grouper.proof import file_sha256, program_version
+from grouper.repeat_command import command_line, file_words
 from grouper.schemes import Scheme
 from reference_tables.codes import load_code_books
 from reference_tables.group_weights import GroupWeights
@@ -204,13 +205,14 @@ def pay_proof(
         "lists": {name: {"name": path.name, "sha256": file_sha256(path)} for name, path in lists.items()},
     }
     run_id = hashlib.sha256(orjson.dumps(deciding, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    names = " ".join(Path(source.path).name for source in files.sources)
-    flags = " ".join(f"--{name} {value}" for name, value in options.items())
+    words = file_words(source.path for source in files.sources)
+    again = ["drgdip", "pay", *(words[source.path] for source in files.sources)]
+    again += [word for name, value in options.items() for word in (f"--{name}", value)]
     return {
         "run_id": run_id,
         **deciding,
         "output": {"name": output.name, "sha256": file_sha256(output)},
-        "recompute": f"drgdip pay {names} {flags} -o {output.name}",
+        "recompute": command_line([*again, "-o", output.name]),
     }
 
 

@@ -31,6 +31,7 @@ from api.core.settle_cases import CASE_SCHEMA
 from grouper.normalize import Edition
 from grouper.pipeline import Progress
 from grouper.proof import file_sha256
+from grouper.repeat_command import command_line, file_words
 from grouper.schemes import Scheme
 from reference_tables.policy import Policy
 from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused, problem_frame
@@ -212,16 +213,19 @@ def _decisions(path: Path | None, policy: Policy) -> pl.DataFrame | None:
 
 def recompute(request: SettleRequest) -> str:
     """The command that makes the run again, on a book as it was before."""
-    words = ["drgdip settle", *sorted(Path(path).name for path in request.cases)]
-    words += ["--policy", Path(request.policy_name).name, "--scheme", request.scheme_name, "--month", request.month]
-    words += [word for path in sorted(request.corrections) for word in ("--correct", Path(path).name)]
     lists = {
         "--withdraw": request.withdrawals, "--decisions": request.decisions, "--hospitals": request.hospitals,
         "--separate": request.separate,
     }  # fmt: skip
-    words += [word for option, path in lists.items() if path is not None for word in (option, path.name)]
-    words += ["--weights", Path(request.weights).name] if request.weights else []
-    words += ["--reason", f'"{request.reason}"'] if request.reason else []
+    options = [("--policy", request.policy_name)]
+    options += [("--correct", path) for path in sorted(request.corrections)]
+    options += [(option, str(path)) for option, path in lists.items() if path is not None]
+    options += [("--weights", request.weights)] if request.weights else []
+    names = file_words([*request.cases, *(path for _, path in options)])
+    words = ["drgdip", "settle", *sorted(names[path] for path in request.cases), "--policy"]
+    words += [names[request.policy_name], "--scheme", request.scheme_name, "--month", request.month]
+    words += [word for option, path in options[1:] for word in (option, names[path])]
+    words += ["--reason", request.reason] if request.reason else []
     words += [] if request.fmt == "auto" else ["--format", request.fmt]
     words += [] if request.edition == "insurance" else ["--edition", request.edition]
-    return " ".join([*words, "--book BOOK"])
+    return command_line([*words, "--book", "BOOK"])

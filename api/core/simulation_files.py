@@ -5,7 +5,8 @@
     tables/*.parquet         the same tables, amounts in fen
     resolved.toml            the reform with what was solved as plain changes (resolved-1.toml ... of several reforms)
     problems.csv             what was told: of the reforms, of both clearings, of reading the cases
-    proof.json               checksums of all that decided the result, run_id over them, the command that repeats it
+    proof.json               checksums of all that decided the result, run_id over them, the command that repeats it,
+                             every file that was read and those that must lie beside the ones the command names
 
 The folder appears only when it is complete. The same inputs give the same bytes.
 """
@@ -20,6 +21,7 @@ import polars as pl
 from api.core.clearing_files import csv_bytes, run_id_of
 from api.core.resolved_reform import reform_toml
 from api.core.simulate import Simulation
+from api.core.simulate_inputs import Named, beside_text, input_files
 from api.core.simulation_sheets import write_sheets
 from api.core.whole_folder import write_proved
 from api.web.simulation_tables import SimulationHead
@@ -29,23 +31,25 @@ _SHOWN = 12
 _TOLD = 12
 
 
-def write_simulation(simulation: Simulation, folder: Path, recompute: str) -> str:
-    """Write everything into `folder`, which must not exist or be empty; the run's id. `recompute`: the command.
+def write_simulation(simulation: Simulation, folder: Path, recompute: str, named: Named = ()) -> str:
+    """Write everything into `folder`, which must not exist or be empty; the run's id. `recompute`: the command, `named`
+    what it gives for policy, scheme, reforms and year file.
 
     Raises OSError when the place cannot be written; then nothing is there.
     """
-    run_id = run_id_of(simulation.deciding)
+    run_id, files = run_id_of(simulation.deciding), input_files(simulation, named)
 
     def write(place: Path) -> Mapping[str, object]:
         (place / "tables").mkdir()
-        _write(simulation, place, run_id, recompute)
-        return {"synthetic": simulation.synthetic}
+        _write(simulation, place, run_id, {"复算命令": recompute, "复算还须备": beside_text(files)})
+        listed = [item.as_json() for item in files]
+        return {"synthetic": simulation.synthetic, "files": listed, "beside": beside_text(files)}
 
     write_proved(folder, run_id, simulation.deciding, recompute, write)
     return run_id
 
 
-def _write(simulation: Simulation, folder: Path, run_id: str, recompute: str) -> None:
+def _write(simulation: Simulation, folder: Path, run_id: str, again: Mapping[str, str]) -> None:
     # Charts take their time to import, and other commands reach this module without drawing any.
     from api.web.simulation_page import simulation_page
 
@@ -56,7 +60,7 @@ def _write(simulation: Simulation, folder: Path, run_id: str, recompute: str) ->
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     listed = pl.concat([simulation.problems, simulation.reading])
     (folder / "problems.csv").write_bytes(csv_bytes(listed.columns, listed.iter_rows()))
-    page = simulation_page(page_head(simulation, run_id, recompute), simulation.tables)
+    page = simulation_page(page_head(simulation, run_id, again), simulation.tables)
     (folder / "simulation.html").write_text(page, encoding="utf-8", newline="\n")
 
 
@@ -72,8 +76,8 @@ def resolved_files(simulation: Simulation) -> dict[str, str]:
     }
 
 
-def page_head(simulation: Simulation, run_id: str, recompute: str) -> SimulationHead:
-    """The head of the page."""
+def page_head(simulation: Simulation, run_id: str, again: Mapping[str, str]) -> SimulationHead:
+    """The head of the page; `again`: how the run is repeated, by label ("" = nothing to say)."""
     before, after = simulation.before.policy, simulation.after.policy
     about = {"支付政策": f"{before.name}（{before.id}）"}
     if after.id != before.id:
@@ -85,7 +89,8 @@ def page_head(simulation: Simulation, run_id: str, recompute: str) -> Simulation
         about["年度文件"] = f"{year.region} {year.year} 年  校验值 {year.sha256[:_SHOWN]}"
     if simulation.request.bootstrap:
         about["重抽样"] = f"{simulation.request.bootstrap:,} 次，种子 {simulation.request.seed}"
-    about |= {"病例": f"{simulation.before.cases.height:,} 例", "模拟批次": run_id, "复算命令": recompute}
+    about |= {"病例": f"{simulation.before.cases.height:,} 例", "模拟批次": run_id}
+    about |= {label: text for label, text in again.items() if text}
     title = "政策模拟：" + "，".join(reform.name for reform in simulation.request.reforms)
     return SimulationHead(title, about, told_problems(simulation), simulation.synthetic)
 

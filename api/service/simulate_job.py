@@ -44,6 +44,7 @@ from api.service.submitted_cases import lay_submitted, standing
 from api.service.told import counted, told
 from api.service.values import new_id
 from api.service.worker import JobContext
+from grouper.repeat_command import command_line, file_words
 from reference_tables.problems import Problem, TablesRefused
 from reference_tables.reform import Reform, find_reforms, load_reform, parse_reform
 
@@ -162,14 +163,17 @@ def _reform(service: Service, stand: Stand, folder: Path, name: str) -> Reform:
 
 def _command(request: SimulationRequest, args: Mapping[str, Any], cleared: bool) -> str:
     """The command that repeats the run beside its files."""
-    parts = ["drgdip simulate", *sorted(Path(name).name for name in request.cases), "--policy policy.toml"]
-    parts += [f"--reform {name}" for name in args["reforms"]]
-    parts += [f"--year-file {args['year']}.toml"] if cleared else []
-    parts += [f"--scheme {args['scheme']}"] if args["scheme"] else []
-    parts += [f"--weights {Path(request.weights).name}"] if request.weights else []
-    parts += [f"--{name} {path.name}" for name, path in request.lists.items()]
-    parts += [f"--bootstrap {request.bootstrap} --seed {request.seed}"] if request.bootstrap else []
-    return " ".join([*parts, "-o DIR"])
+    words = file_words([*request.cases, *request.lists.values()])
+    parts = ["drgdip", "simulate", *sorted(words[name] for name in request.cases), "--policy", "policy.toml"]
+    for name in args["reforms"]:
+        parts += ["--reform", name]
+    parts += ["--year-file", f"{args['year']}.toml"] if cleared else []
+    parts += ["--scheme", args["scheme"]] if args["scheme"] else []
+    parts += ["--weights", Path(request.weights).name] if request.weights else []
+    for name, path in request.lists.items():
+        parts += [f"--{name}", words[str(path)]]
+    parts += ["--bootstrap", str(request.bootstrap), "--seed", str(request.seed)] if request.bootstrap else []
+    return command_line([*parts, "-o", "DIR"])
 
 
 def _year(done: Simulation) -> int:

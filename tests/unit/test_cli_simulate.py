@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shlex
 from pathlib import Path
 
 import fastexcel
@@ -149,3 +151,26 @@ def test_a_solve_that_misses_is_told_by_the_exit_code(
     assert {name for name in pl.read_csv(tmp_path / "out" / "problems.csv")["code"] if name.startswith("SO")} == (
         {code} if code else set()
     )
+
+
+def test_the_command_quotes_names_keeps_folders_apart_and_the_proof_lists_every_file(
+    city: City, tmp_path: Path
+) -> None:
+    (tmp_path / "我的 方案.toml").write_text(HEAD.format(id="spaced") + BODY, encoding="utf-8")
+    other = tmp_path / "other" / city.months[0].name
+    other.parent.mkdir()
+    lines = city.months[1].read_bytes()
+    other.write_bytes(lines)
+    result = run("simulate", city.months[0], other, "--policy", RATE, "--reform", tmp_path / "我的 方案.toml",
+                 "--hospitals", city.register, "--year-file", city.year_file, "-o", tmp_path / "out")  # fmt: skip
+    assert (tmp_path / "out").is_dir(), result.output
+    proof = orjson.loads((tmp_path / "out" / "proof.json").read_bytes())
+    words = shlex.split(proof["recompute"])
+    name, folder = other.name, city.months[0].parent.name
+    assert words[2:4] == sorted([f"{folder}/{name}", f"other/{name}"])
+    assert words[words.index("--reform") + 1] == "我的 方案.toml"
+    listed = {item["name"]: item["sha256"] for item in proof["files"]}
+    assert listed[f"other/{name}"] == hashlib.sha256(lines).hexdigest()
+    assert {"我的 方案.toml", city.register.name, city.year_file.name, city.decisions.name} < set(listed)
+    assert f"{city.decisions.name}（特例单议评议结果，{city.year_file.name} 所指）" in proof["beside"]
+    assert proof["beside"] in (tmp_path / "out" / "simulation.html").read_text(encoding="utf-8")
