@@ -74,7 +74,7 @@ def stop(service: ServiceHere, who: _Sees, name: IdPath) -> Job:
     found = _found(service, who, name)
     with service.database.write() as connection:
         if not service.queue.cancel(connection, who, name):
-            raise Refused(Problem("SV11", {"what": f"任务 {name}", "state": STATES_ZH[found.state], "action": "取消"}))
+            raise Refused(Problem("SV75", {"value": name, "state": STATES_ZH[found.state]}))
     return shown(_found(service, who, name))
 
 

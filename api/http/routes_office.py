@@ -81,7 +81,7 @@ class SettleAsked(Asked):
     close: bool = Field(True, description="结算后关账")
     reason: str = Field("", max_length=500, description="更正或撤销的原因；没有病例而要关账的原因")
     policy_reason: str = Field("", max_length=500, description="政策与账册所记不同时，变动的原因")
-    reopen: str = Field("", max_length=500, description="年度已清算而确需再结算的原因")
+    reopen: str = Field("", max_length=500, description="年度已清算、或 12 月已关账而确需再结算的原因")
     supersedes: str = Field("", max_length=40, description="再结算所冲回的、已锁定的清算；之后须重新清算")
 
 
@@ -129,6 +129,7 @@ class RunShort(Answer):
     state_text: str = Field(examples=["草稿"])
     run_id: str = Field(description="结果的证明编号（全部输入的校验值）")
     supersedes: str | None
+    superseded_by: str | None = Field(description="取代它的办理结果；state 为 superseded 时")
     created_at: str
 
 
@@ -181,7 +182,7 @@ def document(
 
 @router.post("/settlements", status_code=202, summary="月度结算")
 def settle(service: ServiceHere, who: Office, asked: SettleAsked, key: KeyHeader = None) -> Job:
-    """结算已受理的全部提交，以及以前月份的更正和撤回；立即得到任务编号。"""
+    """结算已受理的全部提交，以及以前月份的更正和撤回；结算过的月份再结算，只结算新来的。立即得到任务编号。"""
     return asked_job(
         service, who, key, {"route": "settlements", **asked.model_dump()},
         lambda connection: settle_job.ask(
@@ -225,8 +226,7 @@ def give_answer(
         if found is None or found.kind != "clear" or not _is_in(found, who.hospital_id):
             raise not_found("清算", name)
         if found.state != DRAFT:
-            state = STATES_ZH[found.state]
-            raise Refused(Problem("SV11", {"what": f"清算 {name}", "state": state, "action": "确认或提出异议"}))
+            raise Refused(clear_job.not_open(found, "确认或提出异议"))
         say(connection, who, name, who.hospital_id, said.state.value, said.comment)
     return _run(service, who, name)
 

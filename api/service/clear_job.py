@@ -33,15 +33,16 @@ from api.service.runs import (
     LOCK_JOB,
     LOCKED,
     STATES_ZH,
-    SUPERSEDED,
     Made,
     RunInfo,
     add_run,
     answers,
+    drafts,
     find_run,
     holding_clearing,
     kept_folder,
     set_state,
+    supersede,
 )
 from api.service.submissions import NotTaken
 from api.service.told import counted
@@ -80,13 +81,13 @@ def ask(
 
 
 def approve(connection: sa.Connection, actor: Actor, name: str, reason: str, *, anyway: bool = False) -> str:
-    """Approve a draft: the id of the job that enters it into the book and locks it. Raises NotTaken (SV03, SV11, SV54,
-    SV55)."""
+    """Approve a draft: the id of the job that enters it into the book and locks it. Raises NotTaken (SV03, SV52,
+    SV54, SV55, SV72, SV73)."""
     found = find_run(connection, name, lock=True)
     if found is None or found.kind != JOB:
         raise NotTaken(Problem("SV03", {"what": "清算", "value": name}))
     if found.state not in {DRAFT, APPROVED}:
-        raise NotTaken(Problem("SV11", {"what": f"清算 {name}", "state": STATES_ZH[found.state], "action": "批准"}))
+        raise NotTaken(not_open(found, "批准"))
     other = holding_clearing(connection, found.year)
     if other is not None and other.id != found.supersedes:
         raise NotTaken(_held(other))
@@ -94,6 +95,14 @@ def approve(connection: sa.Connection, actor: Actor, name: str, reason: str, *, 
         _answered(connection, found, reason, anyway=anyway)
         set_state(connection, actor, name, APPROVED, reason)
     return enqueue(connection, actor, LOCK_JOB, f"{LOCK_JOB} {name}", {"run": name})
+
+
+def not_open(found: RunInfo, action: str) -> Problem:
+    """Why a clearing that is no draft any more is not to be confirmed, disputed or approved."""
+    args: dict[str, str | int] = {"value": found.id, "action": action}
+    if found.superseded_by is not None:
+        return Problem("SV72", args | {"by": found.superseded_by}, value=found.id)
+    return Problem("SV73", args | {"state": STATES_ZH[found.state]}, value=found.id)
 
 
 def _held(holding: RunInfo) -> Problem:
@@ -141,7 +150,16 @@ def make_draft(service: Service, context: JobContext) -> Any:
         made_with(asked.basis, asked.stand),
     )  # fmt: skip
     asker = Actor(context.held.created_by, "office")
-    return lambda connection: {"run": add_run(connection, asker, context.held.id, made)}
+
+    def change(connection: sa.Connection) -> Mapping[str, Any]:
+        name = add_run(connection, asker, context.held.id, made)
+        for old in drafts(connection, year):
+            if old.id == name:
+                break
+            supersede(connection, asker, old.id, name)
+        return {"run": name}
+
+    return change
 
 
 def lock(service: Service, context: JobContext) -> Any:
@@ -164,7 +182,9 @@ def lock(service: Service, context: JobContext) -> Any:
     def change(connection: sa.Connection) -> Mapping[str, Any]:
         set_state(connection, asker, found.id, LOCKED)
         if found.supersedes:
-            set_state(connection, asker, found.supersedes, SUPERSEDED, found.id)
+            supersede(connection, asker, found.supersedes, found.id)
+        for other in drafts(connection, found.year):
+            supersede(connection, asker, other.id, found.id)
         return {"run": found.id, "state": LOCKED}
 
     return change

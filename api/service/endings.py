@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from api.service.audit import SYSTEM, record
 from api.service.jobs import CANCELLED, Rules
-from api.service.runs import ADVANCE, APPROVED, DRAFT, LOCK_JOB, find_run, set_state
+from api.service.runs import ADVANCE, APPROVED, DRAFT, LOCK_JOB, drafts, find_run, set_state, supersede
 from api.service.submissions import CANCELLED as TAKEN_BACK
 from api.service.submissions import JOB, RECEIVED, REFUSED, SETTLE
 from api.service.told import told
@@ -34,9 +34,14 @@ def _submission(connection: sa.Connection, args: Mapping[str, Any], state: str, 
 
 
 def _lock(connection: sa.Connection, args: Mapping[str, Any], _state: str, _problems: Sequence[Problem]) -> None:
-    """A clearing whose entry into the book came to nothing is a draft again."""
+    """A clearing whose entry into the book came to nothing is a draft again, unless there is a newer one."""
     found = find_run(connection, str(args["run"]))
-    if found is not None and found.state == APPROVED:
+    if found is None or found.state != APPROVED:
+        return
+    newer = [item.id for item in drafts(connection, found.year)]
+    if newer:
+        supersede(connection, SYSTEM, found.id, newer[-1])
+    else:
         set_state(connection, SYSTEM, found.id, DRAFT, "未能入账")
 
 

@@ -1,8 +1,8 @@
 """Runs of the office: budgets, settlements, clearings, simulations, with their files by content and their state.
 
 A clearing is a draft until hospitals have confirmed or disputed it and the office approves; approved it is entered into
-the year book and locked, and only a new run that names it can take its place. A settlement on a cleared year names the
-clearing that it takes back.
+the year book and locked, and only a new run that names it can take its place. A draft gives way to the next one of its
+year, and to one that is locked. A settlement on a cleared year names the clearing that it takes back.
 """
 
 from __future__ import annotations
@@ -46,12 +46,13 @@ FULL_REPORT = "report-cases.xlsx"
 """The report of a history with the cases that were put aside; report.xlsx beside it names none."""
 CASE_FILES = frozenset({"problems.csv", "postings.csv", "corrections.csv", FULL_REPORT})
 """Files of a run that name single cases."""
-_MADE_WITH = "made_with"
+_MADE_WITH, _BY = "made_with", "superseded_by"
 
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """A run. `files`: name -> sha256; `summary`, `proof`, `made_with`: plain values."""
+    """A run. `files`: name -> sha256; `summary`, `proof`, `made_with`: plain values; `superseded_by`: the run that took
+    its place."""
 
     id: str
     kind: str
@@ -67,6 +68,7 @@ class RunInfo:
     created_at: str
     created_by: str
     made_with: Any
+    superseded_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,19 @@ def set_state(connection: sa.Connection, actor: Actor, name: str, state: str, re
     record(connection, actor, f"run.{state}", name, {"reason": reason})
 
 
+def supersede(connection: sa.Connection, actor: Actor, name: str, by: str) -> None:
+    """A run gives way to another one."""
+    proof = orjson.loads(connection.execute(sa.select(run.c.proof).where(run.c.id == name)).scalar_one())
+    connection.execute(run.update().where(run.c.id == name).values(proof=canonical({**proof, _BY: by})))
+    set_state(connection, actor, name, SUPERSEDED, by)
+
+
+def drafts(connection: sa.Connection, year: int) -> list[RunInfo]:
+    """The drafts of a year's clearing that still stand, the oldest first; nobody else changes them in the meantime."""
+    query = sa.select(run).where(run.c.kind == CLEAR, run.c.year == year, run.c.state == DRAFT)
+    return [_info(row) for row in connection.execute(query.order_by(run.c.created_at, run.c.id).with_for_update())]
+
+
 def find_run(connection: sa.Connection, name: str, *, lock: bool = False) -> RunInfo | None:
     """A run by its id; `lock`: nobody else changes it in the meantime."""
     query = sa.select(run).where(run.c.id == name)
@@ -161,7 +176,8 @@ def answers(connection: sa.Connection, name: str) -> list[dict[str, str]]:
 
 
 def _info(row: Any) -> RunInfo:
-    values = {name: getattr(row, name) for name in RunInfo.__dataclass_fields__ if name != _MADE_WITH}
+    values = {name: getattr(row, name) for name in RunInfo.__dataclass_fields__ if name not in {_MADE_WITH, _BY}}
     for name in ("summary", "proof", "files"):
         values[name] = orjson.loads(values[name])
-    return RunInfo(**values, made_with=values["proof"].pop(_MADE_WITH, {}))
+    proof = values["proof"]
+    return RunInfo(**values, made_with=proof.pop(_MADE_WITH, {}), superseded_by=proof.pop(_BY, None))

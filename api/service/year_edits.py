@@ -53,7 +53,7 @@ def replace_rows(
 ) -> DocumentInfo:  # fmt: skip
     """A new version with other rows in one table; `version`: the one that was looked at.
 
-    Raises NotTaken (SV03, SV04, SV11 when there is a later version), TablesRefused with every fault of the result.
+    Raises NotTaken (SV03, SV04, SV74 when there is a later version), TablesRefused with every fault of the result.
     """
     found, tables = year_tables(service, standing(connection), year)
     if table not in year_schema().tables:
@@ -108,8 +108,8 @@ def drop_violation(
 
 def _same(found: DocumentInfo, version: int) -> None:
     if found.version != version:
-        state = f"第 {found.version} 版"
-        raise NotTaken(Problem("SV11", {"what": found.name, "state": state, "action": f"按第 {version} 版修改"}))
+        args: dict[str, str | int] = {"value": found.name, "now": found.version, "given": version}
+        raise NotTaken(Problem("SV74", args, file=found.name, field="version", value=str(version)))
 
 
 def _put(

@@ -141,7 +141,7 @@ class DyingYear:
             done = office.job(json.loads(text)["id"])
             assert done["state"] == "done", done
         else:
-            assert (status, json.loads(text)["code"]) == (409, "SV11")
+            assert (status, json.loads(text)["code"]) == (409, "SV73")
         self.clearings += 1
         found: dict[str, Any] = office.json("GET", f"/v1/runs/{name}")
         assert found["state"] == "locked"

@@ -222,7 +222,7 @@ def test_what_a_clumsy_office_asks_is_refused_at_once(here: SmallService, city: 
     assert code(f"/v1/clearings/{draft}/approve") == (409, "SV54"), "disputed"
     assert code(f"/v1/clearings/{draft}/approve", anyway=True) == (409, "SV54"), "no reason"
     assert job(here, f"/v1/clearings/{draft}/approve", **ANYWAY)["state"] == "done"
-    assert code(f"/v1/clearings/{draft}/approve", **ANYWAY) == (409, "SV11"), "twice"
+    assert code(f"/v1/clearings/{draft}/approve", **ANYWAY) == (409, "SV73"), "twice"
     assert code("/v1/clearings", year=2026) == (409, "SV52"), "twice"
 
 

@@ -207,7 +207,7 @@ def test_figures_of_the_year_file_are_edited_row_by_row(here: SmallService, city
     changed_by = {key: after[key] - amount for key, amount in before.items() if after[key] != amount}
     assert changed_by == {("H1", "职工"): Decimal("50.25")}
     stale = office.post("/v1/years/2026/violations/0/withdraw", json={"version": 2, "reason": WHY})
-    assert code(stale) == (409, "SV11")
+    assert code(stale) == (409, "SV74")
     assert office.post("/v1/years/2026/violations/0/withdraw", json={"version": 3, "reason": WHY}).status_code == 200
     assert [row["amount"] for row in office.get("/v1/years/2026").json()["figures"]["violation"]] == ["50.25"]
     added = {"version": 4, "rows": [{"insurance": "居民", "amount": "1000.00", "reason": "追加"}], "reason": WHY}

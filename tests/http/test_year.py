@@ -13,7 +13,9 @@ from small_service import SmallService, service_over
 from typer.testing import CliRunner
 
 from api.cli.main import app
+from api.service.audit import COMMAND
 from api.service.handlers import handlers_of
+from api.service.runs import set_state
 from api.service.worker import JobContext
 from tests.unit.clearing_city import HOSPITALS, City, write_city
 
@@ -139,12 +141,39 @@ def test_a_clearing_goes_from_draft_to_locked(here: SmallService, city: City) ->
     assert job(here, f"/v1/clearings/{name}/approve", **ANYWAY)["state"] == "done"
     assert office.get(f"/v1/runs/{name}").json()["state"] == "locked"
     late = hospital.post(f"/v1/clearings/{name}/answer", json={"state": "disputed", "comment": "再看"})
-    assert (late.status_code, late.json()["code"]) == (409, "SV11")
+    assert (late.status_code, late.json()["code"]) == (409, "SV73")
     again = office.post("/v1/clearings", json={"year": 2026})
     assert (again.status_code, again.json()["code"]) == (409, "SV52")
     next_name = job(here, "/v1/clearings", year=2026, supersedes=name)["result"]["run"]
     assert job(here, f"/v1/clearings/{next_name}/approve", **ANYWAY)["state"] == "done"
-    assert office.get(f"/v1/runs/{name}").json()["state"] == "superseded"
+    old = office.get(f"/v1/runs/{name}").json()
+    assert (old["state"], old["superseded_by"]) == ("superseded", next_name)
+
+
+def test_a_draft_gives_way_to_the_next_one_and_to_the_one_that_is_locked(here: SmallService, city: City) -> None:
+    documents(here, city)
+    hand_in(here, city.months[0])
+    job(here, "/v1/settlements", month=city.months[0].stem)
+    hospital, office = here.client("H1"), here.client("office")
+    first, last = (job(here, "/v1/clearings", year=2026)["result"]["run"] for _ in range(2))
+
+    def state(name: str) -> tuple[str, str | None]:
+        found = hospital.get(f"/v1/runs/{name}").json()
+        return found["state"], found["superseded_by"]
+
+    assert (state(first), state(last)) == (("superseded", last), ("draft", None))
+    for answer in (
+        hospital.post(f"/v1/clearings/{first}/answer", json={"state": "confirmed"}),
+        office.post(f"/v1/clearings/{first}/approve", json=ANYWAY),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (409, "SV72")
+        assert last in answer.json()["problems"][0]["fix"]
+    assert office.get(f"/v1/runs/{first}").json()["answers"] == []
+    assert hospital.post(f"/v1/clearings/{last}/answer", json={"state": "confirmed"}).status_code == 200
+    with here.service.database.write() as connection:
+        set_state(connection, COMMAND, first, "draft")
+    assert job(here, f"/v1/clearings/{last}/approve", **ANYWAY)["state"] == "done"
+    assert (state(first), state(last)) == (("superseded", last), ("locked", None))
 
 
 def test_a_draft_of_an_older_book_cannot_be_locked(here: SmallService, city: City) -> None:
