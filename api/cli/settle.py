@@ -99,7 +99,9 @@ def settle(
     reopen: Annotated[
         str,
         typer.Option(
-            "--reopen", help="年度已清算、或末月已关账而确需再结算、更正时，写明原因；清算的分录冲回", metavar="REASON"
+            "--reopen",
+            help="年度已清算、末月已关账或该月已结算，而确需再结算、更正时，写明原因；清算的分录冲回",
+            metavar="REASON",
         ),
     ] = "",
     format_: FormatOption = Format.AUTO,

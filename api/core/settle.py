@@ -1,7 +1,8 @@
 """Settle a month (月度结算): accept cases and corrections into the year book, price them, pay and post.
 
 One run is one step of the book: either all of it is written or nothing. The same inputs again change nothing; other
-inputs for a month that is settled are refused, unless they are corrections.
+inputs for a month that is settled are refused, unless they are corrections or a further run is asked for: it takes the
+cases that came late, each still once.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ class MonthInput:
     """What is to be settled. Cases and corrections: PAYABLE_SCHEMA, with `file` and `row` where known; withdrawals:
     WITHDRAWAL_SCHEMA, reason null = the run's; decisions: PLACED_DECISION_SCHEMA. None = none given. `made_with`:
     pack, weights and options that decide how files became cases, by name. `problems`: PROBLEM_SCHEMA, of reading the
-    files. `policy_text`: the policy file, which the book keeps; `reopen`: why a cleared year is settled on."""
+    files. `policy_text`: the policy file, which the book keeps; `reopen`: why a cleared year, or a month that is
+    settled already, is settled on; `further`: a settled month takes more cases, though it is not said why."""
 
     month: str
     cases: pl.DataFrame | None = None
@@ -84,6 +86,7 @@ class MonthInput:
     policy_reason: str = ""
     policy_text: str = ""
     reopen: str = ""
+    further: bool = False
     files: tuple[InputFile, ...] = ()
     made_with: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     recompute: str = ""
@@ -97,8 +100,9 @@ class MonthInput:
 
 @dataclass(frozen=True)
 class Settled:
-    """A settlement. `run` None: nothing could be accepted and the book is as it was. `repeated`: the same inputs had
-    been settled before. Frames: STATEMENT_SCHEMA, KIND_SCHEMA, DETAIL_SCHEMA, POSTING_SCHEMA, PROBLEM_SCHEMA."""
+    """A settlement. `run` None: nothing could be accepted; then no more than the month was closed. `repeated`: the same
+    inputs had been settled before; `closed`: the month is closed now. Frames: STATEMENT_SCHEMA, KIND_SCHEMA,
+    DETAIL_SCHEMA, POSTING_SCHEMA, PROBLEM_SCHEMA."""
 
     book: Book
     run: Run | None
@@ -148,13 +152,13 @@ def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthIn
     if before is not None:
         return before
     if not given.moves and given.close and given.month == book.closed_until:
-        return _nothing(book, closed=False)
+        return _nothing(book, given.month)
     check_month(book, given.month, given.reopen)
     check_open(book, given.reopen)
     unchanged = book
     book, bases, kept = _check(book, basis_of(policy, values, given.made_with.get("pack", {})), given, identity)
     if not given.moves:
-        return _nothing(_close(book, given.month, given.reopen), closed=True)
+        return _nothing(_close(book, given.month, given.reopen), given.month)
     day, problems = first_day(given.month), list[Problem]()
     outside = policy.outside(day, day)
     if outside is not None:
@@ -167,7 +171,7 @@ def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthIn
     listed = pl.concat(told).sort(*PROBLEM_SCHEMA)
     empty_month = given.cases is not None and given.cases.is_empty()
     if moved.cases.is_empty() and moved.details.is_empty() and not empty_month:
-        return replace(_nothing(unchanged, closed=False), problems=listed)
+        return replace(_nothing(_closed(unchanged, given.month, given), given.month), problems=listed)
 
     def shares(hospital: str, pool: str) -> PayShares | None:
         return shares_of(policy, given.month, hospital, pool, problems)
@@ -202,9 +206,8 @@ def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthIn
         "problems": listed,
     }  # fmt: skip
     book = book.append(run, frames, {"proof": proof}, kept)
-    return Settled(
-        book, book.runs[-1], False, given.close, statement, kinds, moved.details, postings, listed, proof
-    )  # fmt: skip
+    closed = given.month <= book.closed_until
+    return Settled(book, book.runs[-1], False, closed, statement, kinds, moved.details, postings, listed, proof)
 
 
 def repeated(book: Book, policy: Policy, given: MonthInput) -> Settled | None:
@@ -217,12 +220,10 @@ def repeated(book: Book, policy: Policy, given: MonthInput) -> Settled | None:
 
 def settled_by(book: Book, run: Run, given: MonthInput) -> Settled:
     """What a run of the book has settled; its month is closed now when that is asked for. Raises BookRefused (ST16)."""
-    closes = given.close and run.month > book.closed_until
-    if closes:
-        check_open(book, given.reopen)
-        book = _close(book, run.month, given.reopen)
+    book = _closed(book, run.month, given)
     frames = {role: book.frame(role, schema, run).select(*schema) for role, schema in _FRAMES.items()}
-    return Settled(book, run, True, closes, **frames, proof=book.document(run, "proof"))
+    closed = run.month <= book.closed_until
+    return Settled(book, run, True, closed, **frames, proof=book.document(run, "proof"))
 
 
 def check_open(book: Book, reopen: str = "") -> None:
@@ -272,7 +273,7 @@ def _check(
     if given.close and given.cases is None and book.run_of(given.month, SETTLE) is None:
         problems.append(Problem("ST21", {"month": given.month}, value=given.month))
     earlier = book.run_of(given.month, SETTLE)
-    if given.cases is not None and earlier is not None:
+    if given.cases is not None and earlier is not None and not (given.further or given.reopen):
         different = _different(book.document(earlier, "proof"), identity)
         args: dict[str, str | int] = {
             "month": given.month, "run": earlier.run_id[:SHOWN_RUN], "different": "、".join(different),
@@ -342,6 +343,14 @@ def _named(rows: pl.DataFrame, book: Book, moved: Movement, month: str) -> pl.Da
     return joined.with_columns(month=pl.lit(month)).select(*STATEMENT_SCHEMA)
 
 
+def _closed(book: Book, month: str, given: MonthInput) -> Book:
+    """The book with a month closed that is settled and open, when that is asked for. Raises BookRefused (ST16)."""
+    if not given.close or month <= book.closed_until or book.run_of(month, SETTLE) is None:
+        return book
+    check_open(book, given.reopen)
+    return _close(book, month, given.reopen)
+
+
 def _close(book: Book, month: str, reopen: str = "") -> Book:
     record = {"command": CLOSE, "month": month, "book": {"year": book.year, "before": book.last_run}}
     run_id = hash_of(record)
@@ -350,9 +359,9 @@ def _close(book: Book, month: str, reopen: str = "") -> Book:
     return book.append(Run(run_id, run_id, CLOSE, month, True, reopen, {}), frames, {})
 
 
-def _nothing(book: Book, *, closed: bool) -> Settled:
+def _nothing(book: Book, month: str) -> Settled:
     nothing = {role: _frame(None, schema) for role, schema in _FRAMES.items()}
-    return Settled(book, None, False, closed, **nothing, proof={})
+    return Settled(book, None, False, month <= book.closed_until, **nothing, proof={})
 
 
 def _next(month: str) -> str:

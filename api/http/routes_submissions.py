@@ -77,7 +77,9 @@ async def hand_in(
     kind: Annotated[Kind, Query(description="新提交、更正、撤回")] = Kind.NEW,
     hospital: Annotated[str, Query(max_length=64, description="医疗机构编号；经办机构代为提交时给出")] = "",
     format: Annotated[str, Query(max_length=20, pattern=r"^[a-z0-9_-]*$", description="病例格式")] = "auto",
-    reason: Annotated[str, Query(max_length=500, description="更正、撤回的理由")] = "",
+    reason: Annotated[
+        str, Query(max_length=500, description="更正、撤回的理由；12 月已关账而漏报的病例，迟报的理由")
+    ] = "",
     supersedes: Annotated[
         str, Query(max_length=40, description="整份更正、撤回还没结算的提交时写其编号；更正、撤回已结算的病例时不写")
     ] = "",

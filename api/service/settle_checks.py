@@ -10,11 +10,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from api.core.book import INDEX, Book, open_book
-from api.core.settle import check_month, check_open
+from api.core.settle import SETTLE, check_month, check_open
 from api.service.audit import Actor
 from api.service.context import Service
 from api.service.runs import APPROVED, CLEAR, LOCKED, REOPENED, find_run, holding_clearing, list_runs, set_state
 from api.service.submissions import NotTaken
+from api.store.tables import run
 from reference_tables.problems import Problem
 
 
@@ -37,9 +38,15 @@ def check_asked(service: Service, connection: sa.Connection, month: str, reopen:
 
 
 def is_settled_month(service: Service, month: str) -> bool:
-    """Has anything of the month been settled?"""
+    """Have the month's cases been settled?"""
     folder = service.books / month[:4]
-    return (folder / INDEX).exists() and any(run.month == month for run in open_book(folder).runs)
+    return (folder / INDEX).exists() and open_book(folder).run_of(month, SETTLE) is not None
+
+
+def entered(connection: sa.Connection, run_id: str) -> bool:
+    """Has a settlement of the book been entered into the catalogue?"""
+    query = sa.select(run.c.id).where(run.c.kind == SETTLE, run.c.run_id == run_id)
+    return connection.execute(query).first() is not None
 
 
 def check_named(service: Service, year: str, supersedes: str) -> None:

@@ -45,7 +45,7 @@ from api.service.jobs import QUEUED, RUNNING, enqueue
 from api.service.office_work import documents_for, year_file_name
 from api.service.progress import Progress
 from api.service.runs import DONE, Made, add_run, kept_folder
-from api.service.settle_checks import check_asked, check_named, is_settled_month, taken_back
+from api.service.settle_checks import check_asked, check_named, entered, is_settled_month, taken_back
 from api.service.submission_job import CASE_SCHEMA
 from api.service.submissions import ACCEPTED, CORRECTION, NEW, REFUSED, ROLES, SETTLE, WITHDRAWAL, NotTaken
 from api.service.submissions import DONE as SETTLED
@@ -64,17 +64,24 @@ def ask(
     earlier months, by the documents as they stand. `reopen`, `supersedes`: why a year is settled on whose clearing is
     locked, and which clearing that is.
 
-    Raises NotTaken: SV11 while another settlement is under way, SV46 nothing to settle, SV56 the clearing not named,
+    A month without cases is settled as one when it is said why (`reason`), together with what waits of earlier months.
+
+    Raises NotTaken: SV11 while another settlement is under way, SV46 no case to settle, SV56 the clearing not named,
     SV57 it is being entered; BookRefused for a month that the book cannot post in.
     """
     check_asked(service, connection, month, reopen, supersedes)
     chosen = _chosen(connection, month)
-    if not any(chosen.values()) and not reason.strip() and not is_settled_month(service, month):
+    corrected = bool(chosen["corrections"] or chosen["withdrawals"])
+    empty = not chosen["cases"] and (
+        (not corrected and bool(supersedes)) if is_settled_month(service, month) else close or not corrected
+    )
+    if empty and not supersedes and not reason.strip():
         raise NotTaken(Problem("SV46", {"month": month}, field="month", value=month))
     year = [year_file_name(int(month[:4]))]
     args: dict[str, Any] = {
         "month": month, "close": close, "reason": reason, "policy_reason": policy_reason, "reopen": reopen,
         "supersedes": supersedes, "documents": documents_for(connection, year_file=year, decisions=None), **chosen,
+        "empty": empty,
     }  # fmt: skip
     key = f"{SETTLE} {month} {checksum(canonical(args))}"
     active = sa.select(job.c.id).where(job.c.kind == SETTLE, job.c.state.in_([QUEUED, RUNNING]), job.c.key != key)
@@ -119,7 +126,7 @@ def work_on(service: Service, context: JobContext) -> Any:
     folder.mkdir(parents=True)
     try:
         listed = None if decisions is None else laid_out(service.files, decisions, folder)
-        given = _input(service, basis, args, rows, listed, progress)
+        given = _input(service, basis, args, rows, listed, progress, context.held.id)
         settled, waiting = _settled(service, context, basis, month, given)
         point("book written")
         done = len(names) + 1
@@ -143,9 +150,10 @@ def work_on(service: Service, context: JobContext) -> Any:
         taken_back(connection, asker, settled.book, str(args["supersedes"]), str(args["reopen"]))
         if settled.run is None:  # nothing of it could be taken
             return {"month": month, "run": None, "closed": settled.closed}
+        again = entered(connection, settled.run.run_id)
         made = Made(
-            SETTLE, int(month[:4]), month, DONE, settled.run.run_id, _summary(settled, waiting), settled.proof, files,
-            made_with=made_with(basis, stand),
+            SETTLE, int(month[:4]), month, DONE, settled.run.run_id, _summary(settled, waiting, again=again),
+            settled.proof, files, made_with=made_with(basis, stand),
         )  # fmt: skip
         return {"month": month, "run": add_run(connection, asker, context.held.id, made), "closed": settled.closed}
 
@@ -159,6 +167,7 @@ def _input(
     rows: Mapping[str, Any],
     decisions: Path | None,
     progress: Progress,
+    job_id: str,
 ) -> MonthInput:
     """What is settled. A file of every submission stands for it, and the submissions in the run's identity: the same
     content may be handed in again after another."""
@@ -173,6 +182,10 @@ def _input(
         return pl.concat(parts) if args[role] else None
 
     files = [InputFile(word, rows[name].sha256, named[name]) for role, word in ROLES.items() for name in args[role]]
+    cases = frames("cases", CASE_SCHEMA)
+    if args.get("empty"):  # as a file with a header alone would say; the job stands for it
+        cases = pl.DataFrame(schema=CASE_SCHEMA)
+        files.append(InputFile(ROLES["cases"], checksum(job_id.encode()), f"{job_id}-empty"))
     listed = None
     if decisions is not None:
         listed = read_decisions(decisions, basis.policy).with_columns(file=pl.lit(decisions.name), row=pl.lit(0))
@@ -180,10 +193,10 @@ def _input(
         files.append(InputFile("decisions", checksum(decisions.read_bytes()), decisions.name))
     pack, table = basis.scheme.pack, basis.weights
     return MonthInput(
-        str(args["month"]), cases=frames("cases", CASE_SCHEMA), corrections=frames("corrections", CASE_SCHEMA),
+        str(args["month"]), cases=cases, corrections=frames("corrections", CASE_SCHEMA),
         withdrawals=frames("withdrawals", WITHDRAWAL_SCHEMA), decisions=listed, reason=str(args["reason"]),
         close=bool(args["close"]), policy_reason=str(args["policy_reason"]), policy_text=basis.policy_text,
-        reopen=str(args["reopen"]), files=tuple(files),
+        reopen=str(args["reopen"]), further=True, files=tuple(files),
         made_with={
             "pack": {"id": pack.id, "version": pack.version, "sha256": pack.sha256, "data_level": pack.data_level},
             "weights": {} if table is None else {"id": table.id, "sha256": table.sha256},
@@ -221,14 +234,15 @@ def _settled(service: Service, context: JobContext, basis: Basis, month: str, gi
         check_named(service, month[:4], str(context.held.args["supersedes"]))
         context.hold()
         book = book_for(folder, month)
+        chosen, waiting = None, 0
+        if given.decisions is not None:
+            chosen, waiting = applying(given.decisions, book, given.cases)
         made = _made(book, given)
         before = repeated(book, basis.policy, given) if made is None else settled_by(book, made, given)
         if before is not None:
-            return before, 0
-        waiting = 0
-        if given.decisions is not None:
-            chosen, waiting = applying(given.decisions, book, given.cases)
-            given = replace(given, decisions=chosen)
+            return before, waiting
+        new = chosen is not None and not chosen.is_empty()
+        given = replace(given, decisions=chosen if new or not given.close else None)
         if given.files:
             check_month(book, month, given.reopen)
             check_open(book, given.reopen)
@@ -246,11 +260,12 @@ def _made(book: Book, given: MonthInput) -> Run | None:
     return None
 
 
-def _summary(settled: Settled, waiting: int) -> dict[str, Any]:
+def _summary(settled: Settled, waiting: int, *, again: bool) -> dict[str, Any]:
+    """What a run came to. `again`: it had been entered before, not only written into the book."""
     assert settled.run is not None
     problems = settled.problems.group_by("code", "level").agg(pl.len().alias("count"), pl.col("message").first())
     return {
         "statement": statement_rows(settled), "totals": dict(settled.run.totals), "closed": settled.closed,
-        "repeated": settled.repeated, "decisions_waiting": waiting,
+        "repeated": again, "decisions_waiting": waiting,
         "problems": problems.sort("code", "level").to_dicts(),
     }  # fmt: skip

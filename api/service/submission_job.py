@@ -35,6 +35,7 @@ from api.service.submissions import (
     SUPERSEDED,
     WITHDRAWN,
     SubmissionInfo,
+    comes_late,
     find,
     waits_for_settlement,
 )
@@ -223,7 +224,8 @@ def _elsewhere(service: Service, beside: Mapping[str, str]) -> pl.DataFrame:
 def _late(
     service: Service, connection: sa.Connection, found: SubmissionInfo, looked: _Looked, cases: pl.DataFrame
 ) -> Problem | None:
-    """What has come between since the submission was received: the month closed, or the one it ends has ended.
+    """What has come between since the submission was received: the month closed, unless it is late with a reason, or
+    the one it ends has ended.
 
     Raises Later when that is not settled yet, or when its cases have come up elsewhere since they were looked at."""
     if waits_for_settlement(connection, found):
@@ -242,7 +244,8 @@ def _late(
     if any(cases["case_id"].is_in(ids.filter(~ids.is_in(settled)).implode()).any() for ids in met):
         raise Later("a case of it was accepted or settled elsewhere meanwhile")
     args: dict[str, str | int] = {"month": found.month, "value": found.supersedes or "—"}
-    if found.kind == NEW and found.month <= closed_until(service, year):
+    closed = found.month <= closed_until(service, year) and not comes_late(service, found.month, found.reason)
+    if found.kind == NEW and closed:
         return Problem("SV35", args)
     return None if _still(connection, found.supersedes) else Problem("SV35", args)
 

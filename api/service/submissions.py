@@ -19,6 +19,7 @@ from api.service.audit import Actor, record
 from api.service.book_cases import closed_until, is_settled
 from api.service.hospitals import ID_ZH, is_hospital_id, registered
 from api.service.jobs import QUEUED, RUNNING, enqueue
+from api.service.runs import LOCKED, holding_clearing
 from api.service.values import new_id, now
 from api.store.files import Stored
 from api.store.tables import job, submission
@@ -165,14 +166,25 @@ def _check(service: Service, connection: sa.Connection, given: Given) -> None:
         raise _unfit("reason", "更正和撤回须写明理由")
     closed = given.month <= closed_until(service, given.month[:4])
     if given.supersedes:
-        _check_ends(connection, given, closed=closed)
+        _check_ends(service, connection, given, closed=closed)
     elif given.kind != NEW and not is_settled(service, given.month):
         raise NotTaken(Problem("SV39", {"month": given.month, "action": KINDS_ZH[given.kind]}, field="supersedes"))
     elif given.kind == NEW and closed:
-        raise NotTaken(Problem("SV10", {"month": given.month}))
+        if not comes_late(service, given.month, given.reason):
+            raise NotTaken(Problem("SV10", {"month": given.month, "last": f"{given.month[:4]}-12"}))
+        holding = holding_clearing(connection, int(given.month[:4]))
+        if holding is not None and holding.state == LOCKED:
+            args: dict[str, str | int] = {"year": given.month[:4], "value": holding.id, "month": given.month}
+            raise NotTaken(Problem("SV76", args, field="month", value=given.month))
 
 
-def _check_ends(connection: sa.Connection, given: Given, *, closed: bool) -> None:
+def comes_late(service: Service, month: str, reason: str) -> bool:
+    """Do new cases of a closed month come late to a further run of it? Only the year's last month has none after it
+    that could take them, and it is said why."""
+    return bool(reason.strip()) and month.endswith("-12") and closed_until(service, month[:4]) == month
+
+
+def _check_ends(service: Service, connection: sa.Connection, given: Given, *, closed: bool) -> None:
     """Can the submission that is named be ended by this one? Raises NotTaken."""
     if given.kind == NEW:
         raise _unfit("supersedes", "只用于更正（correction）和撤回（withdrawal）")
@@ -184,7 +196,7 @@ def _check_ends(connection: sa.Connection, given: Given, *, closed: bool) -> Non
     if old.state == DONE and not old.by_case and not old.ends_whole:
         named: dict[str, str | int] = {"value": old.id, "month": old.month, "action": KINDS_ZH[given.kind]}
         raise NotTaken(Problem("SV71", named, field="supersedes", value=old.id))
-    closed = closed and not old.by_case
+    closed = closed and not old.by_case and not comes_late(service, old.month, given.reason)
     if old.state != ACCEPTED or closed or old.id in _being_settled(connection):
         args: dict[str, str | int] = {
             "what": f"提交 {old.id}",

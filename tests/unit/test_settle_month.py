@@ -229,7 +229,8 @@ def test_a_closed_month_refuses_and_says_how_to_ask(book: Book) -> None:
     (problem,) = refused.value.problems
     assert problem.code == "ST10"
     assert "--month 2026-02 --correct" in problem.fix
-    assert settle(closed.book, "2026-01", close=True).closed is False  # closed once
+    again = settle(closed.book, "2026-01", close=True)
+    assert (again.closed, again.book.runs) == (True, closed.book.runs), "closed once"
     late = settle(closed.book, "2026-02", corrections=payable(case("1", group="G2")), reason="x")
     assert parts(late) == [("H1", "职工", 0, 0, 100_000, 90_000, 5_000, 0)]
 
