@@ -1,9 +1,10 @@
 """What may happen to the cases in the years to come (`[[growth]]`): more of them, dearer, of other kinds, coded higher;
 and what that comes to, year by year.
 
-Every case decides for itself by a number drawn from its hospital and id, so that neither order nor files matter: a
-volume of 1.03 copies 3 cases of 100, one of 0.97 leaves 3 out. Money is scaled exactly and its parts still add up.
-Years compound.
+A growth comes to just the number of cases it tells, rounded half up: a volume of 1.03 makes 1,500 cases 1,545. The
+cases added or left out (coded higher) are shared out over the strata hospital x group by largest remainder; which of a
+stratum they are, a number drawn from hospital and case id decides, so that neither order nor files matter. Money is
+scaled exactly and its parts still add up. Years compound.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from api.core.simulate_stage import Stage, pool_of_case
 from budget.compare_frames import ALL_POOLS, GROWTH_SCHEMA
+from budget.money import round_half_up
 from budget.reformed import GroupFacts
 from grouper.schemes import Scheme
 from reference_tables.drg_pack import DrgPack
@@ -32,8 +34,6 @@ _SCALED = (
     "total_cost_fen", "separate_fen", "patient_paid_fen", "other_funds_fen", "self_funded_fen", "prior_self_pay_fen",
     "deductible_fen", "drug_fen", "consumable_fen", "tcm_fen", "tcm_base_fen",
 )  # fmt: skip
-_WHOLE = 1 << 53
-"""A case's number is below this, of as many equal chances."""
 
 
 def years_ahead(reforms: Sequence[Reform]) -> int:
@@ -110,7 +110,7 @@ def _whole(paid: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
 
 
 def numbers(cases: pl.DataFrame, salt: str) -> NDArray[np.int64]:
-    """int64 [cases]: each case's number, below 2^53, of its hospital and id."""
+    """int64 [cases]: each case's number, drawn from its hospital and id."""
     keys = zip(cases["hospital_id"].fill_null(""), cases["case_id"].fill_null(""), strict=True)
     drawn = (blake2b(f"{salt}\n{hospital}\n{case}".encode(), digest_size=8).digest() for hospital, case in keys)
     found = np.frombuffer(b"".join(drawn), dtype="<u8") if cases.height else np.zeros(0, np.uint64)
@@ -123,24 +123,52 @@ def _after(
     if growth.kind == "price":
         return _dearer(cases, here, growth.factor)
     if growth.kind == "coding":
-        return _coded_higher(cases, here & pl.Series(drawn < _chance(growth.factor)), scheme)
-    rest = Fraction(1)
-    if growth.kind == "mix":
-        inside = int(here.sum())
-        outside = cases.height - inside
-        rest = max(Fraction(0), (cases.height - growth.factor * inside) / outside) if outside else Fraction(1)
-    copies = np.where(here.to_numpy(), _copies(growth.factor, drawn), _copies(rest, drawn))
+        lighter = here & cases["group"].is_in(sorted(heavier(scheme)[0])).fill_null(value=False)
+        return _coded_higher(cases, chosen(cases, lighter, growth.factor, drawn), scheme)
+    whole, inside = cases.height, int(here.sum())
+    copies = _copies(cases, here, growth.factor, drawn)
+    if growth.kind == "mix" and inside < whole:
+        # The others take what the scope's own cases leave of the total, counted after rounding.
+        rest = Fraction(max(0, whole - int(copies.sum())), whole - inside)
+        copies += _copies(cases, ~here, rest, drawn)
+    elif growth.kind == "volume":
+        copies += (~here).to_numpy()
     return _copied(cases, copies)
 
 
-def _chance(share: Fraction) -> int:
-    return int(share * _WHOLE)
-
-
-def _copies(factor: Fraction, drawn: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many of each case there are afterwards."""
+def _copies(cases: pl.DataFrame, here: pl.Series, factor: Fraction, drawn: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64 [cases]: how many there are afterwards of each case that is `here`, of the others 0."""
     whole = factor.numerator // factor.denominator
-    return whole + (drawn < _chance(factor - whole)).astype(np.int64)
+    more = chosen(cases, here, factor - whole, drawn).cast(pl.Int64)
+    return np.asarray(here.cast(pl.Int64) * whole + more, dtype=np.int64)
+
+
+def chosen(cases: pl.DataFrame, here: pl.Series, share: Fraction, drawn: NDArray[np.int64]) -> pl.Series:
+    """Boolean [cases]: `share` (0 to 1) of the cases that are `here`, in number rounded half up.
+
+    Each stratum (hospital x group) has the whole part of its share, and by largest remainder (ties in the order of
+    hospital and group) the strata have one more until the number is reached; in a stratum those with the smallest of
+    the numbers `drawn` are taken.
+    """
+    above, below = share.numerator, share.denominator
+    frame = cases.select(
+        pl.col("hospital_id").fill_null(""), pl.col("group").fill_null(""), pl.col("case_id").fill_null(""),
+        pl.Series("drawn", drawn), pl.int_range(pl.len(), dtype=pl.Int64).alias("at"),
+    ).filter(here)  # fmt: skip
+    sizes = frame.group_by("hospital_id", "group").len().sort("hospital_id", "group")
+    shares = [divmod(size * above, below) for size in sizes["len"].to_list()]
+    more = round_half_up(frame.height * share) - sum(whole for whole, _ in shares)
+    order = sorted(range(len(shares)), key=lambda at: -shares[at][1])
+    one_more = set(order[:more])
+    taken = [whole + (at in one_more) for at, (whole, _) in enumerate(shares)]
+    ranked = frame.sort("hospital_id", "group", "drawn", "case_id").with_columns(
+        pl.int_range(pl.len()).over("hospital_id", "group").alias("place")
+    )
+    counts = sizes.select("hospital_id", "group", pl.Series("taken", taken, dtype=pl.Int64))
+    picked = ranked.join(counts, on=["hospital_id", "group"], how="left").filter(pl.col("place") < pl.col("taken"))
+    found = np.zeros(cases.height, dtype=np.bool_)
+    found[picked["at"].to_numpy()] = True
+    return pl.Series("chosen", found)
 
 
 def _copied(cases: pl.DataFrame, copies: NDArray[np.int64]) -> pl.DataFrame:
