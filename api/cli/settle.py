@@ -23,7 +23,8 @@ from api.cli.group import (
 from api.cli.progress import progress_bar
 from api.core.advance import fund_states, pay_advances
 from api.core.book import Book, BookRefused, open_book
-from api.core.book_check import UNREADABLE, month_totals, sound, verify_book
+from api.core.book_check import month_totals, sound, verify_book
+from api.core.book_seals import readable
 from api.core.settle_files import SettleRequest, settle_files
 from api.core.settle_report import write_settlement
 from api.core.settle_statements import write_hospital_statements
@@ -222,7 +223,7 @@ def show(book: BookArgument, json: JsonOption = False) -> None:
     """查看账册：各月的运行、合计、是否关账，各医疗机构已付、留存和结转，借贷是否平衡。"""
     found = _open(book)
     problems = verify_book(found)
-    if any(problem.code == UNREADABLE for problem in problems):
+    if not readable(problems):
         print_problems(problems)
         fail(f"账册 {book} 的文件缺失或被改动过", Exit.PROBLEMS)
     if json:

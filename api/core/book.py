@@ -25,6 +25,7 @@ from typing import Any
 import orjson
 import polars as pl
 
+from api.core.book_seals import broken, read_as_written, seal_of
 from api.store.faults import point
 from budget.frames import PAYABLE_SCHEMA, PRICED_SCHEMA
 from budget.ledger import POSTING_SCHEMA, balances
@@ -120,12 +121,17 @@ class BookPolicy:
 
 @dataclass(frozen=True)
 class Book:
-    """A year book as it stands on disk. Reading is lazy; `append` gives the book with one more run."""
+    """A year book as it stands on disk. Reading is lazy; `append` gives the book with one more run.
+
+    Whatever is read or added raises BookRefused when the index is not as it was written (ST61, ST66, ST67), and
+    reading also when a file of it is gone or changed (ST60): each file is checked as it is read, from the same bytes.
+    """
 
     path: Path
     year: int
     policies: tuple[BookPolicy, ...] = ()
     runs: tuple[Run, ...] = ()
+    faults: tuple[Problem, ...] = field(default=(), repr=False, compare=False)
     _read: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False, compare=False)
     _counting: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
@@ -166,6 +172,19 @@ class Book:
         """The first run of a kind in a month."""
         return next((run for run in self.runs if (run.month, run.kind) == (month, kind)), None)
 
+    def check_index(self) -> None:
+        """Raise BookRefused (ST61, ST66, ST67) unless the index was found as it was written."""
+        if self.faults:
+            raise BookRefused(self.faults)
+
+    def data(self, file: BookFile) -> bytes:
+        """The bytes of a file of the book, as they were written."""
+        self.check_index()
+        found = read_as_written(self.path, file)
+        if isinstance(found, Problem):
+            raise BookRefused([found])
+        return found
+
     def frame(self, role: str, schema: Mapping[str, pl.DataType], run: Run | None = None) -> pl.DataFrame:
         """What all runs (or one) have of a role, in the order of runs, with `from_run` and `book_month` unless the
         schema has them."""
@@ -174,7 +193,7 @@ class Book:
             for file in each.files:
                 if file.role == role:
                     if file.path not in self._read:
-                        self._read[file.path] = pl.read_parquet(self.path / file.path)
+                        self._read[file.path] = pl.read_parquet(self.data(file))
                     marks = pl.lit(each.run_id).alias("book_run"), pl.lit(each.month).alias("book_month")
                     frames.append(self._read[file.path].with_columns(*marks))
         return pl.concat(frames)
@@ -242,6 +261,7 @@ class Book:
         the run, by role; `kept` further files by role: their place in the book and their bytes. Raises OSError when
         the folder cannot be written; then the book is as it was.
         """
+        self.check_index()
         files = [self._store(run, role, _parquet(frame), frame.height) for role, frame in frames.items()]
         files += [self._store(run, role, _json(value), 1) for role, value in documents.items()]
         for role, (place, data) in (kept or {}).items():
@@ -276,14 +296,7 @@ class Book:
 
     def document(self, run: Run, role: str) -> Any:
         """A JSON file of a run."""
-        path = next(file.path for file in run.files if file.role == role)
-        return orjson.loads((self.path / path).read_bytes())
-
-
-def seal_of(run: Run, before: str) -> str:
-    """The seal of a run after the one before it."""
-    record = {**asdict(replace(run, seal="")), "before": before}
-    return hashlib.sha256(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        return orjson.loads(self.data(next(file for file in run.files if file.role == role)))
 
 
 def new_book(path: Path, year: int) -> Book:
@@ -292,7 +305,7 @@ def new_book(path: Path, year: int) -> Book:
 
 
 def open_book(path: Path) -> Book:
-    """The book in a folder.
+    """The book in a folder; `faults` say what of its index is not as it was written.
 
     Raises BookRefused: ST01 no book there, ST02 the index cannot be read.
     """
@@ -303,12 +316,9 @@ def open_book(path: Path) -> Book:
         data = orjson.loads(place.read_bytes())
         if data["format"] != FORMAT:
             raise ValueError(f"format {data['format']}")
-        return Book(
-            path,
-            int(data["year"]),
-            tuple(BookPolicy(**policy) for policy in data["policies"]),
-            tuple(_run(run) for run in data["runs"]),
-        )
+        policies = tuple(BookPolicy(**policy) for policy in data["policies"])
+        runs = tuple(_run(run) for run in data["runs"])
+        return Book(path, int(data["year"]), policies, runs, tuple(broken(runs, policies, INDEX)))
     except (ValueError, KeyError, TypeError) as error:
         raise BookRefused([Problem("ST02", {"reason": str(error)}, file=INDEX)]) from None
 

@@ -20,20 +20,18 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import orjson
 import polars as pl
 
 from api.core.book import Book, BookPolicy, BookRefused
+from api.core.book_seals import POLICIES, POLICY_ROLE, policy_key
 from budget.group_values import COLUMNS, GroupValues
 from budget.money import decimal_text
 from reference_tables.group_weights import built_in_weights
 from reference_tables.policy import Policy, find_policies, parse_policy
 from reference_tables.problems import Problem, TablesRefused
 
-POLICIES = "policies"
 FILE = "policy.toml"
 TABLE = "weights.csv"
-_KEY = 16
 _WEIGHTS = re.compile(r"(?m)^[ \t]*weights[ \t]*=.*$")
 
 
@@ -63,8 +61,7 @@ def policy_source(name: str) -> str:
 def basis_of(policy: Policy, values: GroupValues, pack: Mapping[str, str]) -> Basis:
     """Policy, values and scheme (`pack`: id, sha256) as one basis."""
     basis = Basis("", policy, values, pack.get("id", ""), pack.get("sha256", ""))
-    record = [policy.id, policy.sha256, basis.weights_sha256, basis.pack_sha256]
-    return replace(basis, key=hashlib.sha256(orjson.dumps(record)).hexdigest()[:_KEY])
+    return replace(basis, key=policy_key(policy.id, policy.sha256, basis.weights_sha256, basis.pack_sha256))
 
 
 def noted(basis: Basis, since: str, reason: str) -> BookPolicy:
@@ -89,7 +86,7 @@ def files_of(basis: Basis, text: str) -> dict[str, tuple[str, bytes]]:
         (Path(folder) / name).write_bytes(table)
         if parse_policy(kept, FILE, Path(folder)).sha256 != basis.policy.sha256:
             raise ValueError(f"text of another policy than {basis.policy.id}")
-    return {"policy": (f"{place}/{FILE}", kept.encode("utf-8")), "weights": (f"{place}/{name}", table)}
+    return {POLICY_ROLE: (f"{place}/{FILE}", kept.encode("utf-8")), "weights": (f"{place}/{name}", table)}
 
 
 class KeptPolicies:

@@ -12,7 +12,8 @@ from fastapi import APIRouter, Path
 from pydantic import Field
 
 from api.core.book import Book
-from api.core.book_check import UNREADABLE, month_totals, sound, verify_book
+from api.core.book_check import month_totals, sound, verify_book
+from api.core.book_seals import readable
 from api.http.answers import Answer, Asked, Job, KeyHeader, Limit, Page
 from api.http.deps import ServiceHere
 from api.http.job_asked import asked_job, once, taken
@@ -353,8 +354,7 @@ def book(service: ServiceHere, _who: Office, year: YearPath) -> BookShown:
     with taken():
         found = book_of(service, year)
     problems = verify_book(found)
-    readable = not any(problem.code == UNREADABLE for problem in problems)
-    return _shown_book(found, balanced=sound(problems), readable=readable)
+    return _shown_book(found, balanced=sound(problems), readable=readable(problems))
 
 
 @router.get("/books/{year}/check", summary="核验年度账册")
