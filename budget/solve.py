@@ -2,13 +2,14 @@
 
 A solver only proposes where to look; what a number brings about is measured exactly each time, and of two neighbours
 on the grid between which the target lies the nearer is taken. Payments need not rise with a rate or coefficient
-throughout (a case may become an outlier, and then earn more): from the number as it is the search goes outwards on both
-sides, so that the least change that reaches the target is found.
+throughout (a case may become an outlier, and then earn more; after clearing a band of sharing may change): from the
+number as it is the search goes outwards on both sides, so that the least change that reaches the target is found, and
+a measure that jumps over the target has not reached it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -17,6 +18,12 @@ from math import ceil, floor
 Measure = Callable[[Fraction], Fraction | int]
 _FIRST_STEP = 7
 """The first step outwards is the range halved so often."""
+_EVEN_STEPS = 10
+"""So many steps outwards are of one length; those after them double."""
+_MOST_JUMPS = 2
+"""The search ends when the measure has jumped over the target so often."""
+_BESIDE = 8
+"""What one step of the grid moves is taken from so many steps on both sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +64,13 @@ def factor_grid(digits: int) -> Grid:
 @dataclass(frozen=True, slots=True)
 class Found:
     """`value` reaches `reached`, which misses the target by `residual` (positive: above it); `tried` numbers were
-    measured."""
+    measured. `jumped`: the residual is more than one step of the grid explains, the measure jumps over the target."""
 
     value: Fraction
     reached: Fraction
     residual: Fraction
     tried: int
+    jumped: bool = False
 
 
 class OutOfReach(Exception):
@@ -86,6 +94,7 @@ class _Measured:
     measure: Measure
     grid: Grid
     target: Fraction
+    least: Fraction
     known: dict[int, Fraction] = field(default_factory=dict)
 
     def off(self, place: int) -> Fraction:
@@ -94,64 +103,107 @@ class _Measured:
             self.known[place] = Fraction(self.measure(self.grid.value(place))) - self.target
         return self.known[place]
 
-    def found(self, place: int) -> Found:
+    def found(self, place: int, *, jumped: bool = False) -> Found:
         """What a place comes to."""
         off = self.off(place)
-        return Found(self.grid.value(place), self.target + off, off, len(self.known))
+        return Found(self.grid.value(place), self.target + off, off, len(self.known), jumped)
 
     def nearest(self) -> Found:
         """The number tried that comes closest; of two as near the smaller one."""
         return self.found(min((abs(off), place) for place, off in self.known.items())[1])
 
+    def jumps(self, low: int, high: int) -> bool:
+        """Do two neighbours between which the measure passes the target miss it by more than a step explains?"""
+        missed = min(abs(self.off(low)), abs(self.off(high)))
+        if missed <= self.least:
+            return False
+        ends = max(low - _BESIDE, self.grid.first), min(high + _BESIDE, self.grid.last)
+        beside = [(end, near) for end, near in zip(ends, (low, high), strict=True) if end != near]
+        steps = [abs(self.off(end) - self.off(near)) / abs(end - near) for end, near in beside]
+        return missed > max(steps, default=missed)
 
-def solve_for(measure: Measure, target: Fraction | int, grid: Grid, start: Fraction | None = None) -> Found:
+
+def solve_for(
+    measure: Measure,
+    target: Fraction | int,
+    grid: Grid,
+    start: Fraction | None = None,
+    least: Fraction | int = 0,
+) -> Found:
     """The number of the grid whose measure is nearest to the target where it passes it first, seen from `start` (the
-    middle of the grid when there is none); of two as near the smaller one.
+    middle of the grid when there is none); of two as near the smaller one. What is missed by up to `least` is reached.
 
-    Raises OutOfReach when the measure passes the target nowhere it was looked for.
+    Where the measure only jumps over the target, the number closest to `start` of those tried that miss it by at most
+    half a jump, which is as near as such a jump leads at worst. Raises OutOfReach when the measure passes the target
+    nowhere it was looked for.
     """
-    seen = _Measured(measure, grid, Fraction(target))
+    seen = _Measured(measure, grid, Fraction(target), Fraction(least))
     middle = grid.nearest((grid.low + grid.high) / 2 if start is None else start)
-    brackets = _passing(seen, middle)
-    if not brackets:
-        measured = [seen.target + off for off in seen.known.values()]
-        raise OutOfReach(grid, seen.target, min(measured), max(measured), seen.nearest())
-    pairs = [_narrowed(seen, *bracket) for bracket in brackets]
-    one, other = min(pairs, key=lambda pair: min(abs(place - middle) for place in pair))
-    return seen.found(min((abs(seen.off(at)), at) for at in (one, other))[1])
+    jumps: list[Fraction] = []
+    for brackets in _passing(seen, middle):
+        pairs = sorted((_narrowed(seen, *bracket) for bracket in brackets), key=lambda pair: _away(pair, middle))
+        for low, high in pairs:
+            if low == high or not seen.jumps(low, high):
+                return seen.found(min((abs(seen.off(at)), at) for at in (low, high))[1])
+        jumps += [abs(seen.off(high) - seen.off(low)) for low, high in pairs]
+        if len(jumps) >= _MOST_JUMPS:
+            break
+    if jumps:
+        near = min(jumps) / 2
+        return seen.found(
+            min((abs(at - middle), at) for at, off in seen.known.items() if abs(off) <= near)[1], jumped=True
+        )
+    measured = [seen.target + off for off in seen.known.values()]
+    raise OutOfReach(grid, seen.target, min(measured), max(measured), seen.nearest())
 
 
-def _passing(seen: _Measured, start: int) -> list[tuple[int, int]]:
-    """Pairs of places between which the measure passes the target: those met first by steps outwards that double, on
-    both sides; none when it does so nowhere."""
+def _away(pair: tuple[int, int], middle: int) -> int:
+    return min(abs(place - middle) for place in pair)
+
+
+def _passing(seen: _Measured, start: int) -> Iterator[list[tuple[int, int]]]:
+    """Pairs of places between which the measure passes the target, those of each step outwards together: even steps on
+    both sides first, then steps that double, to the ends of the grid."""
     grid = seen.grid
     if not seen.off(start):
-        return [(start, start)]
+        yield [(start, start)]
+        return
     ends = {-1: grid.first, 1: grid.last}
     inner = {-1: start, 1: start}
-    step = max(1, (grid.last - grid.first) >> _FIRST_STEP)
-    found: list[tuple[int, int]] = []
-    while not found and any(inner[side] != end for side, end in ends.items()):
+    step = away = max(1, (grid.last - grid.first) >> _FIRST_STEP)
+    steps = 0
+    while any(inner[side] != end for side, end in ends.items()):
+        found: list[tuple[int, int]] = []
         for side, end in ends.items():
-            place = max(end, start - step) if side < 0 else min(end, start + step)
+            place = max(end, start - away) if side < 0 else min(end, start + away)
             if place != inner[side] and seen.off(place) * seen.off(inner[side]) <= 0:
                 found.append((inner[side], place))
             inner[side] = place
-        step *= 2
-    return found
+        if found:
+            yield found
+        steps += 1
+        step *= 1 if steps < _EVEN_STEPS else 2
+        away += step
 
 
 def _narrowed(seen: _Measured, one: int, other: int) -> tuple[int, int]:
-    """Neighbours between which the measure passes the target, within two places between which it does."""
+    """Neighbours, the lower first, between which the measure passes the target, within two places between which it
+    does; twice the same place where that reaches it exactly."""
+    one, other = min(one, other), max(one, other)
     if abs(one - other) > 1 and seen.off(one) and seen.off(other):
         from scipy.optimize import brentq  # here, for it takes long to import
 
-        brentq(lambda at: float(seen.off(round(at))), min(one, other), max(one, other), xtol=0.5)
-        within = sorted(place for place in seen.known if min(one, other) <= place <= max(one, other))
+        brentq(lambda at: float(seen.off(round(at))), one, other, xtol=0.5)
+        within = sorted(place for place in seen.known if one <= place <= other)
         passing = ((a, b) for a, b in pairwise(within) if seen.off(a) * seen.off(b) <= 0)
         one, other = min(passing, key=lambda pair: pair[1] - pair[0])
-    while abs(one - other) > 1:
+    for place in (one, other):
+        if not seen.off(place):
+            return place, place
+    while other - one > 1:
         middle = (one + other) // 2
+        if not seen.off(middle):
+            return middle, middle
         if seen.off(middle) * seen.off(one) > 0:
             one = middle
         else:

@@ -57,6 +57,21 @@ def test_neutral_is_the_nearest_of_its_decimals(city: MadeYear) -> None:
 
 
 @pytest.mark.long
+def test_a_jump_of_clearing_is_told_and_does_not_lead_far(city: MadeYear) -> None:
+    """The bands of sharing make what clearing pays jump with the rate."""
+    body = change("weight", "scale", "1.05", 'for = { type = "surgical" }') + solve(
+        "neutral", key='"base_rate"', on='"cleared"'
+    )
+    done = run(city, reform(body), policy=RATE)
+    told = solved(done)
+    assert "未精确达到" in told["problem"]
+    assert "SO12" in set(done.problems["code"])
+    assert abs(Fraction(told["value"]) - 1) < Fraction(5, 100)
+    assert done.after.cleared_fen is not None
+    assert Fraction(told["residual"]) * 100 == done.after.cleared_fen - (done.before.cleared_fen or 0)
+
+
+@pytest.mark.long
 def test_neutral_after_clearing(city: MadeYear) -> None:
     body = CUT + solve("neutral", key='"base_rate"', digits="3", on='"cleared"', **{"for": '{ tier = "三级" }'})
     done = run(city, reform(body), policy=RATE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -76,5 +77,29 @@ def test_agrees_with_trying_every_number(steps: list[int], target: int, *, falli
     except OutOfReach:
         assert target < min(values) or target > max(values)
         return
-    assert abs(found.reached - target) == best[0]
     assert values[int(found.value)] == found.reached
+    if not found.jumped:
+        assert abs(found.reached - target) == best[0]
+        return
+    over = next(abs(b - a) for a, b in pairwise(values) if (a - target) * (b - target) < 0)
+    assert abs(found.reached - target) * 2 <= over
+    assert best[0] > 0
+
+
+def test_a_jump_is_told_and_a_step_of_the_last_digit_is_not() -> None:
+    """One moves by 10 with each step and misses the target by 4; one by 1, but by 11 from 0.99 to 1.00."""
+    slope = solve_for(lambda number: number * 1000, 986, grid("0.5", "2", 2))
+    assert (slope.residual, slope.jumped) == (4, False)
+    leap = solve_for(lambda number: number * 100 + (10 if number >= 1 else 0), 104, grid("0.5", "2", 2), Fraction(1))
+    assert (leap.value, leap.residual, leap.jumped) == (Fraction("0.99"), -5, True)
+    fen = solve_for(lambda number: 10 if number < 1 else 12, 11, grid("0.5", "2", 2), Fraction(1), least=1)
+    assert not fen.jumped
+
+
+def test_of_jumps_the_number_closest_to_the_start_that_is_as_near() -> None:
+    """1.8 jumps over 100 from 130 to 90; 1 itself misses it by 15, less than half the jump."""
+    found = solve_for(
+        lambda number: 115 if number < Fraction("1.1") else 130 if number < Fraction("1.8") else 90, 100,
+        grid("0.5", "2", 2), Fraction(1),
+    )  # fmt: skip
+    assert (found.value, found.residual, found.jumped) == (1, 15, True)
