@@ -155,7 +155,8 @@ class Quota(Answer):
     hospital_id: str
     discharges: int
     quota: int
-    accepted: int
+    accepted: int = Field(description="已提交或已结算的病例中，评议通过的")
+    unknown: int = Field(description="评议通过而病例尚未提交的，不计入 accepted")
     over: int = Field(description="超过名额的，清算时按评议先后不予特例支付")
 
 

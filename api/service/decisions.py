@@ -22,7 +22,7 @@ from api.service.audit import Actor
 from api.service.basis import Basis, basis_of
 from api.service.context import Service
 from api.service.documents import DocumentInfo, Stand, put_document, standing
-from api.service.known import is_known_case, known_hospitals
+from api.service.known import known_cases, known_hospitals
 from api.service.office_work import DECISIONS, YEAR_FILE, year_file_name
 from api.service.year_edits import year_tables
 from budget.special_quota import special_quota
@@ -35,14 +35,15 @@ MEDIA = "text/csv"
 
 @dataclass(frozen=True, slots=True)
 class HospitalQuota:
-    """A hospital's special cases: `quota` of its discharges settled so far, `accepted` decisions, `over` those beyond
-    the quota."""
+    """A hospital's special cases: `quota` of its discharges settled so far, `accepted` decisions on cases that have
+    come, `over` those of them beyond the quota, `unknown` decisions on cases that have not come yet."""
 
     hospital_id: str
     discharges: int
     quota: int
     accepted: int
     over: int
+    unknown: int
 
 
 def list_name(service: Service, stand: Stand, year: int) -> str:
@@ -91,7 +92,7 @@ def decide(
     _read(service, basis_of(service, connection, stand), name, data)
     put_document(connection, actor, DECISIONS, name, service.files.put(data), MEDIA, reason)
     told = []
-    if not is_known_case(service, connection, year, *key):
+    if key not in set(known_cases(service, connection, year).iter_rows()):
         told.append(Problem("SV48", {"value": row["case_id"], "hospital": hospital}, case_id=row["case_id"]))
     over = [item for item in quotas(service, connection, year) if item.hospital_id == hospital and item.over]
     told += [
@@ -135,7 +136,8 @@ def applying(listed: pl.DataFrame, book: Book, cases: pl.DataFrame | None) -> tu
 
 def quotas(service: Service, connection: sa.Connection, year: int) -> list[HospitalQuota]:
     """The quota of every hospital with settled cases or decisions, by the policy's share of discharges; a decision
-    without a hospital counts for the hospital of its case."""
+    without a hospital counts for the hospital of its case. Decisions on cases that have not come yet are counted
+    apart."""
     basis = basis_of(service, connection)
     found, _ = decided(service, connection, year)
     listed = pl.DataFrame(schema=DECISION_SCHEMA)
@@ -147,13 +149,18 @@ def quotas(service: Service, connection: sa.Connection, year: int) -> list[Hospi
         cases = open_book(folder).cases().select("hospital_id", "case_id")
     accepted = listed.filter(pl.col("decision") != REFUSED).select("hospital_id", "case_id")
     named = accepted.filter(pl.col("hospital_id").is_not_null())
-    free = accepted.filter(pl.col("hospital_id").is_null()).select("case_id").join(cases, on="case_id")
-    counts = pl.concat([named, free.select(named.columns)]).group_by("hospital_id").len("accepted")
-    whole = cases.group_by("hospital_id").len("discharges").join(counts, on="hospital_id", how="full", coalesce=True)
+    known = known_cases(service, connection, year)
+    free = accepted.filter(pl.col("hospital_id").is_null()).select("case_id").join(known, on="case_id")
+    of_known = pl.concat([named.join(known, on=list(KEY), how="semi"), free.select(named.columns)])
+    of_others = named.join(known, on=list(KEY), how="anti")
+    whole = cases.group_by("hospital_id").len("discharges")
+    for part, name in ((of_known, "accepted"), (of_others, "unknown")):
+        counts = part.group_by("hospital_id").len(name)
+        whole = whole.join(counts, on="hospital_id", how="full", coalesce=True)
     share = basis.policy.get("special_quota")
     made = []
-    for hospital, discharges, applied in whole.sort("hospital_id").fill_null(0).iter_rows():
+    for hospital, discharges, applied, unknown in whole.sort("hospital_id").fill_null(0).iter_rows():
         of = special_quota(discharges, share.value, applied) if share is not None else None
         quota, over = (0, 0) if of is None else (of.quota, of.over)
-        made.append(HospitalQuota(hospital, discharges, quota, applied, over))
+        made.append(HospitalQuota(hospital, discharges, quota, applied, over, unknown))
     return made

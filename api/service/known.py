@@ -11,8 +11,11 @@ from api.core.book import INDEX, open_book
 from api.service.basis import basis_of
 from api.service.context import Service
 from api.service.documents import Stand
+from api.service.submissions import ACCEPTED, WITHDRAWAL
 from api.service.submitted_cases import standing as submitted
 from api.store.tables import submission
+
+_CASE = {"hospital_id": pl.String(), "case_id": pl.String()}
 
 
 def known_hospitals(
@@ -30,19 +33,15 @@ def known_hospitals(
     return frozenset(found | (set() if book is None else set(book["hospital_id"].unique())))
 
 
-def is_known_case(service: Service, connection: sa.Connection, year: int, hospital: str, case: str) -> bool:
-    """Is a case of the hospital in the year's book, or accepted in a submission?"""
-    mine = (pl.col("hospital_id") == hospital) & (pl.col("case_id") == case)
+def known_cases(service: Service, connection: sa.Connection, year: int) -> pl.DataFrame:
+    """Cases (hospital_id, case_id) in the year's book, or accepted in a submission that is not settled yet."""
     book = _book_cases(service, year)
-    if book is not None and book.filter(mine).height:
-        return True
+    found = [pl.DataFrame(schema=_CASE) if book is None else book]
     for row in submitted(connection, year):
-        if row.hospital_id != hospital:
-            continue
-        cases = pl.read_parquet(service.files.path(row.cases_sha256), columns=["case_id"])
-        if (cases["case_id"] == case).any():
-            return True
-    return False
+        if row.state == ACCEPTED and row.kind != WITHDRAWAL:
+            cases = pl.read_parquet(service.files.path(row.cases_sha256), columns=["case_id"])
+            found.append(cases.select(pl.lit(row.hospital_id).alias("hospital_id"), "case_id"))
+    return pl.concat(found).drop_nulls().unique(maintain_order=True)
 
 
 def _book_cases(service: Service, year: int) -> pl.DataFrame | None:
