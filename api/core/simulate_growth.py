@@ -130,9 +130,9 @@ def _after(
     if growth.kind == "mix" and inside < whole:
         # The others take what the scope's own cases leave of the total, counted after rounding.
         rest = Fraction(max(0, whole - int(copies.sum())), whole - inside)
-        copies += _copies(cases, ~here, rest, drawn)
+        copies = copies + _copies(cases, ~here, rest, drawn)
     elif growth.kind == "volume":
-        copies += (~here).to_numpy()
+        copies = copies + (~here).to_numpy()
     return _copied(cases, copies)
 
 
