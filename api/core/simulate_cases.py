@@ -88,8 +88,8 @@ def read_base(
     year_file: YearFile | None,
     progress: Progress | None = None,
 ) -> Read:
-    """Read and group the cases of a request. Raises TablesRefused: lists or weights that cannot be used, no case of the
-    year (SI02)."""
+    """Read and group the cases of a request. Raises TablesRefused: lists or weights that cannot be used, no case: why no
+    file could be read, else SI02."""
     values, table = group_values(policy, scheme, weights)
     hospitals = None if request.hospitals is None else read_hospitals(request.hospitals, policy)
     separate = None if request.separate is None else read_separate(request.separate)
@@ -104,7 +104,9 @@ def read_base(
         cases, other = _of_year(cases, request.year)
         problems.append(other)
     if cases.is_empty():
-        raise TablesRefused(policy.id, [Problem("SI02", {"year": request.year or "—"})])
+        told = [problem for _, error in files.unusable for problem in error.problems]
+        # Why the reader could not use the files says more than that there is no case.
+        raise TablesRefused(policy.id, told or [Problem("SI02", {"year": request.year or "不限"})])
     inputs = [
         {"name": Path(source.path).name, "sha256": source.sha256, "format": source.format} for source in files.sources
     ]

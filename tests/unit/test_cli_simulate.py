@@ -174,3 +174,13 @@ def test_the_command_quotes_names_keeps_folders_apart_and_the_proof_lists_every_
     assert {"我的 方案.toml", city.register.name, city.year_file.name, city.decisions.name} < set(listed)
     assert f"{city.decisions.name}（特例单议评议结果，{city.year_file.name} 所指）" in proof["beside"]
     assert proof["beside"] in (tmp_path / "out" / "simulation.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("content", "said"), [("", "IN02"), ("a,b,c\n1,2,3\n", "IN10")])
+def test_files_without_a_case_are_told_by_what_the_reader_found(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "cases.csv").write_text(content, encoding="utf-8")
+    result = run("simulate", tmp_path / "cases.csv", "--policy", RATE, "--reform", "synthetic-identity",
+                 "-o", tmp_path / "out")  # fmt: skip
+    assert result.exit_code == 3
+    assert said in result.stderr
+    assert "SI02" not in result.stderr
