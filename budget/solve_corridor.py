@@ -12,7 +12,7 @@ within it, and what is reached is measured exactly.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor
 
@@ -23,6 +23,8 @@ Evaluate = Callable[[Sequence[Fraction]], Sequence[int]]
 """Factors by hospital -> money by hospital, fen; both in the order of the corridor's members."""
 MOST_STEPS = 40
 _DAMPED = Fraction(9, 10)
+_STEP = Fraction(1, 10**6)
+"""What is told of widening: percentage points with four decimals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,9 @@ class Corridor:
 @dataclass(frozen=True, slots=True)
 class Slack:
     """A constraint that stands in the way: `what` low or high (corridor of `hospital`), conflict (of two hospitals of
-    one factor, the other in `other`) or total; `missing` fen lack or are too many; `share` of the hospital's money
-    before (of all, for the total) that the corridor would have to be wider by."""
+    one factor, the other in `other`), total, or beyond (a total that no corridor reaches with factors of the grid);
+    `missing` fen lack or are too many; `share` of the money before that the corridor would have to be wider by on both
+    sides: for this hospital; for the total, for everything asked (after clearing: at least)."""
 
     what: str
     hospital: str
@@ -97,6 +100,39 @@ def keep_corridor(corridor: Corridor, evaluate: Evaluate, *, coupled: bool = Fal
     counted = _Counted(evaluate)
     if coupled:
         return _keep_coupled(corridor, counted)
+    found = _keep(corridor, counted)
+    slacks = tuple(_widened(corridor, counted, found, slack) for slack in found.slacks)
+    return Balanced(found.factors, found.reached, slacks, counted.tried)
+
+
+def _widened(corridor: Corridor, counted: _Counted, found: Balanced, slack: Slack) -> Slack:
+    """A total that does not fit, with the least widening that everything asked for fits into, in steps of _STEP; or as
+    beyond what factors of the grid reach."""
+    if slack.what != "total":
+        return slack
+    grid = corridor.grid
+    ends = [sum(counted([grid.value(place)] * len(corridor.members))) for place in (grid.first, grid.last)]
+    if corridor.total is None or not min(ends) <= corridor.total <= max(ends):
+        return Slack("beyond", "", slack.missing, slack.share)
+    short, enough, more, slacks = 0, 0, 1, found.slacks  # in steps: short is too little, enough is not
+    while slacks:
+        # No less than any of them lacks: bounds that already lie at an end of the grid leave the rest to the others.
+        short, enough = enough, enough + max(more, ceil(max(abs(item.share) for item in slacks) / _STEP) - 1)
+        slacks, more = _at_width(corridor, counted, enough), more * 2
+    while enough - short > 1:
+        middle = (short + enough) // 2
+        short, enough = (middle, enough) if _at_width(corridor, counted, middle) else (short, middle)
+    return Slack("total", "", slack.missing, enough * _STEP)
+
+
+def _at_width(corridor: Corridor, counted: _Counted, steps: int) -> tuple[Slack, ...]:
+    """What stands in the way of a corridor wider by some steps on both sides."""
+    room = replace(corridor, low=corridor.low - steps * _STEP, high=corridor.high + steps * _STEP)
+    return _keep(room, counted).slacks
+
+
+def _keep(corridor: Corridor, counted: _Counted) -> Balanced:
+    """As `keep_corridor`, before clearing."""
     low = _edges(corridor, counted, upward=True)
     high = _edges(corridor, counted, upward=False)
     slacks = _unreachable(corridor, counted, low, high)

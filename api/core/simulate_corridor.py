@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from math import ceil
 
 import polars as pl
 
@@ -159,8 +160,9 @@ def _problem(task: Task, grid: Grid, slack: Slack) -> Problem:
     args: dict[str, str | int] = {
         "hospital": slack.hospital, "other": slack.other,
         "low": factor_text(grid.low, grid.digits), "high": factor_text(grid.high, grid.digits),
-        "missing": yuan(Fraction(abs(slack.missing))), "share": _percent(abs(slack.share)),
+        "missing": yuan(Fraction(abs(slack.missing))),
+        "share": _percent(Fraction(ceil(abs(slack.share) * 10**6), 10**6)),
         "side": _SIDES.get(slack.what, "上限" if slack.missing > 0 else "下限"),
     }  # fmt: skip
-    code = {"low": "SO02", "high": "SO02", "conflict": "SO03", "total": "SO04"}[slack.what]
+    code = {"low": "SO02", "high": "SO02", "conflict": "SO03", "total": "SO04", "beyond": "SO13"}[slack.what]
     return task.problem(code, args)

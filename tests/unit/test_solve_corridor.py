@@ -90,6 +90,34 @@ def test_a_total_that_the_corridor_does_not_hold() -> None:
     assert found.factors == {"H0": Fraction("0.95"), "H1": Fraction("0.95")}
 
 
+def test_the_widening_told_is_just_what_is_needed() -> None:
+    """H0 gets 1200 at the least (factor 0.5 of 2400) and may have 1050; with it there, 2000 leave 800 for H1: a fifth
+    less than before, and so is H0 a fifth above. The corridor of 5 % has to be wider by 15 points, and no less."""
+    who = members(1000, 1000)
+    found = keep_corridor(corridor(who, "-0.05", "0.05", 2000), linear(2400, 1000))
+    assert [(slack.what, slack.share) for slack in found.slacks] == [
+        ("high", Fraction(15, 100)), ("total", Fraction(15, 100)),
+    ]  # fmt: skip
+    assert keep_corridor(corridor(who, "-0.2", "0.2", 2000), linear(2400, 1000)).slacks == ()
+    assert keep_corridor(corridor(who, "-0.199", "0.199", 2000), linear(2400, 1000)).slacks != ()
+
+
+def test_a_hospital_at_the_end_of_the_grid_leaves_the_rest_to_the_other() -> None:
+    """H0 gets 1100 at the least and 1900 are to be had in all: H1, of 1000, must fall to 800 while H0 stays at 1100;
+    wider by 150 fen of 2000 would not do, a fifth less H1 needs 15 points."""
+    who = members(1000, 1000)
+    found = keep_corridor(corridor(who, "-0.05", "0.05", 1900), linear(2200, 1000))
+    (wide,) = (slack.share for slack in found.slacks if slack.what == "total")
+    assert Fraction(15, 100) <= wide <= Fraction(15, 100) + Fraction(1, 10**4)
+    again = corridor(who, str(Fraction("-0.05") - wide), str(Fraction("0.05") + wide), 1900)
+    assert keep_corridor(again, linear(2200, 1000)).slacks == ()
+
+
+def test_a_total_beyond_all_factors() -> None:
+    found = keep_corridor(corridor(members(1000, 1000), "-0.05", "0.05", 4000), linear(1000, 1000))
+    assert [slack.what for slack in found.slacks] == ["beyond"]
+
+
 def shared(pool: int, *units: int) -> Evaluate:
     return lambda factors: apportion(pool, [unit * factor for unit, factor in zip(units, factors, strict=True)])
 
@@ -145,7 +173,7 @@ def test_two_hospitals_against_every_pair_of_factors(before: list[int], after: l
         if all(asked.least(m) <= fen <= asked.most(m) for m, fen in zip(asked.members, evaluate(pair), strict=True))
     ]  # fmt: skip
     found = keep_corridor(asked, evaluate)
-    inside = [slack for slack in found.slacks if slack.what != "total"]
+    inside = [slack for slack in found.slacks if slack.what not in {"total", "beyond"}]
     assert bool(kept) == (not inside)
     if kept and total is None:
         least = min(sum(fen * (f - 1) ** 2 for fen, f in zip(after, pair, strict=True)) for pair in kept)
