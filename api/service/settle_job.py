@@ -26,8 +26,6 @@ from api.core.settle import (
     InputFile,
     MonthInput,
     Settled,
-    check_month,
-    check_open,
     repeated,
     settle_month,
     settled_by,
@@ -243,9 +241,6 @@ def _settled(service: Service, context: JobContext, basis: Basis, month: str, gi
             return before, waiting
         new = chosen is not None and not chosen.is_empty()
         given = replace(given, decisions=chosen if new or not given.close else None)
-        if given.files:
-            check_month(book, month, given.reopen)
-            check_open(book, given.reopen)
         return settle_month(book, basis.policy, basis.values, given), waiting
 
 

@@ -71,7 +71,7 @@ def book(here: SmallService) -> tuple[str, int, int, int]:
     legs = found.ledger().select(pl.when(side="debit").then("amount_fen").otherwise(-pl.col("amount_fen")))
     assert legs.to_series().sum() == 0
     paid = found.paid()
-    return found.closed_until, found.cases().height, paid["due_fen"].sum(), paid["paid_fen"].sum()
+    return found.closed_until, found.cases().height, int(paid["due_fen"].sum()), int(paid["paid_fen"].sum())
 
 
 def test_a_month_without_cases_is_settled_and_closed_with_a_reason(here: SmallService) -> None:
@@ -160,11 +160,9 @@ def test_a_locked_year_is_taken_back_before_late_cases_come(here: SmallService) 
     assert book(here) == (DECEMBER, 2, 2 * DUE, 2 * DUE * 9 // 10)
 
 
-@pytest.mark.parametrize("empty", [False, True], ids=["cases", "no cases"])
-def test_a_settlement_done_again_after_a_crash_says_what_is(here: SmallService, empty: bool) -> None:
-    """The first worker dies between the book and the catalogue."""
-    if not empty:
-        here.submit(row("A1"))
+def done_again(here: SmallService) -> tuple[dict[str, Any], tuple[str, int, int, int]]:
+    """March settled and closed by a worker that dies with the book written, then by another: the job, and the book as
+    the first one left it."""
     asked = here.client("office").post("/v1/settlements", json={"month": "2025-03", "reason": "关账"}).json()["id"]
     held = here.service.queue.take()
     assert held is not None
@@ -173,7 +171,26 @@ def test_a_settlement_done_again_after_a_crash_says_what_is(here: SmallService, 
     with here.service.database.write() as connection:
         connection.execute(job.update().where(job.c.id == asked).values(lease_until="2000-01-01T00:00:00Z"))
     here.work()
-    done = here.client("office").get(f"/v1/jobs/{asked}").json()
+    return here.client("office").get(f"/v1/jobs/{asked}").json(), entered
+
+
+def test_a_closing_done_again_after_a_crash_is_done(here: SmallService) -> None:
+    here.submit(row("A1"))
+    asked = {"hospital_id": "H1", "case_id": "A1", "decision": "by_item", "reason": "会议"}
+    assert here.client("office").post("/v1/years/2025/decisions", json=asked).status_code == 200
+    settle(here, "2025-03", close=False)
+    done, entered = done_again(here)
+    assert (done["state"], done["result"]) == ("done", {"month": "2025-03", "run": None, "closed": True})
+    assert book(here) == entered
+    assert entered[0] == "2025-03"
+
+
+@pytest.mark.parametrize("empty", [False, True], ids=["cases", "no cases"])
+def test_a_settlement_done_again_after_a_crash_says_what_is(here: SmallService, empty: bool) -> None:
+    """The first worker dies between the book and the catalogue."""
+    if not empty:
+        here.submit(row("A1"))
+    done, entered = done_again(here)
     assert (done["state"], done["result"]["closed"]) == ("done", True)
     summary = here.client("office").get(f"/v1/runs/{done['result']['run']}").json()["summary"]
     assert (summary["closed"], summary["repeated"]) == (True, False)
