@@ -81,8 +81,8 @@ class ClearingInput:
 @dataclass(frozen=True)
 class Clearing:
     """A region's year cleared. `lines`: (pool, line) sorted by hospital and pool, county groups' lines with the group's
-    id as pool; `kinds` KIND_SCHEMA; `problems` PROBLEM_SCHEMA: what was left out, refused or merged; `tallies` of all
-    cases."""
+    id as pool; `kinds` KIND_SCHEMA; `beyond` BEYOND_SCHEMA; `problems` PROBLEM_SCHEMA: what was left out, refused or
+    merged; `tallies` of all cases."""
 
     given: ClearingInput
     budget: TotalBudget
@@ -90,6 +90,7 @@ class Clearing:
     bundles: tuple[ClearedBundle, ...]
     lines: tuple[tuple[str, Line], ...]
     kinds: pl.DataFrame
+    beyond: pl.DataFrame
     tallies: CaseTallies
     problems: pl.DataFrame
 
@@ -154,7 +155,7 @@ def clear_year(given: ClearingInput) -> Clearing:
     lines += [(bundle.group, line) for bundle in bundles for line in bundle.lines]
     return Clearing(
         given, budget, tuple(pools), tuple(bundles), tuple(sorted(lines, key=lambda item: (item[1].hospital, item[0]))),
-        paid.kinds, tallies, pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), *notes]),
+        paid.kinds, paid.beyond, tallies, pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), *notes]),
     )  # fmt: skip
 
 

@@ -123,6 +123,7 @@ class _Writer:
     def _of_pool(self, pool: ClearedPool, account: Account, line: Line, tally: Tally) -> Iterator[Item]:
         yield Item("清算病例（例）", f"{line.cases:,}", "结算月份在本年度的病例，再入院合并后")
         yield from self._entitlement(pool, account, line, tally)
+        yield from self._beyond(pool, line.hospital)
         yield from self._sharing(pool, account, line)
         yield from self._deposit(account, line)
         yield from self._violations(pool, account)
@@ -158,6 +159,20 @@ class _Writer:
         if moved:
             yield Item("统筹区结余（超支）分担", yuan_text(moved), "统筹区结余归医院或超支由医院承担的部分，按应得分摊")
         yield Item("应得金额", yuan_text(line.entitlement), total=True)
+
+    def _beyond(self, pool: ClearedPool, hospital: str) -> Iterator[Item]:
+        """Special cases whose decision fell away, by number, and why."""
+        found = self.clearing.beyond.filter(
+            (pl.col("hospital_id") == hospital) & pl.col("insurance").is_in(list(pool.budget.insurances))
+        )
+        if found.is_empty():
+            return
+        quota, discharges = found.select("quota", "discharges").row(0)
+        cases = "、".join(found["case_id"])
+        how = (
+            f"本院年度出院 {discharges:,} 人次，名额 {quota} 例，按评议先后取；超出名额的改按病组（病种）支付：{cases}"
+        )
+        yield Item("超出名额的特例单议（例）", f"{found.height:,}", how)
 
     def _value_how(self, pool: ClearedPool) -> str:
         """What the settlement value is made of, but the units."""

@@ -39,14 +39,21 @@ _SUMMED = (
 _STAY = ("person", "hospital_id", "insurance", "group")  # one insurance's fund pays no stay of another's
 _ROW = pl.lit(0, dtype=pl.UInt32).alias("row")
 Mask = NDArray[np.bool_]
+BEYOND_SCHEMA: dict[str, pl.DataType] = {
+    "hospital_id": pl.String(), "insurance": pl.String(), "case_id": pl.String(), "quota": pl.Int64(),
+    "discharges": pl.Int64(),
+}  # fmt: skip
+"""A special case beyond its hospital's quota, paid as any other: in the order of the decisions."""
 
 
 @dataclass(frozen=True)
 class YearPaid:
-    """What a year's cases add up to. `kinds` KIND_SCHEMA; `notes` PROBLEM_SCHEMA: what was left out or merged."""
+    """What a year's cases add up to. `kinds` KIND_SCHEMA; `beyond` BEYOND_SCHEMA; `notes` PROBLEM_SCHEMA: what was left
+    out or merged."""
 
     tallies: CaseTallies
     kinds: pl.DataFrame
+    beyond: pl.DataFrame
     notes: list[pl.DataFrame]
 
 
@@ -58,6 +65,7 @@ class _Found:
     strangers: list[pl.DataFrame] = field(default_factory=list)
     together: list[pl.DataFrame] = field(default_factory=list)
     members: list[pl.DataFrame] = field(default_factory=list)
+    beyond: list[pl.DataFrame] = field(default_factory=list)
     discharges: list[pl.DataFrame] = field(default_factory=list)
     cases: int = 0
 
@@ -155,7 +163,8 @@ class YearCases:
         out = pl.concat([pl.DataFrame(schema=names), *(part for priced in every for part in priced.left_out)])
         notes.append(problem_rows(out.sort("hospital_id", "case_id").select(_ROW, "case_id"), "CL52"))
         tallies = add_tallies(part for priced in every for part in priced.parts)
-        return YearPaid(tallies, _kinds([part for priced in every for part in priced.kinds]), notes)
+        beyond = pl.concat([pl.DataFrame(schema=BEYOND_SCHEMA), *found.beyond])
+        return YearPaid(tallies, _kinds([part for priced in every for part in priced.kinds]), beyond, notes)
 
     def _schema(self) -> dict[str, pl.DataType]:
         basis: dict[str, pl.DataType] = {"basis": pl.String()} if "basis" in self._columns else {}
@@ -269,6 +278,10 @@ class YearCases:
         ranked = accepted.with_columns(of, pl.int_range(1, pl.len() + 1).over("hospital_id").alias("rank"))
         over = ranked.filter(pl.col("rank") > pl.col("quota"))
         notes.append(problem_rows(over.select(_ROW, "case_id", "quota"), "CL50", args={"quota": pl.col("quota")}))
+        placed = over.join(discharges, on="hospital_id").join(
+            merged.select("hospital_id", "case_id", "insurance"), on=["hospital_id", "case_id"], maintain_order="left"
+        )
+        found.beyond.append(placed.sort("place").select(*BEYOND_SCHEMA))
         return ranked.filter(pl.col("rank") <= pl.col("quota")).drop("rank", "quota", "place")
 
 

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from api.core.clearing import PaidInYear
+from api.core.clearing_statement import hospital_statements
 from budget.ledger import balances, unbalanced
 from budget.money import to_fen
 from reference_tables.problems import TablesRefused
@@ -203,6 +204,11 @@ def test_special_cases_beyond_the_quota_are_priced_as_others() -> None:
     assert found.pools[0].accounts[0].fixed == to_fen("7000")
     told = found.problems.select("code", "case_id").rows()
     assert told == [("CL51", "X"), ("CL50", "A1")]
+    [statement] = hospital_statements(found)
+    [item] = [item for item in statement.pools[0].items if "超出名额" in item.label]
+    assert (item.value, item.how) == (
+        "1", "本院年度出院 10 人次，名额 1 例，按评议先后取；超出名额的改按病组（病种）支付：A1"
+    )  # fmt: skip
     with pytest.raises(TablesRefused) as refused:
         clear(region_policy("dip"), cases(*rows), decisions=decisions)
     assert [problem.args["key"] for problem in refused.value.problems] == ["special_quota"]
