@@ -97,8 +97,9 @@ def _one_number(task: Task, label: str) -> Solved:
     elif tolerance is None and found.jumped:
         problems.append(task.problem("SO12", {"measure": MEASURES_ZH[what], "missing": _told(what, missed)}))
     change = change_of(task.solve, fields["key"], action, found.value, digits)
+    of_pool = "" if pool == ALL_POOLS else f"{pool}："
     return Solved(
-        task.solve.kind, task.solve.place, f"{label}（{MEASURES_ZH[what]}）", factor_text(found.value, digits),
+        task.solve.kind, task.solve.place, f"{label}（{of_pool}{MEASURES_ZH[what]}）", factor_text(found.value, digits),
         _told(what, _measured(task.before, what, pool)), _told(what, found.reached), _told(what, target),
         _told(what, found.residual), found.tried, tuple(problems), (change,),
     )  # fmt: skip
@@ -139,9 +140,16 @@ def _out_of_reach(task: Task, label: str, what: str, action: str, error: OutOfRe
 
 
 def _pool(task: Task) -> str:
-    """The pool that the target is of; all pools together when none is named."""
+    """The pool that the target is of; all pools together when none is named, for a point value the only one. Raises
+    TablesRefused (SO06, SO14)."""
     named = task.solve.fields.get("pool")
     known = list(task.before.fund_years)
+    if task.solve.fields["measure"] == "point_value":
+        assert task.before.clearing is not None, "the point value is one of clearing"
+        known = [done.budget.pool for done in task.before.clearing.pools]
+        if not named and len(known) > 1:
+            raise TablesRefused(task.reform.file, [task.problem("SO14", {"known": "、".join(known)})])
+        named = named or known[0]
     if not named:
         return ALL_POOLS
     if named not in known:
@@ -180,7 +188,7 @@ def _measured(stage: Stage, what: str, pool: str) -> Fraction:
         return stage.fund_years[pool].months or Fraction(0)
     assert stage.clearing is not None, "the point value is one of clearing"
     values = {done.budget.pool: done.due.value for done in stage.clearing.pools}
-    return values.get(pool) or max((value or Fraction(0) for value in values.values()), default=Fraction(0))
+    return values.get(pool) or Fraction(0)
 
 
 def _of_text(what: str, value: Fraction) -> Fraction:

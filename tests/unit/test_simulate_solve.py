@@ -193,6 +193,23 @@ def test_a_pool_that_is_not_there(city: MadeYear) -> None:
     assert [problem.code for problem in caught.value.problems] == ["SO06"]
 
 
+def test_a_point_value_is_one_pools(city: MadeYear) -> None:
+    body = solve("target", key='"coefficient"', measure='"point_value"', value='"9500"', digits="2")
+    with pytest.raises(TablesRefused) as caught:
+        run(city, reform(body), policy=RATE)
+    assert [problem.code for problem in caught.value.problems] == ["SO14"]
+    assert "职工" in caught.value.problems[0].message
+
+
+@pytest.mark.long
+def test_the_pool_of_a_point_value_is_named(city: MadeYear) -> None:
+    body = solve("target", key='"coefficient"', measure='"point_value"', value='"9500"', digits="2", pool='"居民"')
+    done = run(city, reform(body), policy=RATE)
+    assert "居民" in solved(done)["what"]
+    residents = done.tables["fund"].filter((pl.col("pool") == "居民") & (pl.col("state") == "after"))
+    assert abs(Fraction(str(residents["point_value"].item())) - Fraction(solved(done)["reached"])) < Fraction(1, 10**4)
+
+
 def _by_hospital(done: Simulation) -> dict[str, tuple[int, int]]:
     both = [
         dict(stage.priced.group_by("hospital_id").agg(pl.col("fund_fen").sum()).iter_rows())
