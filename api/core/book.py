@@ -312,8 +312,13 @@ def open_book(path: Path) -> Book:
     place = path / INDEX
     if not place.is_file():
         raise BookRefused([Problem("ST01", {"path": str(path)}, file=path.name)])
+    return book_of(path, place.read_bytes())
+
+
+def book_of(path: Path, index: bytes) -> Book:
+    """The book in a folder as an index of it says. Raises BookRefused (ST02)."""
     try:
-        data = orjson.loads(place.read_bytes())
+        data = orjson.loads(index)
         if data["format"] != FORMAT:
             raise ValueError(f"format {data['format']}")
         policies = tuple(BookPolicy(**policy) for policy in data["policies"])

@@ -8,6 +8,9 @@
 The catalogue is read in one transaction that sees it as it was at one moment. The year books are held at that moment,
 so that none is ahead of the catalogue but by a settlement whose job is under way: that one is done again after the
 restore, and the book answers with what it has. Everything else is only ever added, and is copied afterwards.
+
+Every file is hashed as it is copied, and must be as its name or its book says: there is no backup that cannot be
+restored because it was taken over damaged files.
 """
 
 from __future__ import annotations
@@ -22,18 +25,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import IO, Any, cast
 
 import orjson
 import sqlalchemy as sa
 
-from api.core.book import HELD, INDEX, BookRefused, locked
+from api.core.book import HELD, INDEX, BookRefused, book_of, locked
+from api.core.book_seals import file_fault
 from api.service.audit import Actor, record
 from api.service.context import Service
 from api.service.values import now
 from api.store.migrate import version_of
-from api.store.tables import metadata
+from api.store.tables import document, metadata, run, submission
 from grouper.proof import file_sha256, program_version
+from reference_tables.problems import Problem, TablesRefused
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -65,7 +70,8 @@ class _Member:
 def back_up(service: Service, actor: Actor, target: Path) -> Backup:
     """Write a backup, whole or not at all.
 
-    Raises BookRefused when a book is held too long or cannot be read, Unavailable, OSError.
+    Raises BookRefused when a book is held too long or its index is not as it was written, TablesRefused with every
+    file that is gone or changed (ST60 of a book, SV59), Unavailable, OSError.
     """
     with service.database.write() as connection:
         record(connection, actor, "backup.make", target.name)
@@ -81,7 +87,7 @@ def back_up(service: Service, actor: Actor, target: Path) -> Backup:
 def _written(service: Service, place: Path) -> Backup:
     with ExitStack() as held:
         indexes, connection = _moment(service, held)
-        members = list(_books(service, indexes))
+        members, damaged = list(_books(service, indexes)), list(_missing(service, connection))
         version = version_of(connection)
         counts: dict[str, int] = {}
         with tarfile.open(place, "w") as packed, ExitStack() as folder:
@@ -93,8 +99,9 @@ def _written(service: Service, place: Path) -> Backup:
             held.close()  # the moment has been kept
             members += _contents(service)
             _add(packed, MANIFEST, _manifest(version, counts, members))
-            for member in members:
-                _add(packed, member.name, member.source)
+            damaged += [fault for member in members if (fault := _copied(packed, member)) is not None]
+    if damaged:
+        raise TablesRefused("backup", damaged)
     with place.open("rb") as stream:
         os.fsync(stream.fileno())
     years = tuple(sorted(indexes))
@@ -128,22 +135,41 @@ def _years(service: Service) -> list[str]:
 
 
 def _books(service: Service, indexes: dict[str, bytes]) -> Iterator[_Member]:
-    """The files of the books; what the index of the moment does not name stays out."""
+    """The files of the books; what the index of the moment does not name stays out. Raises BookRefused for an index
+    that is not as it was written."""
     for year, index in indexes.items():
-        named = {}
-        for run in orjson.loads(index)["runs"]:
-            for file in run["files"]:
-                named[file["path"]] = file["sha256"]
+        book = book_of(service.books / year, index)
+        book.check_index()
+        named = {file.path: file.sha256 for each in book.runs for file in each.files}
         for path, sha256 in sorted(named.items()):
             place = service.books / year / path
-            yield _Member(f"books/{year}/{path}", place.stat().st_size, sha256, place)
+            yield _Member(f"books/{year}/{path}", _size(place), sha256, place)
         yield _Member(f"books/{year}/{INDEX}", len(index), hashlib.sha256(index).hexdigest(), index)
 
 
 def _contents(service: Service) -> Iterator[_Member]:
     """All files by content: more than the catalogue of the moment names, never less."""
-    for path in sorted(service.files.folder.glob("*/*")):
+    for path in sorted(service.files.folder.glob(f"*/{'[0-9a-f]' * 64}")):
         yield _Member(f"files/{path.parent.name}/{path.name}", path.stat().st_size, path.name, path)
+
+
+def _missing(service: Service, connection: sa.Connection) -> Iterator[Problem]:
+    """Files by content that the catalogue names and that are not there."""
+    named: set[str] = set()
+    for table in (document, submission):
+        columns = [column for column in table.columns if column.name.endswith("sha256")]
+        for row in connection.execute(sa.select(*columns)):
+            named.update(value for value in row if value)
+    for files in connection.execute(sa.select(run.c.files)).scalars():
+        named.update(orjson.loads(files).values())
+    for sha256 in sorted(named):
+        if not (service.files.folder / sha256[:2] / sha256).is_file():
+            yield _fault(f"files/{sha256[:2]}/{sha256}", gone=True)
+
+
+def _size(path: Path) -> int:
+    """Of a file, 0 when it is gone: that is told when it is copied."""
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _dump(connection: sa.Connection, table: sa.Table, path: Path) -> int:
@@ -173,13 +199,42 @@ def _manifest(version: str, counts: dict[str, int], members: list[_Member]) -> b
     return orjson.dumps(content, option=orjson.OPT_INDENT_2)
 
 
-def _add(packed: tarfile.TarFile, name: str, source: bytes | Path) -> None:
+def _copied(packed: tarfile.TarFile, member: _Member) -> Problem | None:
+    """Add a file; what is wrong with it, None when it is as it should be."""
+    try:
+        digest = _add(packed, member.name, member.source)
+    except FileNotFoundError:
+        return _fault(member.name, gone=True)
+    return None if digest == member.sha256 else _fault(member.name, gone=False)
+
+
+def _fault(name: str, *, gone: bool) -> Problem:
+    if name.startswith("books/"):
+        return file_fault(name, gone=gone)
+    return Problem(
+        "SV59", {"path": name, "reason": "不见了" if gone else "与文件名中的校验值不符，被改动过"}, file=name
+    )
+
+
+def _add(packed: tarfile.TarFile, name: str, source: bytes | Path) -> str:
+    """Add a file as it is now; the sha256 of what was added."""
     about = tarfile.TarInfo(name)
     about.mode = 0o600
-    if isinstance(source, bytes):
-        about.size = len(source)
-        packed.addfile(about, io.BytesIO(source))
-        return
-    about.size = source.stat().st_size
-    with source.open("rb") as stream:
-        packed.addfile(about, stream)
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
+        about.size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        hashed = _Hashed(stream)
+        packed.addfile(about, cast("IO[bytes]", hashed))
+    return hashed.digest.hexdigest()
+
+
+class _Hashed:
+    """A stream that hashes what is read of it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self.digest = stream, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self.digest.update(data)
+        return data

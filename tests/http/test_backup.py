@@ -19,7 +19,7 @@ from test_year import POLICY, documents, hand_in, job, parts
 from typer.testing import CliRunner
 
 from api.cli.main import app
-from api.core.book import open_book
+from api.core.book import BookRefused, open_book
 from api.http.app import create_app
 from api.service.audit import verify
 from api.service.backup import back_up
@@ -176,12 +176,70 @@ def test_what_is_no_whole_backup_is_refused_and_leaves_nothing(tmp_path: Path) -
     restore(restored(settings, tmp_path / "to-book", "sqlite"), SETUP, tmp_path / "b.tar")
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_no_backup_is_made_over_damaged_files_and_each_is_named(kind: str, tmp_path: Path) -> None:
+    with settled(tmp_path, kind) as (here, run):
+        service, target = here.service, tmp_path / "b.tar"
+        book = open_book(service.books / "2026")
+        with service.database.read() as connection:
+            named = [row.sha256 for row in connection.execute(sa.select(metadata.tables["submission"].c.sha256))]
+            of_run = orjson.loads(
+                connection.execute(sa.select(metadata.tables["run"].c.files).filter_by(id=run)).scalar_one()
+            )
+        in_book = {file.role: book.path / file.path for file in book.runs[0].files}
+        changed_file, gone, result = (
+            service.files.path(name) for name in (named[0], named[1], of_run["statement.csv"])
+        )
+        places = {changed_file, gone, result, in_book["cases"], in_book["priced"], in_book["proof"]}
+        data = {place: place.read_bytes() for place in places}
+        changed_file.write_bytes(data[changed_file] + b"x")
+        in_book["cases"].write_bytes(data[in_book["cases"]][:-1])
+        in_book["proof"].write_bytes(data[in_book["proof"]].replace(b"2026", b"2025", 1))
+        for place in (gone, result, in_book["priced"]):
+            place.unlink()
+        with pytest.raises(TablesRefused) as refused:
+            back_up(service, SETUP, target)
+        found = {(problem.code, str(problem.args["path"])) for problem in refused.value.problems}
+        stored = {("SV59", f"files/{place.parent.name}/{place.name}") for place in (changed_file, gone, result)}
+        assert len(refused.value.problems) == len(places)
+        assert found == stored | {
+            ("ST60", f"books/2026/{in_book[role].relative_to(book.path).as_posix()}")
+            for role in ("cases", "priced", "proof")
+        }
+        assert not list(tmp_path.glob("*b.tar*")), "nothing is left under its name or another"
+        for place, content in data.items():
+            place.write_bytes(content)
+        index = book.path / "book.json"
+        text = index.read_bytes()
+        index.write_bytes(text.replace(b'"cases": ', b'"cases": 1', 1))
+        with pytest.raises(BookRefused) as broken:
+            back_up(service, SETUP, target)
+        assert [problem.code for problem in broken.value.problems] == ["ST61"]
+        index.write_bytes(text)
+        back_up(service, SETUP, target)
+        settings = restored(service.settings, tmp_path / "new", kind)
+    restore(settings, SETUP, target)
+
+
+def test_the_command_ends_with_an_error_over_a_damaged_file(tmp_path: Path) -> None:
+    with settled(tmp_path) as (here, _):
+        data, place = here.service.settings.data, next(here.service.files.folder.glob("*/*"))
+    place.write_bytes(b"")
+    target = tmp_path / "b.tar"
+    target.write_bytes(b"before")
+    done = CliRunner().invoke(app, ["backup", str(target), "--data", str(data)])
+    told = done.stderr.replace("\n", "")
+    assert (done.exit_code, "SV59" in told, place.name in told) == (3, True, True), done.output
+    assert target.read_bytes() == b"before"
+
+
 def test_the_commands(tmp_path: Path) -> None:
     with settled(tmp_path) as (here, _):
         data = here.service.settings.data
     runner, target = CliRunner(), tmp_path / "b.tar"
     done = runner.invoke(app, ["backup", str(target), "--data", str(data)])
     assert (done.exit_code, "账册 2026" in done.output) == (0, True), done.output
+    assert "校验值全部核对相符" in done.output
     new = tmp_path / "new"
     done = runner.invoke(app, ["restore", str(target), "--data", str(new)])
     assert (done.exit_code, "审计链完整" in done.output) == (0, True), done.output
