@@ -19,6 +19,7 @@ from api.service.audit import Actor
 from api.service.basis import Basis, basis_of
 from api.service.context import Service
 from api.service.documents import IN_FORCE, DocumentInfo, Stand, laid_out, put_document, standing
+from api.service.known import hospitals_at_work, latest_year
 from api.service.office_work import opened_year_file, year_file_name
 from api.service.simulate_job import read_reform
 from api.service.submissions import safe_name
@@ -93,7 +94,7 @@ def _in_force(service: Service, stand: Stand, new: DocumentInfo) -> Sequence[Pro
             return error.problems
         raise TablesRefused(new.name, [item for item in error.problems if item not in known]) from None
     told = {"policy": made.policy.problems, "scheme": made.scheme.pack.problems}
-    return [*told.get(new.kind, ()), *_unvalued(made, new)]
+    return [*told.get(new.kind, ()), *_unvalued(made, new), *_left_out(service, made, new)]
 
 
 def _basis(service: Service, stand: Stand) -> Basis:
@@ -119,6 +120,17 @@ def _unvalued(made: Basis, new: DocumentInfo) -> list[Problem]:
     if any(group in known for group, *_ in made.values.values):
         return []
     return [Problem("SV42", {"weights": made.weights.id, "scheme": made.scheme.pack.id}, file=new.name)]
+
+
+def _left_out(service: Service, made: Basis, new: DocumentInfo) -> list[Problem]:
+    """Hospitals at work in the latest year that a new register does not hold."""
+    if new.kind != "hospitals" or made.hospitals is None:
+        return []
+    with service.database.read() as connection:
+        year = latest_year(connection)
+        found = frozenset() if year is None else hospitals_at_work(service, connection, year)
+    missing = sorted(found - set(made.hospitals["hospital_id"]))
+    return [Problem("SV77", {"value": name, "year": year or 0}, file=new.name, value=name) for name in missing]
 
 
 def _own_weights(data: bytes, name: str) -> None:

@@ -27,10 +27,21 @@ def known_hospitals(
     if stand.latest("hospitals") is not None:
         register = basis_of(service, connection, stand).hospitals
         found |= set() if register is None else set(register["hospital_id"])
+    return frozenset(found | hospitals_at_work(service, connection, year))
+
+
+def hospitals_at_work(service: Service, connection: sa.Connection, year: int) -> frozenset[str]:
+    """Hospitals that have submitted something for a year, or have cases in its book."""
     query = sa.select(submission.c.hospital_id).where(submission.c.month.like(f"{year}-%")).distinct()
-    found |= set(connection.execute(query).scalars())
+    found = set(connection.execute(query).scalars())
     book = _book_cases(service, year)
     return frozenset(found | (set() if book is None else set(book["hospital_id"].unique())))
+
+
+def latest_year(connection: sa.Connection) -> int | None:
+    """The last year that something was submitted for."""
+    month = connection.execute(sa.select(sa.func.max(submission.c.month))).scalar()
+    return None if month is None else int(month[:4])
 
 
 def known_cases(service: Service, connection: sa.Connection, year: int) -> pl.DataFrame:

@@ -176,6 +176,16 @@ def test_a_draft_gives_way_to_the_next_one_and_to_the_one_that_is_locked(here: S
     assert (state(first), state(last)) == (("superseded", last), ("locked", None))
 
 
+def test_a_register_without_a_hospital_at_work_says_so(here: SmallService, city: City) -> None:
+    documents(here, city)
+    hand_in(here, city.months[0])
+    lines = Path(city.register).read_text(encoding="utf-8-sig").splitlines(keepends=True)
+    fewer = "".join(line for line in lines if not line.startswith("H2,")).encode()
+    assert len(fewer) < len("".join(lines).encode())
+    told = here.client("office").put("/v1/documents/hospitals/hospitals.csv", content=fewer).json()["problems"]
+    assert [(item["code"], item["value"], item["args"]["year"]) for item in told] == [("SV77", "H2", 2026)]
+
+
 def test_a_draft_of_an_older_book_cannot_be_locked(here: SmallService, city: City) -> None:
     documents(here, city)
     for month in city.months[:2]:
