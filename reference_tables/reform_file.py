@@ -113,7 +113,8 @@ class _Reading:
             sweeps=tuple(filter(None, (self._sweep(at, body) for at, body in self._blocks("sweep")))),
             folder=str(self.folder),
         )  # fmt: skip
-        if not self.problems and not (reform.changes or reform.switch or reform.solves or reform.growths):
+        parts = (reform.changes, reform.switch, reform.solves, reform.growths, reform.sweeps)
+        if not self.problems and not any(parts):
             self.note("RF50", {"id": reform.id})
         return replace(reform, sha256=content_checksum(reform))
 

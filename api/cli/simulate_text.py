@@ -20,6 +20,7 @@ from api.cli.progress import expected_rows
 from api.core.simulate import Simulation
 from api.core.simulation_files import counted
 from budget.compare import totals
+from budget.compare_frames import ALL_POOLS
 from budget.money import yuan_text
 from grouper.intake import SourceInfo
 from grouper.pipeline import Progress as Report
@@ -28,6 +29,10 @@ from reference_tables.problems import LEVEL_ZH, Level
 _AFTER = 2.0  # seconds
 _WIDTH = 150
 _SHOWN = 5
+_MOST = 12
+_CALENDAR = 1000
+"""Years of the growth table are years of the calendar from here on, else the number of years ahead."""
+_JSON = ("changes", "steps", "winners", "fund", "growth", "sweep", "solved")
 Told = Callable[[str], None]
 
 
@@ -69,7 +74,7 @@ def phases_shown(paths: Sequence[str]) -> Iterator[tuple[Report, Told]]:
 def summary(done: Simulation, run_id: str) -> dict[str, object]:
     """The result as plain values for JSON; amounts in fen, rates and point values as text."""
     tables = done.tables
-    shown = {name: _plain(tables[name]) for name in ("changes", "steps", "winners", "fund", "solved") if name in tables}
+    shown = {name: _plain(tables[name]) for name in _JSON if name in tables}
     return {
         "run_id": run_id,
         "policy": {"before": done.before.policy.id, "after": done.after.policy.id},
@@ -108,6 +113,10 @@ def print_simulation(done: Simulation, run_id: str, output: Path) -> None:
     console.print(_winners(tables["winners"]))
     if "fund" in tables:
         console.print(_fund(tables["fund"]))
+    if "growth" in tables:
+        console.print(_growth(tables["growth"]))
+    if "sweep" in tables:
+        console.print(_sweep(tables["sweep"]))
     if "bootstrap" in tables:
         console.print(_chances(tables["bootstrap"]))
     for (code, kind), (count, example) in counted(pl.concat([done.problems, done.reading])).items():
@@ -155,6 +164,8 @@ def _winners(frame: pl.DataFrame) -> Table:
     """The hospitals that gain and lose most."""
     counts = dict(frame.group_by("outcome").len().iter_rows())
     title = f"增加 {counts.get('gain', 0)} 家，减少 {counts.get('loss', 0)} 家，不变 {counts.get('same', 0)} 家（元）"
+    if max(counts.get("gain", 0), counts.get("loss", 0)) > _SHOWN:
+        title += f"（列出前 {_SHOWN} 家）"
     table = _table(title, "级别", "例数", "清算前增减", "清算后增减", "增减率", text=2)
     moved = frame.filter(pl.col("outcome") != "same")
     head = moved.filter(pl.col("outcome") == "gain").head(_SHOWN)
@@ -191,10 +202,46 @@ def _fund(frame: pl.DataFrame) -> Table:
     return table
 
 
+def _growth(frame: pl.DataFrame) -> Table:
+    """All pools together, year by year."""
+    names = ("cases", "cost_fen", "fund_fen", "paid_fen", "balance_fen", "accumulated_fen")
+    table = _table("增长各年（元）", "病例", "总费用", "统筹支付", "清算后基金支付", "当年结余", "累计结余")
+    for row in frame.filter(pl.col("pool") == ALL_POOLS).iter_rows(named=True):
+        year = (
+            f"{row['year']} 年"
+            if row["year"] >= _CALENDAR
+            else f"增长后第 {row['year']} 年"
+            if row["year"]
+            else "改革后"
+        )
+        table.add_row(year, *(_cell(name, row[name]) for name in names))
+    return table
+
+
+def _sweep(frame: pl.DataFrame) -> Table:
+    """Every value tried; of many those at equal distances, first and last among them."""
+    names = ("package_fen", "fund_fen", "cleared_fen", "balance_fen")
+    few = frame.height > _MOST
+    title = f"逐值试算（元）（列出 {_MOST} 个，共 {frame.height} 个）" if few else "逐值试算（元）"
+    table = _table(title, "取值", "病组支付", "统筹支付", "清算后支付", "基金当年结余", "增加", "减少")
+    places = [at * (frame.height - 1) // (_MOST - 1) for at in range(_MOST)] if few else list(range(frame.height))
+    for row in frame[places].iter_rows(named=True):
+        amounts = [_cell(name, row[name]) for name in names]
+        counts = [f"{row[name]} 家" for name in ("winners", "losers")]
+        table.add_row(escape(row["sweep"]), f"{row['value'].normalize():f}", *amounts, *counts)
+    return table
+
+
 def _cell(name: str, value: Any) -> str:
     if value is None or value == "":
         return "—"
-    return yuan_text(value) if name.endswith("_fen") else f"{value:.2f}" if isinstance(value, Decimal) else str(value)
+    return (
+        yuan_text(value) if name.endswith("_fen") else f"{value:.2f}" if isinstance(value, Decimal) else _count(value)
+    )
+
+
+def _count(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _chances(frame: pl.DataFrame) -> Table:

@@ -88,8 +88,8 @@ def read_base(
     year_file: YearFile | None,
     progress: Progress | None = None,
 ) -> Read:
-    """Read and group the cases of a request. Raises TablesRefused: lists or weights that cannot be used, no case: why no
-    file could be read, else SI02."""
+    """Read and group the cases of a request. Raises TablesRefused: lists or weights that cannot be used, no case (why
+    no file could be read, else SI02)."""
     values, table = group_values(policy, scheme, weights)
     hospitals = None if request.hospitals is None else read_hospitals(request.hospitals, policy)
     separate = None if request.separate is None else read_separate(request.separate)

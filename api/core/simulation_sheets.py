@@ -11,6 +11,7 @@ import polars as pl
 
 from api.core.sheets import Cell, open_sheets
 from budget.compare_frames import DIMENSIONS, OUTCOMES
+from reference_tables.reform_schema import reform_schema
 
 SHEETS = {
     "gain": "增减", "winners": "机构增减", "deciles": "十等分", "lorenz": "集中程度", "fund": "基金", "changes": "改动",
@@ -48,12 +49,15 @@ WORDS: dict[str, dict[str, str]] = {
     "stage": {"fund": "清算前", "cleared": "清算后"},
     "side": {"gained": "增加", "lost": "减少"},
     "state": {"before": "改革前", "after": "改革后"},
+    "kind": {name: kind.label for name, kind in reform_schema().solve.items()},
     "what": {
         "point_value": "点值（元）", "point_value_before": "点值，改革前（元）", "balance": "当年结余（元）",
         "balance_before": "当年结余，改革前（元）", "hospital": "机构增减（元）",
     },
 }  # fmt: skip
 _FAN = frozenset({"low95", "low50", "median", "high50", "high95"})
+_TEXT_NUMBERS = frozenset({"units", "point_value"})
+"""Columns that hold the text of a decimal."""
 _IN_FEN = frozenset({"balance", "balance_before", "hospital"})
 """Rows of the intervals (`what`) whose bounds are amounts in fen."""
 _BOUNDS = ["value", "low", "high"]
@@ -87,6 +91,8 @@ def _cell(column: str, value: object) -> Cell:
         return Fraction(value, 100) if column.endswith("_fen") or column in _FAN else value
     if isinstance(value, Decimal):
         return Fraction(value)
+    if column in _TEXT_NUMBERS and value != "":
+        return Fraction(str(value))
     return WORDS.get(column, {}).get(str(value), str(value))
 
 

@@ -92,9 +92,10 @@ def changes_card(changes: pl.DataFrame) -> str:
     """What each change did and touched; what touched nothing is marked."""
     rows: list[Row] = []
     for row in changes.iter_rows(named=True):
-        idle = not row["cases"] or not row["moved"]
+        idle = not row["cases"] or not row["settings"]
         days = "—".join(part for part in (row["since"], row["until"]) if part) or "政策全期"
-        said = "未触及任何病例" if not row["cases"] else "没有病例的支付变动" if idle else ""
+        said = "" if row["moved"] else "病例定价不变；影响见清算后的增减"
+        said = "未触及任何病例" if not row["cases"] else "没有改动任何值" if idle else said
         rows.append([
             (("⚠ " if idle else "") + row["reform"], "warn" if idle else ""), (row["label"] or row["key"], "left"),
             (f"{row['action']} {row['value']}", "left"),

@@ -184,3 +184,16 @@ def test_files_without_a_case_are_told_by_what_the_reader_found(tmp_path: Path, 
     assert result.exit_code == 3
     assert said in result.stderr
     assert "SI02" not in result.stderr
+
+
+def test_growth_and_sweeps_are_told_on_the_console(city: City, tmp_path: Path) -> None:
+    body = '[[sweep]]\nkey = "base_rate"\nstart = "0.9"\nstop = "1.1"\nsteps = 3\n'
+    growth = '[[growth]]\nkind = "volume"\nfactor = "1.25"\n'
+    (tmp_path / "s.toml").write_text(HEAD.format(id="s") + body, encoding="utf-8")
+    (tmp_path / "g.toml").write_text(HEAD.format(id="g") + growth, encoding="utf-8")
+    swept = simulate(city, tmp_path / "swept", reform=str(tmp_path / "s.toml"))
+    assert "逐值试算" in swept.stderr
+    assert "RF50" not in swept.stderr
+    grew = simulate(city, tmp_path / "grew", "--year-file", city.year_file, reform=str(tmp_path / "g.toml"))
+    line = next(line for line in grew.stderr.splitlines() if line.startswith("2027 年"))
+    assert line.split()[2] == "360"  # 288 x 1.25
