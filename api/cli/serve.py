@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import signal
+import socket
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,7 +33,7 @@ _BROKEN_ZH = {"content": "内容被改动", "gap": "缺少一条", "chain": "与
 
 
 def opened(data: Path | None, **given: Any) -> Service:
-    """The service of a data folder, or a message and exit code 3 or 4."""
+    """The service of a data folder, or a message and exit code 4."""
     from sqlalchemy.exc import ArgumentError
 
     from api.service.context import open_service
@@ -43,11 +45,24 @@ def opened(data: Path | None, **given: Any) -> Service:
         return open_service(Settings(**values))
     except TablesRefused as error:
         print_problems(error.problems)
-        fail("数据库不可用", Exit.TABLES)
+        fail("数据库不可用", Exit.ENVIRONMENT)
     except (ArgumentError, ModuleNotFoundError):  # what they say may hold the password
         fail("DRGDIP_DATABASE_URL 写法不对：postgresql+psycopg://用户:密码@主机/库", Exit.ENVIRONMENT)
     except (OSError, Unavailable) as error:
-        fail(f"不能打开数据文件夹或数据库（{error}）", Exit.ENVIRONMENT)
+        what = f"不能打开数据文件夹或数据库（{error}）"
+        fail(f"{what}；文件夹须可写；数据库文件损坏的，从备份恢复到新的文件夹（drgdip restore）", Exit.ENVIRONMENT)
+
+
+def _check_port(host: str, port: int) -> None:
+    """Leave with code 4 where nothing can listen on the address."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            why = "端口已被占用：停下占用它的程序，或用 --port 换一个" if taken else f"检查 --host、--port（{error}）"
+            fail(f"不能在 {host}:{port} 上提供服务，{why}", Exit.ENVIRONMENT)
 
 
 def serve(
@@ -77,6 +92,7 @@ def serve(
     except TablesRefused as error:
         print_problems(error.problems)
         fail("没有令牌，不对外提供服务", Exit.USAGE)
+    _check_port(settings.host, settings.port)
     err().print(f"drgdip 服务  http://{settings.host}:{settings.port}  数据 {escape(str(settings.data))}  说明见 /docs")
     app = create_app(service, handlers_of(service))
     for number in (signal.SIGINT, signal.SIGTERM):

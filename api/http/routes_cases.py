@@ -65,6 +65,8 @@ async def group(
 ) -> Response:
     """字段为标准列名，见 /v1/columns；年龄为岁、天，体重为克，金额为分。"""
     case = _json(await request.body())
+    if not isinstance(case, dict):
+        raise Refused(Problem("SV09", {"reason": "应为一个病例的 JSON 对象；多个病例用 POST /v1/group/batch"}))
     recent: RecentBasis = request.app.state.basis
     basis = recent.known()
     if basis is None:

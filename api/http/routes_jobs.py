@@ -15,11 +15,12 @@ from starlette.responses import StreamingResponse
 from api.http.answers import IdPath, Job, Limit, Page
 from api.http.deps import Allowed, ServiceHere, own
 from api.http.errors import Refused, not_found
-from api.http.paging import After
+from api.http.paging import After, check_after
 from api.service.audit import Actor
 from api.service.jobs import ENDED, STATES_ZH, JobInfo, find_job, list_jobs
 from api.service.roles import Role
 from api.service.runs import POLICY_KINDS
+from api.store.tables import job
 from reference_tables.problems import Problem
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -38,6 +39,7 @@ def jobs(service: ServiceHere, who: _Sees, after: After = "", limit: Limit = 100
     owner = who.hospital_id if who.role == Role.HOSPITAL.value else None
     kinds = POLICY_KINDS if who.role == Role.POLICY.value else None
     with service.database.read() as connection:
+        check_after(connection, job, after)
         found = list_jobs(connection, hospital_id=owner, kinds=kinds, after=after, limit=limit)
     return Page(items=[shown(item) for item in found], next=found[-1].id if len(found) == limit else None)
 

@@ -17,7 +17,7 @@ from api.http.bodies import Upload, take_upload
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import Refused, not_found
 from api.http.job_asked import asked_job
-from api.http.paging import After, page_of
+from api.http.paging import After, check_after, page_of
 from api.service import clear_job, settle_job
 from api.service.audit import Actor
 from api.service.context import Service
@@ -38,6 +38,7 @@ from api.service.runs import (
     say,
 )
 from api.service.told import told
+from api.store.tables import run
 from reference_tables.problems import Problem
 
 router = APIRouter(prefix="/v1", tags=["office"])
@@ -238,6 +239,7 @@ def runs(
 ) -> Page[RunShort]:  # fmt: skip
     """概要，由新到旧；医疗机构看到有本机构的结算和清算，政策人员看到模拟、权重、目录和指标。"""
     with service.database.read() as connection:
+        check_after(connection, run, after)
         found = list_runs(connection, kind=kind, year=year, kinds=_KINDS.get(who.role), after=after, limit=limit)
     items = [RunShort(**_short(item)) for item in found if _may_see(item, who)]
     return Page(items=items, next=found[-1].id if len(found) == limit else None)

@@ -14,9 +14,11 @@ from api.http.bodies import remember, replayed, take_text, take_upload
 from api.http.deps import ActorHere, Allowed, ServiceHere, own
 from api.http.downloads import FileKind, frame_response
 from api.http.errors import Refused, not_found
+from api.http.paging import check_after
 from api.service.audit import Actor
 from api.service.roles import Role
 from api.service.submissions import STATES_ZH, Given, NotTaken, SubmissionInfo, find, listed, receive
+from api.store.tables import submission
 from reference_tables.problems import Problem
 
 router = APIRouter(prefix="/v1/submissions", tags=["submissions"])
@@ -132,6 +134,7 @@ def list_submissions(
     """医疗机构只看到自己的。"""
     owner = _owner(who, hospital, "查看 {} 的提交")
     with service.database.read() as connection:
+        check_after(connection, submission, after)
         found = listed(connection, hospital_id=owner or None, month=month, state=state, after=after, limit=limit)
     return Page(items=[shown(item) for item in found], next=found[-1].id if len(found) == limit else None)
 
