@@ -1,8 +1,11 @@
-"""A reform to fill in: every kind of block with its words, as Chinese comments."""
+"""A reform to fill in: every kind of block with all its keys, as Chinese comments made from the reform schema."""
 
 from __future__ import annotations
 
-REFORM_TEMPLATE = """\
+from reference_tables.policy_values import shown
+from reference_tables.reform_schema import BlockKind, Field, reform_schema
+
+_HEAD = """\
 # 改革方案。写好后用 drgdip reform check 校验，用 drgdip simulate --reform 试算。小数都加引号，日期不加引号。
 id = "my-reform"
 name = "方案名称"
@@ -21,19 +24,54 @@ for = { type = "surgical" }                   # 不写为全部；可写 insuran
 # [switch]                                    # 换政策、分组方案、权重表
 # policy = "synthetic-city-dip"
 # scheme = "my-dip-folder"
-
-# [[solve]]                                   # neutral 总额不变，target 达到目标，corridor 升降幅度，shrink 权重收缩
-# kind = "neutral"
-# key = "base_rate"
-
-# [[growth]]                                  # volume 病例数，price 费用，mix 构成，coding 编码强度，每年
-# kind = "volume"
-# factor = "1.03"
-# years = 3
-
-# [[sweep]]                                   # 一个改动逐值试算
-# key = "base_rate"
-# start = "0.95"
-# stop = "1.05"
-# steps = 11
 """
+_TYPES = {
+    "decimal": "小数，加引号", "integer": "整数", "boolean": "true 或 false", "text": "文字", "texts": "文字，可为列表",
+    "parameter": "政策的参数", "scope": "写法同 [[change]] 的 for",
+}  # fmt: skip
+_EXAMPLES = {
+    "key": '"base_rate"', "for": '{ tier = "三级" }', "digits": "6", "tolerance": '"0.01"', "value": '"0"',
+    "pool": '"职工"', "low": '"-0.05"', "high": '"0.05"', "factor": '"1.03"', "share": '"0.05"', "start": '"0.95"',
+    "stop": '"1.05"', "steps": "11",
+}  # fmt: skip
+"""Of keys without a default."""
+
+
+def _block(head: str, kind: BlockKind, *, named: bool) -> str:
+    """One commented block: what it does, then each key with its meaning, unit, range and default."""
+    lines = [f"# {head}  # {kind.label}：{kind.meaning}"]
+    lines += [f'# kind = "{kind.name}"'] if named else []
+    return "\n".join([*lines, *(_line(item) for item in kind.fields.values())]) + "\n"
+
+
+def _line(item: Field) -> str:
+    """One key with the value that holds without it."""
+    said = [item.label, "、".join(item.values) if item.values else _TYPES.get(item.type, "")]
+    said += [f"不小于 {shown(item.minimum)}"] if item.minimum is not None else []
+    said += [f"不大于 {shown(item.maximum)}"] if item.maximum is not None else []
+    said += ["必填"] if item.required else ["可不写，默认为所写的值"] if item.default is not None else ["可不写"]
+    return f"# {item.name} = {_value(item)}  # {'；'.join(part for part in said if part)}"
+
+
+def _value(item: Field) -> str:
+    default = item.default
+    if default is None:
+        return f'"{item.values[0]}"' if item.values else _EXAMPLES[item.name]
+    if isinstance(default, bool):
+        return "true" if default else "false"
+    if isinstance(default, int):
+        return str(default)
+    if isinstance(default, list | tuple):
+        return "[" + ", ".join(f'"{part}"' for part in default) + "]"
+    return f'"{default}"'
+
+
+def _template() -> str:
+    schema = reform_schema()
+    blocks = [_block("[[solve]]", kind, named=True) for kind in schema.solve.values()]
+    blocks += [_block("[[growth]]", kind, named=True) for kind in schema.growth.values()]
+    blocks.append(_block("[[sweep]]", schema.sweep, named=False))
+    return "\n".join([_HEAD, *blocks])
+
+
+REFORM_TEMPLATE = _template()

@@ -51,7 +51,11 @@ def test_the_template_is_a_sound_reform(tmp_path: Path) -> None:
         line.removeprefix("# ") if line.startswith("# ") and ("=" in line or "[" in line) else line
         for line in path.read_text(encoding="utf-8").splitlines()[1:]
     )
-    assert len(parse_reform(whole).growths) == 1
+    made = parse_reform(whole)
+    assert [item.kind for item in made.solves] == ["neutral", "target", "corridor", "shrink"]
+    assert [item.kind for item in made.growths] == ["volume", "price", "mix", "coding"]
+    for word in ("tolerance", "measure", "pool", "low", "high", "history", "min_cases", "keep_mean", "share", "on"):
+        assert f"\n# {word} = " in path.read_text(encoding="utf-8"), word
 
 
 def test_check_tells_all_problems_at_once(tmp_path: Path) -> None:
