@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
 
 from api.core.simulate_corridor import solve_corridor
 from api.core.simulate_shrink import solve_shrink
@@ -20,13 +19,12 @@ from api.core.simulate_task import MEASURES_ZH, Task, Trials
 from api.core.solved import Solved, change_of, factor_text, yuan
 from budget.compare_frames import ALL_POOLS
 from budget.money import FEN, decimal_text
-from budget.solve import Found, Grid, OutOfReach, factor_grid, solve_for
+from budget.solve import Grid, OutOfReach, factor_grid, solve_for
 from reference_tables.policy_schema import policy_schema
 from reference_tables.problems import Problem, TablesRefused
 from reference_tables.reform import Reform
 
 _WIDER = 4
-_DIGITS, _MOST_DIGITS = 6, 9
 _MONTH_PLACES, _VALUE_PLACES = 6, 10
 
 
@@ -76,17 +74,14 @@ def _one_number(task: Task, label: str) -> Solved:
     grid = _grid(task, label, action)
     target = _measured(task.before, what, pool) if neutral else _of_text(what, fields["value"])
 
-    def measure(digits: int, number: Fraction) -> Fraction:
-        stage = task.stage([change_of(task.solve, fields["key"], action, number, digits)], cleared=cleared)
+    def measure(number: Fraction) -> Fraction:
+        stage = task.stage([change_of(task.solve, fields["key"], action, number, grid.digits)], cleared=cleared)
         return _measured(stage, what, pool)
 
     problems: list[Problem] = []
-    digits = grid.digits
     try:
         start = Fraction(1) if action == "scale" else None
-        found = solve_for(partial(measure, digits), target, grid, start, _fen(what))
-        if "digits" not in fields and not found.jumped and abs(found.residual) >= _fen(what) > 0:
-            found, digits = _refined(measure, target, grid, found)
+        found = solve_for(measure, target, grid, start, _fen(what))
     except OutOfReach as error:
         found = error.nearest
         problems.append(_out_of_reach(task, label, what, action, error))
@@ -96,34 +91,14 @@ def _one_number(task: Task, label: str) -> Solved:
         problems.append(task.problem("SO08", {"missing": _told(what, missed), "tolerance": decimal_text(tolerance, 2)}))
     elif tolerance is None and found.jumped:
         problems.append(task.problem("SO12", {"measure": MEASURES_ZH[what], "missing": _told(what, missed)}))
-    change = change_of(task.solve, fields["key"], action, found.value, digits)
+    change = change_of(task.solve, fields["key"], action, found.value, grid.digits)
     of_pool = "" if pool == ALL_POOLS else f"{pool}："
     return Solved(
-        task.solve.kind, task.solve.place, f"{label}（{of_pool}{MEASURES_ZH[what]}）", factor_text(found.value, digits),
+        task.solve.kind, task.solve.place, f"{label}（{of_pool}{MEASURES_ZH[what]}）",
+        factor_text(found.value, grid.digits),
         _told(what, _measured(task.before, what, pool)), _told(what, found.reached), _told(what, target),
         _told(what, found.residual), found.tried, tuple(problems), (change,),
     )  # fmt: skip
-
-
-def _refined(
-    measure: Callable[[int, Fraction], Fraction], target: Fraction, grid: Grid, found: Found
-) -> tuple[Found, int]:
-    """A number of money that no decimals are given for, with as many more as bring it to the fen, and how many it has;
-    the most that may be given where none do."""
-    digits, tried = grid.digits, found.tried
-    for more in range(grid.digits + 1, _MOST_DIGITS + 1):
-        step = Fraction(1, 10 ** (more - 1))
-        near = Grid(max(found.value - step, grid.low), min(found.value + step, grid.high), more)
-        try:
-            finer = solve_for(partial(measure, more), target, near, found.value)
-        except OutOfReach:
-            break
-        tried += finer.tried
-        if abs(finer.residual) < abs(found.residual):
-            found, digits = finer, more
-        if abs(found.residual) < 1:
-            break
-    return replace(found, tried=tried, jumped=False), digits
 
 
 def _out_of_reach(task: Task, label: str, what: str, action: str, error: OutOfReach) -> Problem:
@@ -159,7 +134,7 @@ def _pool(task: Task) -> str:
 
 def _grid(task: Task, label: str, action: str) -> Grid:
     """Where to look: factors from a half to the double; values around those that hold, and within the schema's."""
-    digits = int(task.solve.fields.get("digits", _DIGITS))
+    digits = int(task.solve.fields["digits"])
     if action == "scale":
         return factor_grid(digits)
     key = task.solve.fields["key"]
