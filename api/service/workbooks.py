@@ -36,6 +36,7 @@ _TEXT = re.compile(rb"<(?:\w+:)?si[\s/>]")
 _LOOSE = (b" =", b"= ", b"\t=", b"=\t", b"\n=", b"=\n", b"\r=", b"=\r")
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"<\x00", b"\x00<")
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
+_NO_WORKBOOK = "ZIP 包里没有 XLSX 工作簿；收 CSV、JSON、NDJSON、XLSX、Parquet，压缩的用 gzip，不收 ZIP"
 
 
 class _TooMuch(Exception):
@@ -49,7 +50,7 @@ def workbook_problem(path: Path, limit: int) -> Problem | None:
         with zipfile.ZipFile(path) as packed:
             names = packed.namelist()
             if _WORKBOOK not in names or len(names) != len(set(names)):
-                return Problem("SV09", {"reason": "不是 XLSX 工作簿"})
+                return Problem("SV09", {"reason": _NO_WORKBOOK})
             _measure(packed, limit)
     except _TooMuch:
         return Problem("SV34", {"limit": limit})
