@@ -118,7 +118,8 @@ def pay(
     except TablesRefused as error:
         print_problems(error.problems)
         fail(f"不能定价：{error.what}，共 {len(error.problems)} 个问题", Exit.TABLES)
-    if output is not None and output != "-":
+    written = summary.total.cases or summary.other_months  # without a case there is no result
+    if output is not None and output != "-" and written:
         # Files by their names alone: what they hold stands in the proof by content.
         named = {
             "policy": policy,

@@ -159,3 +159,11 @@ def test_what_cannot_be_meant_is_code_2(folder: Path) -> None:
     assert run(folder, "cases.csv", *SMALL, "--hospitals", "gone.csv").returncode == 2
     assert run(folder, "cases.csv", "--policy", "nowhere").returncode == 3
     assert run(folder, "cases.csv", "--policy", "p.toml", "--scheme", "pack").returncode == 3  # no weights
+
+
+def test_a_file_without_a_case_is_told_and_leaves_no_result(folder: Path) -> None:
+    (folder / "empty.csv").write_bytes(b"")
+    done = run(folder, "empty.csv", *SMALL, "-o", "none.csv")
+    assert done.returncode == 1
+    assert "IN02" in done.stderr
+    assert not list(folder.glob("none.csv*"))
