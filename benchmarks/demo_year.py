@@ -71,7 +71,7 @@ def show_year(root: Path, folder: Path, scheme: str, catalog: str, command: Comm
         f"[bold]{methods[1].cleared}/statements[/]"
     )
     simulated = str(folder / "simulated")
-    console.print("\n[bold]政策模拟[/]：手术组权重上调 5%，基金支出不变，谁增谁减")
+    console.print("\n[bold]政策模拟[/]：手术组权重上调 5%，清算前基金支付不变，谁增谁减")
     command(
         "simulate", *months, "--policy", REFORMED, "--reform", REFORM, "--year-file", year_file, "--hospitals",
         register, "--bootstrap", str(RESAMPLES), "--seed", "1", "-o", simulated,

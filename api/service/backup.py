@@ -35,6 +35,7 @@ from api.core.book_seals import file_fault
 from api.service.audit import Actor, record
 from api.service.context import Service
 from api.service.values import now
+from api.store.files import damaged
 from api.store.migrate import version_of
 from api.store.tables import document, metadata, run, submission
 from grouper.proof import file_sha256, program_version
@@ -211,9 +212,7 @@ def _copied(packed: tarfile.TarFile, member: _Member) -> Problem | None:
 def _fault(name: str, *, gone: bool) -> Problem:
     if name.startswith("books/"):
         return file_fault(name, gone=gone)
-    return Problem(
-        "SV59", {"path": name, "reason": "不见了" if gone else "与文件名中的校验值不符，被改动过"}, file=name
-    )
+    return damaged(name.rsplit("/", 1)[-1], gone=gone)
 
 
 def _add(packed: tarfile.TarFile, name: str, source: bytes | Path) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.store.faults import point
+from reference_tables.problems import Problem, TablesRefused
 
 _CHUNK = 1 << 20
 _LEFT_SECONDS = 24 * 3600
@@ -47,12 +48,22 @@ class FileStore:
         self.temporary = folder / "temporary"
         for place in (self.folder, self.temporary):
             place.mkdir(parents=True, exist_ok=True)
+        self._sound: dict[str, tuple[int, int, int]] = {}
 
     def path(self, sha256: str) -> Path:
-        """Where the file of a checksum is. Raises FileNotFoundError when there is none."""
+        """Where the file of a checksum is, its content as it was written: read anew whenever the file is not the one
+        that was looked at last. Raises TablesRefused (SV59) when it is gone or changed."""
         place = self._place(sha256)
-        if not place.is_file():
-            raise FileNotFoundError(f"no file {sha256}")
+        try:
+            found = place.stat()
+            seen = (found.st_ino, found.st_size, found.st_mtime_ns)
+            if self._sound.get(sha256) != seen:
+                with place.open("rb") as stream:
+                    if hashlib.file_digest(stream, "sha256").hexdigest() != sha256:
+                        raise TablesRefused(place.name, [damaged(sha256, gone=False)])
+                self._sound[sha256] = seen
+        except FileNotFoundError:
+            raise TablesRefused(place.name, [damaged(sha256, gone=True)]) from None
         return place
 
     def put(self, data: bytes) -> Stored:
@@ -161,6 +172,14 @@ class FileWriter:
         with suppress(OSError):  # a full disk may show only now; the file goes anyway
             self._stream.close()
         self._path.unlink(missing_ok=True)
+
+
+def damaged(sha256: str, *, gone: bool) -> Problem:
+    """What is told of a file that is not what it was."""
+    name = f"files/{sha256[:2]}/{sha256}"
+    return Problem(
+        "SV59", {"path": name, "reason": "不见了" if gone else "与文件名中的校验值不符，被改动过"}, file=name
+    )
 
 
 def _sync_folder(folder: Path) -> None:

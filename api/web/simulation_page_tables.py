@@ -139,7 +139,8 @@ def solved_card(solved: pl.DataFrame) -> str:
         line += [_EMPTY if row["iterations"] is None else f"{row['iterations']:,}"]
         rows.append([*line, (f"⚠ {problem}" if problem else "已达到", "left wrap")])
     head = ("求解", "位置", "求什么", "解", "改革前", "达到", "目标", "相差", "迭代次数", "结果")
-    return card("求解结果", html_table(head, rows), "解按规定位数取整后，全部病例重新精确定价；相差为取整后的余数。")
+    note = "解按规定位数取整后，全部病例重新精确定价；相差是重新定价的结果与目标之差。"
+    return card("求解结果", html_table(head, rows), note)
 
 
 def fund_card(fund: pl.DataFrame) -> str:

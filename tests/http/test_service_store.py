@@ -19,6 +19,7 @@ from api.store.database import Database
 from api.store.files import FileStore, TooLarge
 from api.store.migrate import NewerDatabase, migrate
 from api.store.tables import audit, audit_head, job, metadata, token
+from reference_tables.problems import TablesRefused
 
 OFFICE = Actor("t1", "office")
 
@@ -244,10 +245,27 @@ def test_files_are_named_by_content(tmp_path: Path) -> None:
     assert b"".join(store.chunks(kept.sha256)) == b"abc"
     with pytest.raises(TooLarge):
         store.writer(limit=2).write(b"abc")
-    for strange in ("../x", "a" * 64, "", "A" * 64):
+    for strange in ("../x", "", "A" * 64):
         with pytest.raises(FileNotFoundError):
             store.path(strange)
     assert list(store.temporary.iterdir()) == []
+
+
+def test_a_stored_file_that_is_gone_or_changed_is_told_before_it_is_used(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    kept = store.put(b"abc")
+    place = store.path(kept.sha256)
+    place.write_bytes(b"abd")
+    os.utime(place, ns=(1, 1))
+    for content in (place, None):
+        with pytest.raises(TablesRefused) as refused:
+            store.path(kept.sha256)
+        (problem,) = refused.value.problems
+        assert (problem.code, problem.file) == ("SV59", f"files/ba/{kept.sha256}")
+        if content is not None:
+            content.unlink()
+    assert store.put(b"abc") == kept
+    assert store.path(kept.sha256).read_bytes() == b"abc"
 
 
 def test_what_crashes_left_is_swept_once_it_is_old(tmp_path: Path) -> None:
