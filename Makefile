@@ -24,7 +24,7 @@ serve: $(READY)  ## The service on this machine, without tokens, for trying out;
 	$(BIN)/drgdip serve --data out/service --open-access
 
 test: lint  ## Lint, types and tests
-	$(BIN)/python -m pytest -m "not long" -n auto
+	$(BIN)/python -m pytest -m "not long" -n auto --dist worksteal
 
 test-long: $(READY)  ## The long profile: 200,000 generated cases per pack against the oracle
 	$(BIN)/python -m pytest -m long

@@ -84,7 +84,7 @@ def _frame(data: bytes, shape: str) -> pl.DataFrame:
         ({**CASE, "sex": 999}, "SV37", "sex"), ({**CASE, "diagnoses": "I61.000"}, "SV37", "diagnoses"),
         ({**CASE, "diagnoses": [1]}, "SV37", "diagnoses"),
         ({**CASE, "discharge_time": "now"}, "SV37", "discharge_time"),
-        ({**CASE, "nonsense": 1}, "SV38", "nonsense"), ({**CASE, "row": 1}, "SV38", "row"), ([], "SV37", "—"),
+        ({**CASE, "nonsense": 1}, "SV38", "nonsense"), ({**CASE, "row": 1}, "SV38", "row"),
         ({**CASE, "total_cost_fen": 1.5}, "SV37", "total_cost_fen"), ({**CASE, "age_years": -4}, "SV37", "age_years"),
         ({**CASE, "age_years": 500}, "SV37", "age_years"), ({**CASE, "age_days": 366}, "SV37", "age_days"),
         ({**CASE, "los_days": -1}, "SV37", "los_days"), ({**CASE, "icu_hours": -0.5}, "SV37", "icu_hours"),
@@ -101,6 +101,14 @@ def test_what_is_not_as_described(here: SmallService, case: Any, code: str, fiel
         assert answer.status_code == 422
         assert (answer.json()["code"], answer.json()["args"]["field"]) == (code, field)
         assert answer.headers["content-type"].startswith("application/problem+json")
+
+
+@pytest.mark.parametrize("body", [[], None])
+def test_what_is_no_case_is_told(here: SmallService, body: Any) -> None:
+    answer = here.client("H1").post("/v1/group", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "SV09")
+    many = here.client("H1").post("/v1/group/batch", json={"cases": [body]})
+    assert (many.status_code, many.json()["code"]) == (422, "SV37")
 
 
 def test_what_is_expected_is_said(here: SmallService) -> None:

@@ -20,7 +20,7 @@ LIST = "hospital_id,case_id,reason\n"
 PAYS = {**RATE, "prepay_period": '"month"', "prepay_share": '"0.9"'}
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
 def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallService]:
     """March is settled and closed, with the cases A1 and A2 of 16000 yuan."""
     with small_service(tmp_path, request.param) as made:

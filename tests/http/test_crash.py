@@ -35,8 +35,8 @@ def _survive(kind: str, folder: Path, launcher: Launcher, months: int, deaths: i
 
 
 @pytest.mark.parametrize(("kind", "seed"), [("sqlite", 1), ("postgres", 2)])
-def test_two_months_survive_ten_deaths(kind: str, seed: int, tmp_path: Path, launcher: Launcher) -> None:
-    _survive(kind, tmp_path, launcher, months=2, deaths=10, seed=seed)
+def test_two_months_survive_five_deaths(kind: str, seed: int, tmp_path: Path, launcher: Launcher) -> None:
+    _survive(kind, tmp_path, launcher, months=2, deaths=5, seed=seed)
 
 
 @pytest.mark.long

@@ -35,7 +35,7 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
         yield made
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
 def test_advances_survive_the_server(kind: str, tmp_path: Path, launcher: Launcher) -> None:
     url = "" if kind == "sqlite" else fresh_url(kind, tmp_path)
     service = open_service(Settings(data=tmp_path, database_url=url, workers=0, policy=POLICY))

@@ -48,7 +48,7 @@ def fill(ballast: Path, rest: int) -> None:
         os.posix_fallocate(stream.fileno(), 0, max(1, found.f_bavail * found.f_frsize - rest))
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
 def test_a_disk_without_room(kind: str, tmp_path: Path, small_disk: Path, launcher: Launcher) -> None:
     data, ballast = small_disk / "data", small_disk / "ballast"
     data.mkdir()

@@ -39,7 +39,7 @@ def run(launcher: Launcher, *args: str, env: dict[str, str], done: Path) -> str:
     return done.read_text("ascii") if done.exists() else ""
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
 def test_a_restore_killed_again_and_again(kind: str, tmp_path: Path, launcher: Launcher) -> None:
     with settled(tmp_path, "sqlite") as (here, _):
         back_up(here.service, SETUP, tmp_path / "b.tar")

@@ -30,7 +30,7 @@ time.sleep(600)
 """
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
 def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Queue, str]]:
     url = fresh_url(request.param, tmp_path)
     database = Database(url)

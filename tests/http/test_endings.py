@@ -21,7 +21,7 @@ from tests.unit.pay_examples import HEADER, row
 LONG_AGO = "2020-01-01T00:00:00.000000Z"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
 def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallService]:
     with small_service(tmp_path, request.param, most_attempts=1) as made:
         yield made

@@ -266,6 +266,6 @@ def test_a_settlement_that_died_after_the_book_is_found_there_though_lists_have_
     done = office.get(f"/v1/jobs/{asked}").json()
     assert done["state"] == "done", done
     run = office.get(f"/v1/runs/{done['result']['run']}").json()
-    assert (run["summary"]["totals"]["cases"], run["summary"]["repeated"]) == (24, True)
+    assert (run["summary"]["totals"]["cases"], run["summary"]["closed"]) == (24, True)
     states = {item["state"] for item in office.get("/v1/submissions").json()["items"]}
     assert states == {"done"}

@@ -116,6 +116,7 @@ def test_a_fan_has_every_year_and_gains_are_told_of_the_same_cases(city: City) -
     assert done.tables["winners"]["outcome"].unique().to_list() == ["same"]
 
 
+@pytest.mark.long
 def test_the_years_of_growth_have_a_table_that_continues_the_year_of_the_reform(tmp_path: Path) -> None:
     city = sample_city(tmp_path)
     growth = '[[growth]]\nkind = "price"\nfactor = "1.1"\nyears = 2\n'

@@ -81,6 +81,7 @@ def test_neutral_after_clearing(city: MadeYear) -> None:
     assert Fraction(told["residual"]) == Fraction(told["reached"]) - Fraction(told["target"])
 
 
+@pytest.mark.long
 def test_target_of_the_funds_balance_or_how_far_it_is(city: MadeYear) -> None:
     wanted = run(city, reform(change("base_rate", "scale", "0.95")), policy=RATE)
     balance = wanted.after.balance_fen
@@ -89,7 +90,11 @@ def test_target_of_the_funds_balance_or_how_far_it_is(city: MadeYear) -> None:
     done = run(
         city, reform(solve("target", key='"base_rate"', measure='"balance"', value=value, digits="4")), policy=RATE
     )
-    assert done.after.balance_fen == balance or solved(done)["problem"] == ""
+    # Sharing is a cliff: where the balance jumps over the target first, that is told, with what is missed.
+    near, reached = solved(done), done.after.balance_fen
+    assert reached is not None
+    assert reached == balance or near["problem"] == "" or "跳变" in near["problem"]
+    assert abs(reached - balance) < abs(balance) // 1000
     far = run(city, reform(solve("target", key='"base_rate"', measure='"balance"', value='"99999999999"')), policy=RATE)
     told = solved(far)
     assert "还差" in told["problem"]

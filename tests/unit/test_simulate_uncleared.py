@@ -59,7 +59,7 @@ def test_resamples_that_cannot_be_cleared_are_counted_and_told(simulated: Simula
     # The console and the page tell them too.
     assert "SI15" in simulated.problems["code"].to_list()
     assert {problem.code for problem in told_problems(simulated)} >= {"SI15"}
-    assert told[0].message in simulation_page(page_head(simulated, "", ""), simulated.tables)
+    assert told[0].message in simulation_page(page_head(simulated, "", {}), simulated.tables)
 
 
 def test_intervals_are_those_of_the_other_resamples(simulated: Simulation) -> None:
