@@ -63,7 +63,9 @@ def test_the_committed_result(name: str, city: MadeYear, scheme: Scheme) -> None
     assert found == committed(name)
 
 
-@pytest.mark.parametrize("name", ["synthetic-quota-to-pool", "synthetic-pools-merged"])
+@pytest.mark.parametrize(
+    "name", ["synthetic-quota-to-pool", pytest.param("synthetic-pools-merged", marks=pytest.mark.long)]
+)
 def test_the_command_gives_the_committed_result(name: str, city: MadeYear, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(city.folder)
     words = command(name, city).split()[1:]

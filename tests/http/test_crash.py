@@ -34,7 +34,7 @@ def _survive(kind: str, folder: Path, launcher: Launcher, months: int, deaths: i
     year.check(last, *offline(folder, city))
 
 
-@pytest.mark.parametrize(("kind", "seed"), [("sqlite", 1), ("postgres", 2)])
+@pytest.mark.parametrize(("kind", "seed"), [("sqlite", 1), pytest.param("postgres", 2, marks=pytest.mark.long)])
 def test_two_months_survive_five_deaths(kind: str, seed: int, tmp_path: Path, launcher: Launcher) -> None:
     _survive(kind, tmp_path, launcher, months=2, deaths=5, seed=seed)
 

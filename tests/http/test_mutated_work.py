@@ -73,7 +73,7 @@ def _target(key: str) -> str:
     return path
 
 
-@pytest.mark.parametrize(("kind", "rounds"), [("sqlite", 12), *_LONG])
+@pytest.mark.parametrize(("kind", "rounds"), [("sqlite", 4), *_LONG])
 def test_spoilt_requests_for_work(here: SmallService, kind: str, rounds: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "drgdip")
     taken = []

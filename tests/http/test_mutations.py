@@ -42,7 +42,7 @@ def _headers(here: SmallService, name: str, media: str) -> dict[str, str]:
     return {"authorization": here.client(name).headers["authorization"], "content-type": media}
 
 
-@pytest.mark.parametrize("rounds", [120, pytest.param(600, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [60, pytest.param(600, marks=pytest.mark.long)])
 def test_spoilt_json(here: SmallService, rounds: int) -> None:
     app: Any = here.client("office").app
 
@@ -72,7 +72,7 @@ def _tables() -> dict[str, bytes]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("rounds", [100, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [50, pytest.param(300, marks=pytest.mark.long)])
 def test_spoilt_tables(here: SmallService, rounds: int) -> None:
     app: Any = here.client("H1").app
 
@@ -89,7 +89,7 @@ def test_spoilt_tables(here: SmallService, rounds: int) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("rounds", [8, pytest.param(220, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [4, pytest.param(220, marks=pytest.mark.long)])
 def test_spoilt_files(here: SmallService, rounds: int, caplog: pytest.LogCaptureFixture) -> None:
     app: Any = here.client("H1").app
     caplog.set_level(logging.WARNING, "drgdip")
@@ -116,7 +116,7 @@ def test_spoilt_files(here: SmallService, rounds: int, caplog: pytest.LogCapture
     assert "broke off" not in caplog.text
 
 
-@pytest.mark.parametrize("rounds", [150, pytest.param(2000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [75, pytest.param(2000, marks=pytest.mark.long)])
 def test_spoilt_addresses_and_headers(here: SmallService, rounds: int) -> None:
     app: Any = here.client("H1").app
     targets = (

@@ -18,7 +18,7 @@ from api.service.worker import JobContext
 from tests.unit.pay_examples import HEADER, row
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
 def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallService]:
     with small_service(tmp_path, request.param) as made:
         yield made
