@@ -73,7 +73,7 @@ def fund_years(
         found[pool.budget.pool] = FundYear(
             pool.budget.distributable + pool.budget.regulation + pool.budget.reserve,
             sum(_granted(part) for part in members),
-            paid_of(pool.cleared.lines) - pool.bundled,
+            sum(line.received for line in pool.cleared.lines) - pool.bundled,
             _sum([_other_spend(part) for part in members]),
             _sum([_opening(year, part.insurance) for part in members]),
         )
@@ -81,11 +81,6 @@ def fund_years(
     for part_of in found.values():
         whole += part_of
     return {**found, ALL_POOLS: whole}
-
-
-def paid_of(lines: Sequence[Line]) -> int:
-    """What the fund pays on lines of a pool: entitlement and shared less what it keeps."""
-    return sum(line.entitlement + line.shared - _kept(line) for line in lines)
 
 
 def fund_frame(

@@ -217,10 +217,6 @@ class _Tile:
             cost > self._moved(grid.upper[band].take(self.row, axis=0)) for band in range(part.least, part.most)
         ]
         self.lines = [self.row + band * static.rows for band in range(part.least, part.most + 1)]
-        if part.floors:
-            normal = grid.lines if part.mode != POINTS else grid.fund
-            self.floor = self._floor(grid.lines)
-            self.fund_floor = self.floor if normal is None else self._floor(normal)
 
     def add(self, found: Totals) -> None:
         """Add these cases to their owners."""
@@ -261,7 +257,7 @@ class _Tile:
             return self.cost.reshape(-1, 1)
         found = self._moved(self.grid.lines.amounts(line, self.cost, plain=self.part.plain))
         if self.part.floors and at + self.part.least > 1:
-            np.maximum(found, self.floor, out=found)
+            np.maximum(found, self._floor(self.grid.lines), out=found)
         return found
 
     def _fund(self, at: int, line: Ints, package: Reals) -> Reals:
@@ -273,7 +269,7 @@ class _Tile:
             assert grid.fund is not None, "rows of this reading have lines of their own"
             fund = np.maximum(self._moved(grid.fund.amounts(line, self.cost, plain=False)), 0)
             if part.floors and at + part.least > 1:
-                fund = np.maximum(fund, self.fund_floor)
+                fund = np.maximum(fund, self._floor(grid.fund))
         else:
             deducted = part.deducted[here].reshape(-1, 1)
             fund = share_of(package.astype(np.int64), deducted, static.ratio, self.row.reshape(-1, 1)).astype(float)

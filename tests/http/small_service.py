@@ -100,3 +100,14 @@ def service_over(
         for client in clients.values():
             client.close()
         service.close()
+
+
+def refused_by(here: SmallService, body: bytes, name: str) -> set[str]:
+    """A file that H1 hands in for March and that is refused as a whole: the codes of its problems."""
+    client = here.client("H1")
+    answer = client.post("/v1/submissions", params={"month": MARCH, "name": name}, content=body)
+    assert answer.status_code == 202, answer.text
+    here.work()
+    found = client.get(f"/v1/submissions/{answer.json()['id']}").json()
+    assert (found["state"], found["accepted"]) == ("refused", 0)
+    return {item["code"] for item in client.get(f"/v1/submissions/{found['id']}/problems").json()}

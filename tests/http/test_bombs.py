@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from small_service import MARCH, SmallService, small_service
+from small_service import MARCH, SmallService, refused_by, small_service
 
 from api.service.binary_tables import parquet_problem
 from tests.unit.pay_examples import HEADER, row
@@ -25,16 +25,6 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallService]:
     small: dict[str, Any] = {"max_unpacked_bytes": _LIMIT, "max_rows": 500}
     with small_service(tmp_path_factory.mktemp("service"), **small) as made:
         yield made
-
-
-def _refused(here: SmallService, body: bytes, name: str) -> set[str]:
-    client = here.client("H1")
-    answer = client.post("/v1/submissions", params={"month": MARCH, "name": name}, content=body)
-    assert answer.status_code == 202, answer.text
-    here.work()
-    found = client.get(f"/v1/submissions/{answer.json()['id']}").json()
-    assert (found["state"], found["accepted"]) == ("refused", 0)
-    return {item["code"] for item in client.get(f"/v1/submissions/{found['id']}/problems").json()}
 
 
 def _parquet(**columns: Any) -> bytes:
@@ -55,8 +45,8 @@ _BOMBS: dict[str, dict[str, Any]] = {
 def test_a_small_parquet_file_that_is_huge(here: SmallService, name: str) -> None:
     body = _parquet(**_BOMBS[name])
     code = "SV09" if name == "many columns" else "SV34"
-    assert _refused(here, body, f"{name}.parquet") == {code}
-    assert _refused(here, gzip.compress(body), f"{name}.parquet.gz") == {code}
+    assert refused_by(here, body, f"{name}.parquet") == {code}
+    assert refused_by(here, gzip.compress(body), f"{name}.parquet.gz") == {code}
 
 
 @pytest.mark.parametrize("compression", ["zstd", "snappy", "lz4", "gzip", "uncompressed"])
@@ -150,13 +140,13 @@ def test_long_shared_texts_named_by_many_cells(here: SmallService) -> None:
     texts = f'<sst xmlns="x"><si><t>{"x" * 100_000}</t></si></sst>'.encode()
     body = _book({"xl/worksheets/sheet1.xml": lambda _: sheet, "xl/sharedStrings.xml": lambda _: texts})
     assert len(body) < 100 * _KB
-    assert _refused(here, body, "c.xlsx") == {"SV34"}
+    assert refused_by(here, body, "c.xlsx") == {"SV34"}
 
 
 def test_what_follows_a_gzip_file(here: SmallService) -> None:
     packed = gzip.compress((HEADER + row("G1")).encode())
-    assert _refused(here, packed + b"garbage", "a.csv.gz") == {"SV09"}
-    assert _refused(here, packed + gzip.compress(b"a" * 9 * _MB), "b.csv.gz") == {"SV34"}
+    assert refused_by(here, packed + b"garbage", "a.csv.gz") == {"SV09"}
+    assert refused_by(here, packed + gzip.compress(b"a" * 9 * _MB), "b.csv.gz") == {"SV34"}
     # A second member is a part of the same file; zeros after it are padding.
     both = packed + gzip.compress(row("G2").encode()) + bytes(512)
     answer = here.client("H1").post("/v1/submissions", params={"month": "2025-03", "name": "c.csv.gz"}, content=both)

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import polars as pl
 import pytest
-from small_service import MARCH, SETUP, SmallService, small_service
+from small_service import MARCH, SETUP, SmallService, refused_by, small_service
 
 from api.http.callers import Rates
 from api.service.context import check_address, open_service
@@ -138,16 +138,6 @@ def test_a_revocation_is_in_force_within_a_second(tmp_path: Path) -> None:
         assert client.get("/v1/schemes/current").status_code == 401
 
 
-def _refused(here: SmallService, body: bytes, name: str) -> set[str]:
-    client = here.client("H1")
-    answer = client.post("/v1/submissions", params={"month": MARCH, "name": name}, content=body)
-    assert answer.status_code == 202, answer.text
-    here.work()
-    found = client.get(f"/v1/submissions/{answer.json()['id']}").json()
-    assert (found["state"], found["accepted"]) == ("refused", 0)
-    return {item["code"] for item in client.get(f"/v1/submissions/{found['id']}/problems").json()}
-
-
 def _zip(**members: bytes) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
@@ -159,23 +149,23 @@ def _zip(**members: bytes) -> bytes:
 def test_bombs(here: SmallService) -> None:
     corners = b'<row r="1"><c r="A1"/></row><row r="1048576"><c r="XFD1048576"/></row>'
     book = _zip(xl__workbook=b"<workbook/>", xl__worksheets__sheet1=corners)
-    assert _refused(here, gzip.compress(b"a" * 9 * _MB), "a.csv.gz") == {"SV34"}
-    assert _refused(here, book, "a.xlsx") == {"SV34"}
-    assert _refused(here, book + b" ", "a.ods") == {"SV34"}
-    assert _refused(here, gzip.compress(book), "b.xlsx.gz") == {"SV34"}
-    assert _refused(here, _zip(xl__workbook=b" " * 9 * _MB), "c.xlsx") == {"SV34"}
-    assert _refused(here, _zip(content=b"<x/>"), "d.xlsx") == {"SV09"}
-    assert _refused(here, gzip.compress(gzip.compress(b"a" * _MB)), "e.csv.gz") == {"SV09"}
-    assert _refused(here, gzip.compress(b"a" * 99)[:-9], "f.csv.gz") == {"SV09"}
+    assert refused_by(here, gzip.compress(b"a" * 9 * _MB), "a.csv.gz") == {"SV34"}
+    assert refused_by(here, book, "a.xlsx") == {"SV34"}
+    assert refused_by(here, book + b" ", "a.ods") == {"SV34"}
+    assert refused_by(here, gzip.compress(book), "b.xlsx.gz") == {"SV34"}
+    assert refused_by(here, _zip(xl__workbook=b" " * 9 * _MB), "c.xlsx") == {"SV34"}
+    assert refused_by(here, _zip(content=b"<x/>"), "d.xlsx") == {"SV09"}
+    assert refused_by(here, gzip.compress(gzip.compress(b"a" * _MB)), "e.csv.gz") == {"SV09"}
+    assert refused_by(here, gzip.compress(b"a" * 99)[:-9], "f.csv.gz") == {"SV09"}
 
 
 def test_rows(here: SmallService) -> None:
     cases = "".join(row(f"A{at}") for at in range(501))
-    assert _refused(here, (HEADER + cases).encode(), "a.csv") == {"SV33"}
+    assert refused_by(here, (HEADER + cases).encode(), "a.csv") == {"SV33"}
     frame = pl.read_csv(io.BytesIO((HEADER + cases).encode()), infer_schema=False)
     buffer = io.BytesIO()
     frame.write_parquet(buffer)
-    assert _refused(here, buffer.getvalue(), "a.parquet") == {"SV33"}
+    assert refused_by(here, buffer.getvalue(), "a.parquet") == {"SV33"}
 
 
 def test_binary_tables_are_counted_before_they_are_unpacked(here: SmallService) -> None:
@@ -197,7 +187,7 @@ def test_deep_json(here: SmallService, body: bytes) -> None:
     for path in ("/v1/group", "/v1/group/batch", "/v1/settlements"):
         answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.json()["status"]) == (422, 422)
-    assert _refused(here, body, "deep.json")
+    assert refused_by(here, body, "deep.json")
 
 
 @pytest.mark.parametrize(
