@@ -22,16 +22,12 @@ from budget.sharing import Band, SharingRule
 from budget.total_budget import PoolBudget
 from budget.year_terms import YearTerms
 from reference_tables.policy_bands import ShareBand
+from reference_tables.policy_schema import policy_schema
 from reference_tables.problems import Problem
 from reference_tables.year_file import YearFile
 
 LINES_ZH = {"regulation": "调剂金", "reserve": "风险储备金"}
-STEPS_ZH = {
-    "freeze": "数据冻结", "decisions": "评议与扣款", "points": "汇总点数", "pool": "核定资金",
-    "point_value": "结算点值", "entitlement": "应得金额", "sharing": "结余留用与超支分担",
-    "top_ups": "定额病种补差", "assessment": "考核与保证金",
-    "prepaid": "扣除已付", "balance": "清算余额",
-}  # fmt: skip
+STEPS_ZH = policy_schema().parameters["clearing_steps"].labels
 
 
 @dataclass(frozen=True, slots=True)

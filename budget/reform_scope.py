@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -12,13 +12,15 @@ import polars as pl
 from budget.group_values import GroupValues
 from reference_tables.policy import Policy
 from reference_tables.policy_schema import METHODS, policy_schema
+from reference_tables.policy_shown import groups_shown
 from reference_tables.problems import Level, Problem
 from reference_tables.reform_parts import Change, Pairs, Reform
 from reference_tables.reform_schema import reform_schema
+from reference_tables.reform_shown import scope_shown
 
 FACTS_SCHEMA: dict[str, pl.DataType] = {"group": pl.String(), "mdc": pl.String(), "type": pl.String()}
 _GROUPWISE = ("group", "list", "mdc", "type")
-_FEW = 8
+_FEW_HOSPITALS = 8
 _MDC = "MDC"
 
 
@@ -110,7 +112,7 @@ class Resolver:
         if span is None or any(problem.level is Level.ERROR for problem in self.problems[before:]):
             return None
         rest = tuple((name, value) for name, value in change.scope if name not in _GROUPWISE)
-        return change, Reach(rest, groups, lists, *span, scope_shown(change))
+        return change, Reach(rest, groups, lists, *span, _scope_shown(change))
 
     def check(self, change: Change, reform: Reform) -> None:
         """Note every word of a scope that is unknown, of what is no change of a parameter (growth)."""
@@ -162,8 +164,8 @@ class Resolver:
         for name, value in change.scope:
             words = known.get(name)
             if words is not None and value not in words:
-                shown = "、".join(sorted(words)[:_FEW] if name == "hospital" else words) or "无"
-                more = f" … 共 {len(words)} 家" if name == "hospital" and len(words) > _FEW else ""
+                shown = "、".join(sorted(words)[:_FEW_HOSPITALS] if name == "hospital" else words) or "无"
+                more = f" … 共 {len(words)} 家" if name == "hospital" and len(words) > _FEW_HOSPITALS else ""
                 args: dict[str, str | int] = {
                     "policy": self.policy.id, "scope": reform_schema().scopes[name], "value": value,
                     "known": shown + more,
@@ -188,11 +190,11 @@ class Resolver:
         for part in parts:
             found = part if found is None else found & part
         if found is not None and not found and all(parts):
-            self._note(change, "RF24", {"what": scope_shown(change), "reason": "范围内没有病组"})
+            self._note(change, "RF24", {"what": _scope_shown(change), "reason": "范围内没有病组"})
         return found
 
     def _unknown(self, change: Change, codes: list[str]) -> None:
-        self._note(change, "RF22", {"codes": codes_shown(codes)})
+        self._note(change, "RF22", {"codes": groups_shown(codes)})
 
     def _list(self, change: Change, reform: Reform, name: str) -> frozenset[str]:
         own, given = reform.lists.get(name), self.policy.lists.get(name)
@@ -246,11 +248,6 @@ class Resolver:
         return since, None if until == date.max else until
 
 
-def codes_shown(codes: Sequence[str]) -> str:
-    """The first codes of many, and how many there are."""
-    return "、".join(codes[:_FEW]) + (f" … 共 {len(codes)} 个" if len(codes) > _FEW else "")
-
-
 def in_month(month: str, since: date | None, until: date | None) -> bool:
     """Has a month (2026-01, "" = any) a day from `since` to before `until`, None = open?"""
     if not month:
@@ -260,14 +257,5 @@ def in_month(month: str, since: date | None, until: date | None) -> bool:
     return (since is None or since < after) and (until is None or first < until)
 
 
-def scope_shown(change: Change) -> str:
-    """The scope of a change and its days in Chinese; 全部 when it has none."""
-    schema = reform_schema()
-    parts = [f"{schema.scopes[name]} {schema.types.get(value, value)}" for name, value in change.scope]
-    if change.groups:
-        parts.append(f"病组 {codes_shown(change.groups)}")
-    if change.since or change.until:
-        start = f"{change.since} 起" if change.since else ""
-        end = f"至 {change.until - timedelta(days=1)}" if change.until else ""
-        parts.append(f"{start}{end}")
-    return "，".join(parts) or "全部"
+def _scope_shown(change: Change) -> str:
+    return scope_shown(change.scope, change.groups, change.since, change.until)

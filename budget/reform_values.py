@@ -1,19 +1,18 @@
-"""What a change makes of one value: set, scaled or added to, exactly; how it is written and shown."""
+"""What a change makes of one value: set, scaled or added to, exactly; how it is written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from budget.money import FEN, round_half_up, yuan_text
-from reference_tables.policy_bands import LimitBand, Segment, ShareBand
+from reference_tables.policy_bands import LimitBand, Segment
 from reference_tables.policy_schema import Parameter
 from reference_tables.policy_values import decimal_shown, shown
 from reference_tables.reform_parts import Change
 
-SHOWN = 8
 _PART = {"limit_bands": "limit", "share_bands": "share", "segments": "price"}
 """The number of each band that is scaled or added to."""
 
@@ -90,47 +89,3 @@ def _segments(bands: tuple[Segment, ...]) -> Any:
         return decimal_shown(bands[0].price)
     days = [{} if band.up_to is None else {"up_to": band.up_to} for band in bands]
     return [day | {"price": decimal_shown(band.price)} for day, band in zip(days, bands, strict=True)]
-
-
-def value_shown(parameter: Parameter, value: Any) -> str:
-    """A value in Chinese, with its unit; 未规定 when there is none."""
-    if value is None:
-        return "未规定"
-    unit = f" {parameter.unit}" if parameter.unit else ""
-    kind = parameter.type
-    if kind == "decimal":
-        return decimal_shown(value) + unit
-    if kind == "money":
-        return yuan_text(value) + unit
-    if kind == "boolean":
-        return "是" if value else "否"
-    if kind in {"groups", "steps"}:
-        more = f" … 共 {len(value)} 个" if len(value) > SHOWN else ""
-        return ("、" if kind == "groups" else " → ").join(value[:SHOWN]) + more
-    bands: dict[type, Callable[[Any], str]] = {LimitBand: _limit_shown, ShareBand: _share_shown, Segment: _day_shown}
-    if isinstance(value, tuple) and value and type(value[0]) in bands:
-        return "；".join(map(bands[type(value[0])], value)) + unit
-    if kind == "split":
-        return "，".join(f"{name} {decimal_shown(part)}" for name, part in value)
-    return str(value) + unit if isinstance(value, str | int) else _record_shown(value)
-
-
-def _limit_shown(band: LimitBand) -> str:
-    limit = decimal_shown(band.limit)
-    return f"权重 ≤ {decimal_shown(band.up_to)}：{limit}" if band.up_to else limit
-
-
-def _share_shown(band: ShareBand) -> str:
-    to = "以上" if band.end is None else f"至 {decimal_shown(band.end)}"
-    return f"{decimal_shown(band.start)} {to}：{decimal_shown(band.share)}"
-
-
-def _day_shown(band: Segment) -> str:
-    return decimal_shown(band.price) if band.up_to is None else f"至第 {band.up_to} 天：{decimal_shown(band.price)}"
-
-
-def _record_shown(value: Any) -> str:
-    """Bands with formulas, score bands and rules: their parts in order."""
-    items = value if isinstance(value, tuple) else (value,)
-    parts = ([shown(getattr(item, name)) for name in item.__slots__ if getattr(item, name)] for item in items)
-    return "；".join(" ".join(part) for part in parts)

@@ -8,8 +8,8 @@ from itertools import combinations
 from typing import Any
 
 from budget.group_values import GroupValues, Key
-from budget.reform_scope import FACTS_SCHEMA, GroupFacts, Reach, Resolver, codes_shown
-from budget.reform_values import limits_text, out_of_range, value_shown
+from budget.reform_scope import FACTS_SCHEMA, GroupFacts, Reach, Resolver
+from budget.reform_values import limits_text, out_of_range
 from budget.reformed_effect import AppliedChange, Place, Rules
 from budget.reformed_settings import (
     PUBLISHED,
@@ -24,9 +24,10 @@ from reference_tables.policy import Policy
 from reference_tables.policy_file import Header, PolicySource
 from reference_tables.policy_schema import policy_schema
 from reference_tables.policy_settings import Setting, ordered_scope, scope_text, together
+from reference_tables.policy_shown import groups_shown, value_shown
 from reference_tables.problems import Level, Problem, TablesRefused
 from reference_tables.reform_parts import Change, Reform
-from reference_tables.reform_schema import reform_schema
+from reference_tables.reform_shown import change_shown, change_value_shown
 
 __all__ = ["FACTS_SCHEMA", "AppliedChange", "GroupFacts", "Reformed", "apply_reforms"]
 
@@ -59,7 +60,7 @@ class _Resolved:
     @property
     def said(self) -> str:
         """The change in Chinese."""
-        return f"{reform_schema().actions[self.change.action]} {self.change.raw}"
+        return change_shown(self.change)
 
 
 def apply_reforms(
@@ -119,7 +120,7 @@ def _conflicts(resolved: Sequence[_Resolved]) -> Iterator[Problem]:
         where = {"first": one.change.place, "second": other.change.place}
         if one.change.action == other.change.action == "set":
             if one.change.value != other.change.value:
-                told = {**where, "one": str(one.change.raw), "other": str(other.change.raw)}
+                told = {**where, "one": change_value_shown(one.change), "other": change_value_shown(other.change)}
                 yield Problem("RF28", other.args(**told), **other.place)
             continue
         if one.change.action == other.change.action and (one.change.action == "add" or not _rounded(one.change)):
@@ -248,7 +249,7 @@ def _basic_kept(item: _Resolved, groups: Collection[str]) -> Iterator[Problem]:
     told (RF56)."""
     if groups:
         code = "RF56" if item.reach.groups is None else "RF34"
-        yield Problem(code, item.args(codes=codes_shown(sorted(groups))), **item.place)
+        yield Problem(code, item.args(codes=groups_shown(sorted(groups))), **item.place)
 
 
 def _refused(problems: Sequence[Problem], item: _Resolved) -> Iterator[Problem]:

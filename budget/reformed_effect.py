@@ -15,11 +15,11 @@ from typing import Any
 import polars as pl
 
 from budget.group_values import GroupValues
-from budget.reform_values import value_shown
 from budget.reformed_settings import PUBLISHED, effective_value
 from reference_tables.policy import Policy
 from reference_tables.policy_schema import Parameter, policy_schema
 from reference_tables.policy_settings import Scope
+from reference_tables.policy_shown import value_shown
 from reference_tables.reform_parts import Change
 
 TOUCHED_SCHEMA: dict[str, pl.DataType] = {

@@ -17,22 +17,12 @@ from budget.money import apportion, round_half_up, yuan_text
 from budget.pools import pool_name
 from budget.year_terms import YearTerms
 from reference_tables.policy import Policy
+from reference_tables.policy_schema import policy_schema
 from reference_tables.problems import Problem, TablesRefused
 from reference_tables.year_file import YearFile, YearRow
 
 COMMAND = "budget"
-ITEMS_ZH = {
-    "reserve": "风险储备金",
-    "catastrophic": "大病保险等划转",
-    "offsite": "异地就医",
-    "outpatient": "门诊统筹、慢特病",
-    "pharmacy": "定点药店",
-    "bundles": "医共体打包",
-    "separate_drugs": "单列支付药品",
-    "by_item": "未按病组付费的住院",
-    "regulation": "调剂金",
-    "adjustment": "年中调整",
-}
+ITEMS_ZH = {**policy_schema().parameters["budget_deductions"].labels, "adjustment": "年中调整"}
 _OF_THE_FILE = frozenset({"catastrophic", "offsite", "outpatient", "pharmacy", "separate_drugs", "by_item"})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from importlib import resources
@@ -16,6 +16,8 @@ METHODS = {
     "dip": "DIP 分值法",
     "quota": "总额预付（不按病组定价）",
 }
+PRICE_UNITS = {"drg-rate": "元/权重", "drg-point": "元/点", "dip": "元/分"}
+"""What a point value or rate is the price of, by payment method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Parameter:
     `needed`: commands that cannot run without it under the methods `needed_under` (while one of `needed_if` holds, or
     always when there is none), unless one of `unless` or `rivals` is there, of which the latter must not be set beside
     it; `on_demand`: commands that need it only when such a case comes up.
-    `companion`: leaving it out while `needed_if` holds is an error of the policy itself.
+    `companion`: leaving it out while `needed_if` holds is an error of the policy itself. `labels`: Chinese of each of
+    `values`.
     """
 
     key: str
@@ -55,6 +58,7 @@ class Parameter:
     companion: bool
     default: bool | None
     needed_under: tuple[str, ...] = tuple(METHODS)
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +90,25 @@ _KEYS = {
     "section", "label", "meaning", "type", "unit", "min", "max", "values", "scope", "methods", "needed", "needed_under",
     "on_demand", "needed_if", "unless", "rivals", "companion", "default",
 }  # fmt: skip
+_WORDED = frozenset({"choice", "steps"})
+"""Types whose values are words."""
 
 
-def _parameter(key: str, body: Mapping[str, Any]) -> Parameter:
+def _labels(key: str, body: Mapping[str, Any], formulas: Mapping[str, str]) -> dict[str, str]:
+    """Every word that a choice or steps may use with its Chinese label; a list holds formulas, told once for all."""
+    given = body.get("values", {})
+    labels = dict(given) if isinstance(given, Mapping) else {word: formulas.get(word, "") for word in given}
+    unsaid = sorted(word for word, label in labels.items() if not isinstance(label, str) or not label.strip())
+    if unsaid or bool(labels) != (body["type"] in _WORDED):
+        raise ValueError(f"policy_schema.toml: [parameters.{key}] values need a label each, lacking: {unsaid}")
+    return labels
+
+
+def read_parameter(key: str, body: Mapping[str, Any], formulas: Mapping[str, str]) -> Parameter:
+    """One parameter as the file declares it. Raises ValueError: unknown keys, a choice without a label."""
     if not set(body) <= _KEYS:
         raise ValueError(f"policy_schema.toml: [parameters.{key}] has unknown keys {sorted(set(body) - _KEYS)}")
+    labels = _labels(key, body, formulas)
     return Parameter(
         key=key,
         section=body["section"],
@@ -100,7 +118,8 @@ def _parameter(key: str, body: Mapping[str, Any]) -> Parameter:
         unit=body.get("unit", ""),
         minimum=Fraction(body["min"]) if "min" in body else None,
         maximum=Fraction(body["max"]) if "max" in body else None,
-        values=tuple(body.get("values", ())),
+        values=tuple(labels),
+        labels=labels,
         scope=tuple(body["scope"]),
         methods=tuple(body.get("methods", METHODS)),
         needed=tuple(body.get("needed", ())),
@@ -120,7 +139,7 @@ def policy_schema() -> PolicySchema:
     text = (resources.files("reference_tables") / "policy_schema.toml").read_text(encoding="utf-8")
     data = tomllib.loads(text)
     return PolicySchema(
-        parameters={key: _parameter(key, body) for key, body in data["parameters"].items()},
+        parameters={key: read_parameter(key, body, data["formulas"]) for key, body in data["parameters"].items()},
         commands={key: Command(key, body["label"], tuple(body["after"])) for key, body in data["commands"].items()},
         scopes=data["scopes"],
         confidences=data["confidences"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from reference_tables.policy_schema import METHODS, Condition, Parameter, policy_schema
+from reference_tables.policy_shown import choices_shown
 from reference_tables.policy_values import shown
 
 TEMPLATE_METHODS = ("drg-rate", "drg-point", "dip")
@@ -91,9 +92,8 @@ def _block(parameter: Parameter, method: str) -> Iterator[str]:
     if measures:
         yield f"#   {'；'.join(measures)}"
     words = [word for word in parameter.values if _fits(word, method)]
-    explained = [f"{word}（{schema.formulas[word]}）" if word in schema.formulas else word for word in words]
-    if explained:
-        yield f"#   可用值：{'、'.join(explained)}"
+    if words:
+        yield f"#   可用值：{choices_shown(parameter, words)}"
     scopes = "、".join(f"{schema.scopes[name]} {name}" for name in parameter.scope)
     yield f"#   可按 {scopes} 区分" if scopes else "#   全区一个值"
     reason, active = _need(parameter, method)

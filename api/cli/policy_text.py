@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -10,87 +10,17 @@ from rich.markup import escape
 
 from api.cli.console import DATA_LEVEL_ZH, out
 from reference_tables.policy import Policy, Setting
-from reference_tables.policy_bands import BasicRule, FormulaBand, LimitBand, ScoreBand, Segment, ShareBand
 from reference_tables.policy_readiness import Lack, Readiness
 from reference_tables.policy_schema import METHODS, Parameter, policy_schema
 from reference_tables.policy_settings import scope_text
-from reference_tables.policy_values import decimal_shown
-
-FEW = 12
-
-
-def _percent(value: Any) -> str:
-    return f"{decimal_shown(value * 100)}%"
-
-
-def _limit(band: LimitBand) -> str:
-    return (
-        f"权重 ≤ {decimal_shown(band.up_to)}：{decimal_shown(band.limit)}" if band.up_to else decimal_shown(band.limit)
-    )
-
-
-def _share(band: ShareBand) -> str:
-    to = f"至 {_percent(band.end)}" if band.end is not None else "以上"
-    return f"{_percent(band.start)} {to}：{_percent(band.share)}"
-
-
-def _score(band: ScoreBand) -> str:
-    return f"{decimal_shown(band.start)} 分起：{'不予分配' if band.value is None else decimal_shown(band.value)}"
-
-
-def _segment(segment: Segment) -> str:
-    price = decimal_shown(segment.price)
-    return f"至第 {segment.up_to} 天：{price}" if segment.up_to else price
-
-
-def _formula(band: FormulaBand) -> str:
-    sign = "≤" if band.inclusive else "<"
-    edge = f"倍率 {sign} {decimal_shown(band.up_to)}" if band.up_to is not None else "以上"
-    text = policy_schema().band_formulas[band.formula]
-    value = f"（v = {decimal_shown(band.value)}）" if band.value is not None else ""
-    return f"{edge} {band.name}：{text}{value}"
-
-
-def _basic(rule: BasicRule) -> str:
-    parts = [
-        policy_schema().basic_kinds[rule.kind],
-        rule.tier,
-        decimal_shown(rule.value) if rule.value is not None else "",
-    ]
-    only = f"只限 {'、'.join(rule.only)}" if rule.only else ""
-    return "，".join(part for part in (*parts, only) if part)
-
-
-_PARTS: Mapping[str, Callable[[Any], str]] = {
-    "limit_bands": _limit, "share_bands": _share, "score_bands": _score, "segments": _segment,
-    "formula_bands": _formula,
-}  # fmt: skip
+from reference_tables.policy_shown import choices_shown, value_shown
 
 
 def value_text(setting: Setting) -> str:
-    """A value in Chinese, with its unit; exact, without trailing zeros."""
-    parameter, value = policy_schema().parameters[setting.key], setting.value
-    unit = f" {parameter.unit}" if parameter.unit else ""
-    if parameter.type == "decimal":
-        return decimal_shown(value) + unit
-    if parameter.type == "money":
-        return f"{value // 100}.{value % 100:02d}{unit}"
-    if parameter.type == "boolean":
-        return "是" if value else "否"
-    if parameter.type == "groups":
-        shown = "、".join(value[:FEW]) + (f" … 共 {len(value)} 个" if len(value) > FEW else "")
-        return f"{setting.raw}：{shown}" if isinstance(setting.raw, str) else shown
-    if parameter.type == "steps":
-        return " → ".join(value)
-    if parameter.type == "split":
-        return "，".join(f"{name} {decimal_shown(part)}" for name, part in value)
-    if parameter.type == "basic_rule":
-        return _basic(value)
-    if value in policy_schema().formulas:
-        return f"{value}：{policy_schema().formulas[value]}"
-    if parameter.type in _PARTS:
-        return "；".join(map(_PARTS[parameter.type], value)) + unit
-    return f"{value}{unit}"
+    """A value in Chinese, with its unit; groups with the name of their list."""
+    shown = value_shown(policy_schema().parameters[setting.key], setting.value)
+    named = isinstance(setting.raw, str) and policy_schema().parameters[setting.key].type == "groups"
+    return f"{setting.raw}：{shown}" if named else shown
 
 
 def _period(since: object, until: object) -> str:
@@ -146,8 +76,7 @@ def _print_meaning(console: Console, parameter: Parameter) -> None:
     console.print(f"    {escape(parameter.meaning)}")
     console.print(f"    写法：{escape(schema.types[parameter.type])}")
     if parameter.values:
-        words = [f"{word}（{schema.formulas[word]}）" if word in schema.formulas else word for word in parameter.values]
-        console.print(f"    可用值：{escape('、'.join(words))}")
+        console.print(f"    可用值：{escape(choices_shown(parameter, parameter.values))}")
     scopes = "、".join(f"{name}（{schema.scopes[name]}）" for name in parameter.scope)
     console.print(f"    可按：{scopes or '全区一个值'}")
 
@@ -255,6 +184,7 @@ def parameter_row(parameter: Parameter) -> dict[str, Any]:
     """A parameter of the schema for JSON."""
     return {
         "key": parameter.key, "section": parameter.section, "label": parameter.label, "meaning": parameter.meaning,
-        "type": parameter.type, "unit": parameter.unit, "values": parameter.values, "scope": parameter.scope,
+        "type": parameter.type, "unit": parameter.unit, "values": parameter.values, "labels": parameter.labels,
+        "scope": parameter.scope,
         "methods": parameter.methods, "needed": parameter.needed, "on_demand": parameter.on_demand,
     }  # fmt: skip

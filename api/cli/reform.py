@@ -10,11 +10,11 @@ from rich.markup import escape
 
 from api.cli.console import DATA_LEVEL_ZH, Exit, err, fail, out, print_problems
 from api.core.resolved_reform import reform_toml
-from budget.reform_values import value_shown
 from reference_tables.policy_schema import policy_schema
 from reference_tables.problems import TablesRefused
 from reference_tables.reform import Change, Reform, find_reforms, load_reform
 from reference_tables.reform_schema import reform_schema
+from reference_tables.reform_shown import change_shown, scope_shown
 from reference_tables.reform_template import REFORM_TEMPLATE
 
 app = typer.Typer(help="改革方案：查看、校验、模板。", no_args_is_help=True)
@@ -103,14 +103,6 @@ def _lines(reform: Reform) -> list[str]:
 
 
 def _change(change: Change) -> str:
-    schema = reform_schema()
-    scope = [f"{schema.scopes[name]} {schema.types.get(value, value)}" for name, value in change.scope]
-    scope += [f"病组 {'、'.join(change.groups)}"] if change.groups else []
-    scope += [f"{change.since} 起"] if change.since else []
-    scope += [f"{change.until} 前"] if change.until else []
-    parameter = policy_schema().parameters[change.key]
-    named = change.action != "set" or isinstance(change.value, str)
-    value = change.raw if named else value_shown(parameter, change.value)
-    where = "，".join(scope) or "全部"
-    said = "空" if value == "" else value
-    return f"{parameter.label}（{change.key}）{schema.actions[change.action]} {said}，范围：{where}"
+    label = policy_schema().parameters[change.key].label
+    where = scope_shown(change.scope, change.groups, change.since, change.until)
+    return f"{label}（{change.key}）{change_shown(change)}，范围：{where}"

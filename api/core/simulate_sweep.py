@@ -16,6 +16,7 @@ from budget.compare_frames import SWEEP_SCHEMA, VALUE_PLACES, rounded
 from reference_tables.policy_schema import policy_schema
 from reference_tables.reform import Change, Reform, Sweep
 from reference_tables.reform_schema import reform_schema
+from reference_tables.reform_shown import scope_shown
 
 
 def sweep_table(
@@ -40,11 +41,10 @@ def sweep_table(
 
 def sweep_label(sweep: Sweep) -> str:
     """What is tried, in Chinese."""
-    schema = reform_schema()
-    scope = [f"{schema.scopes[name]} {value}" for name, value in sweep.scope]
-    scope += [f"病组 {'、'.join(sweep.groups)}"] if sweep.groups else []
-    where = f"（{'，'.join(scope)}）" if scope else ""
-    return f"{policy_schema().parameters[sweep.key].label}{schema.actions[sweep.action]}{where}"
+    parameter, action = policy_schema().parameters[sweep.key], reform_schema().actions[sweep.action]
+    unit = f" {parameter.unit}" if parameter.unit and sweep.action != "scale" else ""
+    where = f"（{scope_shown(sweep.scope, sweep.groups)}）" if sweep.scope or sweep.groups else ""
+    return f"{parameter.label}{where}{action} {decimal(sweep.start)} 至 {decimal(sweep.stop)}{unit}"
 
 
 def _measures(before: Stage, stage: Stage) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from grouper.schemes import Scheme
 from reference_tables.drg_pack import DrgPack
 from reference_tables.policy_schema import policy_schema
 from reference_tables.reform_schema import reform_schema
+from reference_tables.reform_shown import change_value_shown
 
 NO_MDC = "0000"
 """The major diagnostic category of a case that is in none."""
@@ -64,7 +65,8 @@ def changes_table(applied: Sequence[AppliedChange], touched: pl.DataFrame) -> pl
         change, count = item.change, counts[at]
         rows.append({
             "reform": item.reform_id, "place": change.place, "key": change.key,
-            "label": parameters[change.key].label, "action": actions[change.action], "value": str(change.raw),
+            "label": parameters[change.key].label, "action": actions[change.action],
+            "value": change_value_shown(change),
             "scope": item.scope_text, "since": str(change.since or ""), "until": str(change.until or ""),
             "settings": item.settings,
             **{name: count[name] for name in ("before", "after", "groups", "cases", "hospitals", "moved")},

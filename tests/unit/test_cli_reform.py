@@ -76,12 +76,16 @@ def test_show_tells_values_in_words_and_units(tmp_path: Path) -> None:
         "high_limit": '[{ up_to = "1", limit = "3" }, { limit = "2" }]',
         "no_outlier_groups": "[]",
         "basic_groups": '["BR23", "BR25"]',
+        "prepay_period": '"quarter"',
     }
     text = "".join(f'[[change]]\nkey = "{key}"\naction = "set"\nvalue = {value}\n' for key, value in blocks.items())
     path.write_text(_HEAD + text + '[[change]]\nkey = "base_rate"\naction = "add"\nvalue = 0\n', "utf-8")
     code, said, _ = run("show", path)
     assert code == 0
-    lines = ["设为 tier_coefficient 三级", "设为 权重 ≤ 1：3；2 倍", "设为 空", "设为 BR23、BR25", "加上 0"]
+    lines = [
+        "设为 一律用该级别机构的系数，三级", "设为 权重 ≤ 1：3；2 倍", "设为 空", "设为 BR23、BR25", "设为 按季",
+        "加上 0 元/权重",
+    ]  # fmt: skip
     found = [line for line in said.splitlines() if "范围：全部" in line]
     assert [line.split("）")[-1].split("，范围")[0] for line in found] == lines
 

@@ -7,7 +7,7 @@ import pytest
 
 from reference_tables.policy import policy_of
 from reference_tables.policy_bands import BasicRule, FormulaBand, LimitBand, ScoreBand, Segment, ShareBand
-from reference_tables.policy_schema import policy_schema
+from reference_tables.policy_schema import policy_schema, read_parameter
 from reference_tables.policy_values import decimal_shown
 from tests.unit.policy_examples import policy, value
 
@@ -112,6 +112,17 @@ def test_decimals_are_shown_without_trailing_zeros(number: Fraction, text: str) 
     assert decimal_shown(number) == text
 
 
+@pytest.mark.parametrize(
+    "values", [["insurance", "merged"], {"insurance": "分开", "merged": " "}, {"insurance": "分开", "merged": 1}, {}]
+)
+def test_a_choice_whose_words_lack_a_label_is_no_schema(values: Any) -> None:
+    body = {"section": "预算", "label": "池", "meaning": "池。", "type": "choice", "scope": [], "values": values}
+    with pytest.raises(ValueError, match=r"\[parameters.pools\]"):
+        read_parameter("pools", body, {"H_COST": "据实"})
+    body["values"] = ["H_COST"]
+    assert read_parameter("pools", body, {"H_COST": "据实"}).labels == {"H_COST": "据实"}
+
+
 def test_every_parameter_is_documented() -> None:
     schema = policy_schema()
     for parameter in schema.parameters.values():
@@ -122,6 +133,7 @@ def test_every_parameter_is_documented() -> None:
         assert set(parameter.scope) <= set(schema.scopes)
         assert set(parameter.needed) | set(parameter.on_demand) <= set(schema.commands)
         assert (parameter.type in {"choice", "steps"}) == bool(parameter.values)
+        assert not {*parameter.labels.values()} & {*parameter.values}
         keys = {condition.key for condition in parameter.needed_if} | set(parameter.rivals)
         assert keys <= set(schema.parameters)
         assert set(parameter.unless) <= set(schema.parameters) | {"coefficient_table", "average_table", "dip_pack"}

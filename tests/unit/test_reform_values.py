@@ -311,4 +311,4 @@ def test_published_values_before_and_after_are_those_of_the_cases_touched() -> N
     own = change("coefficient", "scale", "2", 'for = { groups = ["BR23"], tier = "二级" }')
     assert _touched(BY_TIER, own) == [("1.1", "2.2")]
     words = change("pools", "set", "merged")
-    assert _touched(VALUES, words) == [("insurance", "merged")]
+    assert _touched(VALUES, words) == [("职工、居民分开", "合并")]
