@@ -191,7 +191,7 @@ def settle_month(book: Book, policy: Policy, values: GroupValues, given: MonthIn
     counted = ("due_fen", "corrections_fen", "paid_fen", "held_fen", "deferred_fen")
     totals = {
         "cases": new.height,
-        "late": int((new["month"] < given.month).sum()),
+        "late": int(((new["month"] < given.month) | (new["month"] <= unchanged.closed_until)).sum()),
         "changed": moved.details.height,
         "refused": sum(frame.filter(pl.col("level") == Level.REJECT.value).height for frame in taken.problems),
         **{name: int(rows[name].sum()) for name in counted},

@@ -80,7 +80,7 @@ async def hand_in(
     hospital: Annotated[str, Query(max_length=64, description="医疗机构编号；经办机构代为提交时给出")] = "",
     format: Annotated[str, Query(max_length=20, pattern=r"^[a-z0-9_-]*$", description="病例格式")] = "auto",
     reason: Annotated[
-        str, Query(max_length=500, description="更正、撤回的理由；12 月已关账而漏报的病例，迟报的理由")
+        str, Query(max_length=500, description="更正、撤回的理由；已关账月份漏报的病例，迟报的理由")
     ] = "",
     supersedes: Annotated[
         str, Query(max_length=40, description="整份更正、撤回还没结算的提交时写其编号；更正、撤回已结算的病例时不写")
@@ -89,6 +89,8 @@ async def hand_in(
     key: KeyHeader = None,
 ) -> Submission:
     """CSV、HQMS、4101 JSON 或 NDJSON、XLSX、Parquet，可用 gzip；原样上传或 multipart。立即得到编号，结果稍后可查。
+
+    已关账月份漏报的病例：month 仍写该月，写明 reason，与下一次结算一起办理。
 
     更正、撤回已结算的病例：不写 supersedes，month 写病例所属的月份，与下一次结算一起办理，同一病例以最后一次为准；
     撤回为 hospital_id、case_id、reason 的 CSV。写明 supersedes 的撤回撤回整个提交，不须文件。"""

@@ -43,6 +43,16 @@ def closed_until(service: Service, year: str) -> str:
     return "" if book is None else book.closed_until
 
 
+def next_posted(service: Service, year: str) -> str:
+    """The month that the year's next settlement posts in: the last one that has a run, unless it is closed; then the
+    one after it, and December once that is closed."""
+    book = year_book(service, year)
+    if book is None:
+        return f"{year}-01"
+    following = f"{year}-{min(int(book.closed_until[5:] or 0) + 1, 12):02d}"
+    return max(book.last_month, following)
+
+
 def is_settled(service: Service, month: str) -> bool:
     """Has the month been settled, or a later one, which takes its cases too? Only then are cases corrected one by
     one."""

@@ -44,7 +44,7 @@ from api.service.runs import (
     set_state,
     supersede,
 )
-from api.service.submissions import NotTaken
+from api.service.submissions import NotTaken, unsettled
 from api.service.told import counted
 from api.service.values import new_id
 from api.service.worker import JobContext, JobRefused
@@ -82,7 +82,7 @@ def ask(
 
 def approve(connection: sa.Connection, actor: Actor, name: str, reason: str, *, anyway: bool = False) -> str:
     """Approve a draft: the id of the job that enters it into the book and locks it. Raises NotTaken (SV03, SV52,
-    SV54, SV55, SV72, SV73)."""
+    SV54, SV55, SV72, SV73, SV78)."""
     found = find_run(connection, name, lock=True)
     if found is None or found.kind != JOB:
         raise NotTaken(Problem("SV03", {"what": "清算", "value": name}))
@@ -112,7 +112,7 @@ def _held(holding: RunInfo) -> Problem:
 
 def _answered(connection: sa.Connection, found: RunInfo, reason: str, *, anyway: bool) -> None:
     """Have all hospitals confirmed the draft? Else the office says that, and why, it approves it all the same. Raises
-    NotTaken (SV54 disputed, SV55 not answered)."""
+    NotTaken (SV54 disputed, SV55 not answered, SV78 what was handed in is not settled, and would wait in vain)."""
     said = {item["hospital_id"]: item["state"] for item in answers(connection, found.id)}
     hospitals = sorted({row["hospital"] for row in found.summary.get("statement", ())})
     if anyway and reason.strip():
@@ -123,6 +123,10 @@ def _answered(connection: sa.Connection, found: RunInfo, reason: str, *, anyway:
         if names:
             told = "、".join(names[:_MOST_NAMED]) + (f" 等 {len(names)} 家" if len(names) > _MOST_NAMED else "")
             raise NotTaken(Problem(code, {"value": found.id, "hospitals": told}, value=found.id))
+    left = unsettled(connection, found.year)
+    if left:
+        told = "、".join(left[:_MOST_NAMED]) + (f" 等 {len(left)} 份" if len(left) > _MOST_NAMED else "")
+        raise NotTaken(Problem("SV78", {"value": found.id, "submissions": told}, value=found.id))
 
 
 @dataclass(frozen=True)

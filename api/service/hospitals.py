@@ -8,9 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
-from api.service.documents import laid_out, latest
+from api.service.documents import Stand, laid_out
 from reference_tables.table_files import read_table
 
 if TYPE_CHECKING:
@@ -29,10 +27,10 @@ def is_hospital_id(text: str) -> bool:
     return len(text) <= LONGEST_ID and ".." not in text and _ID.fullmatch(text) is not None
 
 
-def registered(service: Service, connection: sa.Connection) -> frozenset[str] | None:
+def registered(service: Service, stand: Stand) -> frozenset[str] | None:
     """The hospitals that the office's register holds; None where there is no register (or none that can be read, which
     is told where its contents are used)."""
-    found = latest(connection, "hospitals")
+    found = stand.latest("hospitals")
     if found is None:
         return None
     with _lock:

@@ -1,8 +1,9 @@
 """Monthly settlement of what hospitals have submitted: the book's own settlement, its run entered with the job's end.
 
 Which submissions a settlement takes is fixed when it is asked for, so that a job that is done again after a crash
-settles the same ones; the book answers it then with what it has already entered. A case that the settlement refuses
-goes out of its submission, with the reason: the hospital is told what the office is told.
+settles the same ones; the book answers it then with what it has already entered. So are the documents it goes by: a
+submission that was read by others is read anew. A case that the settlement refuses goes out of its submission, with
+the reason: the hospital is told what the office is told.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import orjson
 import polars as pl
 import sqlalchemy as sa
 
@@ -44,8 +44,19 @@ from api.service.office_work import documents_for, year_file_name
 from api.service.progress import Progress
 from api.service.runs import DONE, Made, add_run, kept_folder
 from api.service.settle_checks import check_asked, check_named, entered, is_settled_month, taken_back
-from api.service.submission_job import CASE_SCHEMA
-from api.service.submissions import ACCEPTED, CORRECTION, NEW, REFUSED, ROLES, SETTLE, WITHDRAWAL, NotTaken
+from api.service.submission_rows import CASE_SCHEMA, as_settled
+from api.service.submissions import (
+    ACCEPTED,
+    CORRECTION,
+    NEW,
+    REFUSED,
+    ROLES,
+    SETTLE,
+    WITHDRAWAL,
+    NotTaken,
+    SubmissionInfo,
+    find_all,
+)
 from api.service.submissions import DONE as SETTLED
 from api.service.values import canonical, checksum
 from api.service.worker import JobContext
@@ -62,18 +73,19 @@ def ask(
     earlier months, by the documents as they stand. `reopen`, `supersedes`: why a year is settled on whose clearing is
     locked, and which clearing that is.
 
-    A month without cases is settled as one when it is said why (`reason`), together with what waits of earlier months.
+    A month without cases is settled as one, and closed, when it is said why (`reason`), together with what waits of
+    earlier months.
 
     Raises NotTaken: SV11 while another settlement is under way, SV46 no case to settle, SV56 the clearing not named,
     SV57 it is being entered; BookRefused for a month that the book cannot post in.
     """
     check_asked(service, connection, month, reopen, supersedes)
-    chosen = _chosen(connection, month)
+    chosen, has_own = _chosen(connection, month)
     corrected = bool(chosen["corrections"] or chosen["withdrawals"])
-    empty = not chosen["cases"] and (
-        (not corrected and bool(supersedes)) if is_settled_month(service, month) else close or not corrected
-    )
-    if empty and not supersedes and not reason.strip():
+    settled = is_settled_month(service, month)
+    empty = not chosen["cases"] and ((not corrected and bool(supersedes)) if settled else close or not corrected)
+    closed_without_own = close and not settled and not has_own
+    if (empty or closed_without_own) and not supersedes and not reason.strip():
         raise NotTaken(Problem("SV46", {"month": month}, field="month", value=month))
     year = [year_file_name(int(month[:4]))]
     args: dict[str, Any] = {
@@ -89,22 +101,24 @@ def ask(
     return enqueue(connection, actor, SETTLE, key, args)
 
 
-def _chosen(connection: sa.Connection, month: str) -> dict[str, list[str]]:
-    """Ids of accepted submissions by what they are to the settlement; those of earlier months were accepted when these
-    had been settled and not closed, or were passed over."""
+def _chosen(connection: sa.Connection, month: str) -> tuple[dict[str, list[str]], bool]:
+    """Ids of accepted submissions by what they are to the settlement, and whether cases of the month itself are among
+    them; those of earlier months come late."""
     query = sa.select(submission.c.id, submission.c.kind, submission.c.month, submission.c.supersedes).where(
         submission.c.state == ACCEPTED, submission.c.month <= month, submission.c.month.like(f"{month[:4]}-%")
     )
     chosen: dict[str, list[str]] = {role: [] for role in ROLES}
+    has_own = False
     for name, kind, of, supersedes in connection.execute(query.order_by(submission.c.id)):
         whole = kind == NEW or (kind == CORRECTION and supersedes)
         if whole and of <= month:
             chosen["cases"].append(name)
+            has_own = has_own or of == month
         elif kind == CORRECTION and not supersedes:
             chosen["corrections"].append(name)
         elif kind == WITHDRAWAL and not supersedes:
             chosen["withdrawals"].append(name)
-    return chosen
+    return chosen, has_own
 
 
 def work_on(service: Service, context: JobContext) -> Any:
@@ -115,7 +129,7 @@ def work_on(service: Service, context: JobContext) -> Any:
     with service.database.read() as connection:
         stand = stand_of(connection, args["documents"])
         basis = basis_of(service, connection, stand)
-        rows = {row.id: row for row in connection.execute(sa.select(submission).where(submission.c.id.in_(names)))}
+        rows = find_all(connection, names)
     decisions = list_in_use(service, stand, int(month[:4]))
     hospitals = {row.hospital_id for row in rows.values()}
     progress = Progress(context, len(names) + 1 + len(hospitals))
@@ -124,6 +138,7 @@ def work_on(service: Service, context: JobContext) -> Any:
     folder.mkdir(parents=True)
     try:
         listed = None if decisions is None else laid_out(service.files, decisions, folder)
+        read, rows = rows, _read_by(service, basis, args, rows, folder)
         given = _input(service, basis, args, rows, listed, progress, context.held.id)
         settled, waiting = _settled(service, context, basis, month, given)
         point("book written")
@@ -132,7 +147,7 @@ def work_on(service: Service, context: JobContext) -> Any:
         progress.tell(done)
         write_settlement(settled, folder / "out")
         write_hospital_statements(settled, folder / "out" / "statements", lambda made: progress.tell(done + made))
-        left = _refused(service, settled, rows)
+        left = _anew(read, rows) | _refused(service, settled, rows)
         files = kept_folder(service.files, folder / "out")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -162,7 +177,7 @@ def _input(
     service: Service,
     basis: Basis,
     args: Mapping[str, Any],
-    rows: Mapping[str, Any],
+    rows: Mapping[str, SubmissionInfo],
     decisions: Path | None,
     progress: Progress,
     job_id: str,
@@ -174,7 +189,7 @@ def _input(
     def frames(role: str, schema: Mapping[str, pl.DataType]) -> pl.DataFrame | None:
         parts = [pl.DataFrame(schema=schema)]
         for name in args[role]:
-            whole = pl.read_parquet(service.files.path(rows[name].cases_sha256))
+            whole = pl.read_parquet(service.files.path(str(rows[name].cases_sha256)))
             parts.append(whole.with_columns(file=pl.lit(named[name])).select(*schema))
             progress.tell(progress.done + 1)
         return pl.concat(parts) if args[role] else None
@@ -204,12 +219,35 @@ def _input(
     )  # fmt: skip
 
 
-def _file_of(name: str, row: Any) -> str:
+def _file_of(name: str, row: SubmissionInfo) -> str:
     """How a submission's file is called in a settlement: no two are called alike."""
     return f"{name}-{row.file_name}"
 
 
-def _refused(service: Service, settled: Settled, rows: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _read_by(
+    service: Service, basis: Basis, args: Mapping[str, Any], rows: Mapping[str, SubmissionInfo], folder: Path
+) -> dict[str, SubmissionInfo]:
+    """The submissions with their cases as they are by the settlement's own basis."""
+    with_cases = {name for role in ("cases", "corrections") for name in args[role]}
+    return {
+        name: as_settled(service, row, basis, folder / "read" / name) if name in with_cases else row
+        for name, row in rows.items()
+    }
+
+
+def _anew(
+    before: Mapping[str, SubmissionInfo], rows: Mapping[str, SubmissionInfo]
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """What the catalogue says of submissions that were read anew."""
+    names = ("accepted", "rejected", "cases_sha256", "results_sha256", "problems_sha256")
+    return {
+        name: {**{key: getattr(row, key) for key in names}, "summary": canonical(row.summary), "state": SETTLED}
+        for name, row in rows.items()
+        if row is not before[name]
+    }
+
+
+def _refused(service: Service, settled: Settled, rows: Mapping[str, SubmissionInfo]) -> dict[str, dict[str, Any]]:
     """What the catalogue says of submissions from which the settlement refused cases. One without a case left is
     refused as a whole: its file may come again."""
     rejected = settled.problems.filter(pl.col("level") == Level.REJECT.value)
@@ -219,7 +257,7 @@ def _refused(service: Service, settled: Settled, rows: Mapping[str, Any]) -> dic
         if told.is_empty():
             continue
         left = opened(service, row).without(told)
-        values = kept(service, left, orjson.loads(row.summary))
+        values = kept(service, left, dict(row.summary))
         found[name] = {**values, "state": SETTLED if left.cases.height else REFUSED}
     return found
 

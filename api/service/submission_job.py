@@ -12,20 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import polars as pl
 import sqlalchemy as sa
 
-from api.core.pay import in_yuan
-from api.core.payable import PayableFiles, file_problems
+from api.core.payable import file_problems
 from api.service.audit import SYSTEM, record
 from api.service.basis import Basis, basis_of
 from api.service.batches import Batch, kept
 from api.service.book_cases import book_cases, closed_until, year_book
 from api.service.changes import Replaced, Waiting, as_looked_at, later_cases, replace, replacing, waiting
 from api.service.context import Service
+from api.service.documents import stand_of
 from api.service.fitting import ELSEWHERE_SCHEMA, Around, fitting, once
-from api.service.hospitals import registered
 from api.service.progress import Progress, rows_in
+from api.service.submission_rows import BLOCK_ROWS, CASE_SCHEMA, cases_of, files_of, results_of
 from api.service.submissions import (
     ACCEPTED,
     CORRECTION,
@@ -35,8 +36,9 @@ from api.service.submissions import (
     SUPERSEDED,
     WITHDRAWN,
     SubmissionInfo,
-    comes_late,
+    closed_unsaid,
     find,
+    locked_year,
     waits_for_settlement,
 )
 from api.service.unpack import Unpackable, unpack
@@ -45,29 +47,23 @@ from api.service.withdrawals import read_withdrawn
 from api.service.worker import JobContext, JobRefused, Later
 from api.store.tables import submission
 from budget.case_fit import faults
-from budget.frames import PAYABLE_SCHEMA
 from budget.pricing import Pricer
 from reference_tables.problems import PROBLEM_SCHEMA, Level, Problem, TablesRefused, catalogue, problem_frame
 
-CASE_SCHEMA = {**PAYABLE_SCHEMA, "file": pl.String(), "row": pl.UInt32()}
-"""An accepted case, and where it came from."""
 REPEATED = "PA11"
 """The problem of a case that came before in the file."""
 _UNKNOWN_INSURANCE = "PA15"
 _TOP = 20
-_BLOCK_ROWS = 1 << 15
-"""So many rows are done before it is told again how far the work is."""
 
 
 @dataclass(frozen=True)
 class _Looked:
     """What a submission was measured against when it was worked on. `beside`: the submissions of the year with cases to
-    be settled; `waiting`: those that correct or withdraw case by case; `known`: the register's hospitals."""
+    be settled; `waiting`: those that correct or withdraw case by case."""
 
     basis: Basis
     beside: Mapping[str, str]
     waiting: Sequence[Waiting]
-    known: frozenset[str] | None
     around: Around
 
 
@@ -77,9 +73,9 @@ def work_on(service: Service, context: JobContext) -> Any:
     with service.database.read() as connection:
         found = find(connection, name)
         assert found is not None, "the job comes with its submission"
-        looked = _look(service, connection, found)
-    if found.ends_whole:
-        return _ending(found)
+        if found.ends_whole:
+            return _ending(found)
+        looked = _look(service, connection, found, context.held.args["documents"])
     progress = Progress(context)
     folder = service.work / context.held.id
     shutil.rmtree(folder, ignore_errors=True)
@@ -94,7 +90,7 @@ def work_on(service: Service, context: JobContext) -> Any:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     refused = bool((batch.problems["level"] == Level.ERROR.value).any()) or batch.cases.is_empty()
-    summary = {"basis": looked.basis.about, "late": []}
+    summary = {"basis": looked.basis.about, "late": [], "of_closed_months": {}}
     values = kept(service, batch, summary)
     replaced = replacing(service, found, batch.cases, looked.waiting) if found.by_case and not refused else []
 
@@ -104,6 +100,9 @@ def work_on(service: Service, context: JobContext) -> Any:
         if problem is not None:
             late = [{"code": problem.code, "message": problem.message}]
             told["summary"] = canonical({**summary, "late": late})
+        elif not refused and not found.by_case:
+            closed = _of_closed_months(service, found, batch.cases)
+            told["summary"] = canonical({**orjson.loads(values["summary"]), "of_closed_months": closed})
         progress.whole(connection, batch.rows)
         return _written(connection, found, told, refused=refused or problem is not None, replaced=replaced)
 
@@ -129,19 +128,19 @@ def _written(
     return {"submission": found.id, **counts}
 
 
-def _look(service: Service, connection: sa.Connection, found: SubmissionInfo) -> _Looked:
-    basis, known = basis_of(service, connection), registered(service, connection)
+def _look(
+    service: Service, connection: sa.Connection, found: SubmissionInfo, documents: Sequence[Sequence[Any]]
+) -> _Looked:
+    basis = basis_of(service, connection, stand_of(connection, documents))
     beside, others = _beside(connection, found), waiting(service, connection, found)
     book = book_cases(service, found.month[:4], found.hospital_id)
     around = Around(book, _elsewhere(service, beside), later_cases(found, others))
-    return _Looked(basis, beside, others, known, around)
+    return _Looked(basis, beside, others, around)
 
 
 def _worked(
     service: Service, progress: Progress, found: SubmissionInfo, looked: _Looked, folder: Path
 ) -> Batch:  # fmt: skip
-    if looked.known is not None and found.hospital_id not in looked.known:
-        return _nothing(Problem("SV68", {"value": found.hospital_id}, field="hospital", value=found.hospital_id))
     path = unpack(service.files.path(found.sha256), folder, found.file_name, service.settings.max_unpacked_bytes)
     if found.by_case and found.kind != CORRECTION:
         return read_withdrawn(path, found, looked.around)
@@ -150,14 +149,10 @@ def _worked(
 
 def _read(service: Service, progress: Progress, found: SubmissionInfo, looked: _Looked, path: Path) -> Batch:
     basis = looked.basis
-    files = PayableFiles(
-        [str(path)], basis.scheme, basis.policy, basis.values, hospitals=basis.hospitals, separate=basis.separate,
-        fmt=found.format, threads=1, progress=lambda _, rows: progress.tell(rows), block_rows=_BLOCK_ROWS,
-        owner=found.hospital_id,
-    )  # fmt: skip
+    files = files_of(path, found, basis, progress.tell, BLOCK_ROWS)
     progress.of = rows_in(path)
     progress.tell(0)
-    if progress.of > _BLOCK_ROWS:
+    if progress.of > BLOCK_ROWS:
         progress.show()
     pricer, barring = Pricer(basis.policy, basis.values), _barring(basis)
     cases, barred, results = pl.DataFrame(schema=CASE_SCHEMA), [pl.DataFrame(schema=CASE_SCHEMA)], []
@@ -166,11 +161,9 @@ def _read(service: Service, progress: Progress, found: SubmissionInfo, looked: _
     for block in files.blocks():
         if files.rows > limit:
             return _nothing(Problem("SV33", {"limit": limit}))
-        frame = block.cases.with_columns(pl.lit(found.file_name).alias("file"), block.place["row"])
-        frame = _unpaid(frame.select(*CASE_SCHEMA), block.problems, barring)
+        frame = _unpaid(cases_of(block, found), block.problems, barring)
         fit, out, told = fitting(frame, found, looked.around)
-        priced = pricer.price(fit.select(*PAYABLE_SCHEMA)).frame
-        results.append(in_yuan(pl.concat([priced, fit.select("tier", "file", "row")], how="horizontal")))
+        results.append(results_of(pricer, fit))
         frames.append(fit)
         barred.append(out)
         problems += [block.problems, *told]
@@ -224,12 +217,15 @@ def _elsewhere(service: Service, beside: Mapping[str, str]) -> pl.DataFrame:
 def _late(
     service: Service, connection: sa.Connection, found: SubmissionInfo, looked: _Looked, cases: pl.DataFrame
 ) -> Problem | None:
-    """What has come between since the submission was received: the month closed, unless it is late with a reason, or
-    the one it ends has ended.
+    """What has come between since the submission was received: the month closed, unless it is late with a reason, the
+    year's clearing locked, or the one it ends has ended.
 
     Raises Later when that is not settled yet, or when its cases have come up elsewhere since they were looked at."""
     if waits_for_settlement(connection, found):
         raise Later("a settlement is under way")
+    locked = locked_year(service, connection, found.month)
+    if locked is not None:
+        return locked
     year = found.month[:4]
     book = year_book(service, year)
     moved = book is not None and book.seal != looked.around.book.seal
@@ -244,10 +240,15 @@ def _late(
     if any(cases["case_id"].is_in(ids.filter(~ids.is_in(settled)).implode()).any() for ids in met):
         raise Later("a case of it was accepted or settled elsewhere meanwhile")
     args: dict[str, str | int] = {"month": found.month, "value": found.supersedes or "—"}
-    closed = found.month <= closed_until(service, year) and not comes_late(service, found.month, found.reason)
-    if found.kind == NEW and closed:
+    if found.kind == NEW and closed_unsaid(service, found.month, found.reason):
         return Problem("SV35", args)
     return None if _still(connection, found.supersedes) else Problem("SV35", args)
+
+
+def _of_closed_months(service: Service, found: SubmissionInfo, cases: pl.DataFrame) -> dict[str, int]:
+    """How many of the cases come late, by their closed month: the next settlement takes them."""
+    late = cases.filter(pl.col("month") <= closed_until(service, found.month[:4]))
+    return dict(late.group_by("month").len().sort("month").iter_rows())
 
 
 def _still(connection: sa.Connection, name: str | None) -> bool:

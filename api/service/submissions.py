@@ -3,12 +3,17 @@
 The bytes are kept as they came, then the catalogue row and the job that works on it, together. The same bytes for the
 same month are one submission, unless that was refused, cancelled or ended by another: then they may come again; so may
 a correction or withdrawal that has been settled. Before its settlement a submission is corrected or withdrawn as a
-whole, by one that names it; settled cases are corrected or withdrawn one by one, in the next settlement.
+whole, by one that names it; settled cases are corrected or withdrawn one by one, in the next settlement. New cases of
+a closed month come late: it is said why, and the next settlement takes them. A year whose clearing is locked takes
+nothing that would have to be settled.
+
+A submission is worked on by the office's documents as they stood when it was received.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +21,8 @@ import orjson
 import sqlalchemy as sa
 
 from api.service.audit import Actor, record
-from api.service.book_cases import closed_until, is_settled
+from api.service.book_cases import closed_until, is_settled, next_posted
+from api.service.documents import standing
 from api.service.hospitals import ID_ZH, is_hospital_id, registered
 from api.service.jobs import QUEUED, RUNNING, enqueue
 from api.service.runs import LOCKED, holding_clearing
@@ -115,7 +121,9 @@ def receive(
     service: Service, connection: sa.Connection, actor: Actor, given: Given, stored: Stored
 ) -> tuple[SubmissionInfo, bool]:
     """Take a file that is in the store; the submission, and whether it is a new one. Raises NotTaken."""
-    _check_who(service, connection, given.hospital_id)
+    stand = standing(connection)
+    known = registered(service, stand)
+    _check_who(given.hospital_id, known)
     counting = submission.c.state.in_([RECEIVED, ACCEPTED]) | (
         (submission.c.state == DONE) & (submission.c.kind == NEW)
     )  # fmt: skip
@@ -131,7 +139,8 @@ def receive(
         return _info(before), False
     _check(service, connection, given)
     name = new_id("sub")
-    job = enqueue(connection, actor, JOB, f"{JOB} {name}", {"submission": name}, given.hospital_id)
+    asked = {"submission": name, "documents": stand.used({})}
+    job = enqueue(connection, actor, JOB, f"{JOB} {name}", asked, given.hospital_id)
     row = {
         "id": name, "hospital_id": given.hospital_id, "month": given.month, "kind": given.kind,
         "sha256": stored.sha256, "file_name": safe_name(given.file_name), "format": given.fmt, "bytes": stored.size,
@@ -149,11 +158,10 @@ def receive(
     return found, True
 
 
-def _check_who(service: Service, connection: sa.Connection, hospital: str) -> None:
-    """Is it a hospital, and one that the office's register holds? Raises NotTaken."""
+def _check_who(hospital: str, known: frozenset[str] | None) -> None:
+    """Is it a hospital, and one that the office's register (`known`) holds? Raises NotTaken."""
     if not is_hospital_id(hospital):
         raise _unfit("hospital", ID_ZH)
-    known = registered(service, connection)
     if known is not None and hospital not in known:
         raise NotTaken(Problem("SV68", {"value": hospital}, field="hospital", value=hospital))
 
@@ -164,27 +172,35 @@ def _check(service: Service, connection: sa.Connection, given: Given) -> None:
         raise _unfit("month", "应为 YYYY-MM")
     if given.kind != NEW and not given.reason.strip():
         raise _unfit("reason", "更正和撤回须写明理由")
-    closed = given.month <= closed_until(service, given.month[:4])
     if given.supersedes:
-        _check_ends(service, connection, given, closed=closed)
+        _check_ends(connection, given)
     elif given.kind != NEW and not is_settled(service, given.month):
         raise NotTaken(Problem("SV39", {"month": given.month, "action": KINDS_ZH[given.kind]}, field="supersedes"))
-    elif given.kind == NEW and closed:
-        if not comes_late(service, given.month, given.reason):
-            raise NotTaken(Problem("SV10", {"month": given.month, "last": f"{given.month[:4]}-12"}))
-        holding = holding_clearing(connection, int(given.month[:4]))
-        if holding is not None and holding.state == LOCKED:
-            args: dict[str, str | int] = {"year": given.month[:4], "value": holding.id, "month": given.month}
-            raise NotTaken(Problem("SV76", args, field="month", value=given.month))
+    elif given.kind == NEW and closed_unsaid(service, given.month, given.reason):
+        raise NotTaken(Problem("SV10", {"month": given.month, "next": next_posted(service, given.month[:4])}))
+    if given.kind != WITHDRAWAL or not given.supersedes:
+        locked = locked_year(service, connection, given.month)
+        if locked is not None:
+            raise NotTaken(locked)
 
 
-def comes_late(service: Service, month: str, reason: str) -> bool:
-    """Do new cases of a closed month come late to a further run of it? Only the year's last month has none after it
-    that could take them, and it is said why."""
-    return bool(reason.strip()) and month.endswith("-12") and closed_until(service, month[:4]) == month
+def closed_unsaid(service: Service, month: str, reason: str) -> bool:
+    """Is a month closed, and is it not said why new cases of it come late?"""
+    return month <= closed_until(service, month[:4]) and not reason.strip()
 
 
-def _check_ends(service: Service, connection: sa.Connection, given: Given, *, closed: bool) -> None:
+def locked_year(service: Service, connection: sa.Connection, month: str) -> Problem | None:
+    """Why nothing of a month can be settled: the year's clearing is locked, until a settlement takes it back (SV76)."""
+    holding = holding_clearing(connection, int(month[:4]))
+    if holding is None or holding.state != LOCKED:
+        return None
+    args: dict[str, str | int] = {
+        "year": month[:4], "value": holding.id, "month": month, "next": next_posted(service, month[:4]),
+    }  # fmt: skip
+    return Problem("SV76", args, field="month", value=month)
+
+
+def _check_ends(connection: sa.Connection, given: Given) -> None:
     """Can the submission that is named be ended by this one? Raises NotTaken."""
     if given.kind == NEW:
         raise _unfit("supersedes", "只用于更正（correction）和撤回（withdrawal）")
@@ -196,11 +212,10 @@ def _check_ends(service: Service, connection: sa.Connection, given: Given, *, cl
     if old.state == DONE and not old.by_case and not old.ends_whole:
         named: dict[str, str | int] = {"value": old.id, "month": old.month, "action": KINDS_ZH[given.kind]}
         raise NotTaken(Problem("SV71", named, field="supersedes", value=old.id))
-    closed = closed and not old.by_case and not comes_late(service, old.month, given.reason)
-    if old.state != ACCEPTED or closed or old.id in _being_settled(connection):
+    if old.state != ACCEPTED or old.id in _being_settled(connection):
         args: dict[str, str | int] = {
             "what": f"提交 {old.id}",
-            "state": "已关账" if closed else "正在结算" if old.state == ACCEPTED else STATES_ZH[old.state],
+            "state": "正在结算" if old.state == ACCEPTED else STATES_ZH[old.state],
             "action": KINDS_ZH[given.kind],
         }  # fmt: skip
         raise NotTaken(Problem("SV11", args))
@@ -234,8 +249,22 @@ def _settlements(connection: sa.Connection) -> list[dict[str, Any]]:
 
 def find(connection: sa.Connection, name: str) -> SubmissionInfo | None:
     """A submission by its id."""
-    row = connection.execute(sa.select(submission).where(submission.c.id == name)).first()
-    return None if row is None else _info(row)
+    return find_all(connection, [name]).get(name)
+
+
+def find_all(connection: sa.Connection, names: Sequence[str]) -> dict[str, SubmissionInfo]:
+    """Submissions by their ids."""
+    rows = connection.execute(sa.select(submission).where(submission.c.id.in_(names)))
+    return {row.id: _info(row) for row in rows}
+
+
+def unsettled(connection: sa.Connection, year: int) -> list[str]:
+    """Ids of a year's submissions that no settlement has taken yet."""
+    query = sa.select(submission.c.id).where(
+        submission.c.month.like(f"{year}-%"), submission.c.state.in_([RECEIVED, ACCEPTED]),
+        (submission.c.kind != WITHDRAWAL) | submission.c.supersedes.is_(None),
+    )  # fmt: skip
+    return list(connection.execute(query.order_by(submission.c.created_at, submission.c.id)).scalars())
 
 
 def listed(

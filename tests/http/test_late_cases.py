@@ -25,6 +25,7 @@ from tests.unit.pay_examples import HEADER, RATE, policy_text, row
 PAYS = {**RATE, "prepay_period": '"month"', "prepay_share": '"0.9"'}
 DUE = 1_150_000
 NOVEMBER, DECEMBER = "2025-11", "2025-12"
+WITHDRAWN = "hospital_id,case_id,reason\nH1,D1,录错\n"
 
 
 @pytest.fixture
@@ -126,12 +127,52 @@ def test_cases_that_come_late_to_december_are_a_further_run_of_it(here: SmallSer
     here.submit(of("D1", DECEMBER), month=DECEMBER)
     settle(here, DECEMBER)
     assert hand_in(here, of("D2", DECEMBER), DECEMBER) == "SV10", "it is not said why"
-    assert hand_in(here, of("N1", NOVEMBER), NOVEMBER, reason="漏报") == "SV10", "December takes it"
     assert hand_in(here, of("D2", DECEMBER) + of("N1", NOVEMBER), DECEMBER, reason="漏报") == "accepted"
     assert refused(here, "/v1/settlements", month=DECEMBER) == "ST23"
     done = settle(here, DECEMBER, reopen="漏报")
     assert (done["run"] is None, done["closed"]) == (False, True)
     assert book(here) == (DECEMBER, 3, 3 * DUE, 3 * DUE * 9 // 10)
+
+
+def test_a_closed_month_says_how_late_cases_come_and_the_next_settlement_takes_them(here: SmallService) -> None:
+    here.submit(row("A1"))
+    settle(here, "2025-03")
+    settle(here, "2025-04", reason="停业")
+    asked = {"month": "2025-03"}
+    client = here.client("H1")
+    answer = client.post("/v1/submissions", params=asked, content=(HEADER + row("A2")).encode())
+    assert (answer.status_code, answer.json()["code"]) == (409, "SV10")
+    assert "在 reason 写明迟报的理由，与 2025-05 的结算一起办理" in answer.json()["problems"][0]["fix"]
+    late = here.submit(row("A2") + row("A3"), reason="漏报")
+    assert (late["state"], late["summary"]["of_closed_months"]) == ("accepted", {"2025-03": 2})
+    mended = here.submit(row("A2"), kind="correction", reason="A3 不是漏报", supersedes=late["id"])
+    assert (mended["state"], mended["summary"]["of_closed_months"]) == ("accepted", {"2025-03": 1})
+    ahead = here.submit(row("A4") + row("A5", discharge_date="2025-05-02"), month="2025-05")
+    assert (ahead["accepted"], ahead["summary"]["of_closed_months"]) == (2, {"2025-03": 1})
+    gone = {"month": "2025-05", "kind": "withdrawal", "reason": "重报", "supersedes": ahead["id"]}
+    assert client.post("/v1/submissions", params=gone).status_code == 202
+    here.work()
+    assert refused(here, "/v1/settlements", month="2025-05") == "SV46", "May would be closed without its own cases"
+    done = settle(here, "2025-05", reason="停业")
+    totals = here.client("office").get(f"/v1/runs/{done['run']}").json()["summary"]["totals"]
+    assert (totals["cases"], totals["late"]) == (1, 1)
+    assert book(here) == ("2025-05", 2, 2 * DUE, 2 * DUE * 9 // 10)
+
+
+def test_when_the_year_is_closed_december_takes_late_cases_of_every_month(here: SmallService) -> None:
+    here.submit(of("D0", DECEMBER), month=DECEMBER)
+    settle(here, DECEMBER)
+    months = [f"2025-{at:02d}" for at in range(1, 13)]
+    client, names = here.client("H1"), []
+    for month in months:
+        asked, content = {"month": month, "reason": "漏报"}, (HEADER + of(f"L{month}", month)).encode()
+        names.append(client.post("/v1/submissions", params=asked, content=content).json()["id"])
+    here.work()
+    done = settle(here, DECEMBER, reopen="漏报")
+    totals = here.client("office").get(f"/v1/runs/{done['run']}").json()["summary"]["totals"]
+    assert (totals["cases"], totals["late"]) == (12, 12)
+    assert {client.get(f"/v1/submissions/{name}").json()["state"] for name in names} == {"done"}
+    assert book(here) == (DECEMBER, 13, 13 * DUE, 13 * DUE * 9 // 10)
 
 
 def test_late_cases_are_withdrawn_before_they_are_settled(here: SmallService) -> None:
@@ -153,11 +194,37 @@ def test_a_locked_year_is_taken_back_before_late_cases_come(here: SmallService) 
         name = add_run(connection, SETUP, "job_x", Made("clear", 2025, "", DRAFT, "0" * 64, {}, {}, {}))
         set_state(connection, SETUP, name, LOCKED)
     assert hand_in(here, of("D2", DECEMBER), DECEMBER, reason="漏报") == "SV76"
+    assert hand_in(here, of("N1", NOVEMBER), NOVEMBER, reason="漏报") == "SV76"
+    for kind, body in (("correction", HEADER + of("D1", DECEMBER, cost="17000")), ("withdrawal", WITHDRAWN)):
+        asked = {"month": DECEMBER, "kind": kind, "reason": "录错"}
+        answer = here.client("H1").post("/v1/submissions", params=asked, content=body.encode())
+        assert (answer.status_code, answer.json()["code"]) == (409, "SV76")
+        fix = answer.json()["problems"][0]["fix"]
+        assert f"先再结算 {DECEMBER}" in fix
+        assert f"supersedes 写 {name}" in fix
     settle(here, DECEMBER, reopen="漏报", supersedes=name)
     assert here.client("office").get(f"/v1/runs/{name}").json()["state"] == "reopened"
     assert hand_in(here, of("D2", DECEMBER), DECEMBER, reason="漏报") == "accepted"
     settle(here, DECEMBER, reopen="漏报")
     assert book(here) == (DECEMBER, 2, 2 * DUE, 2 * DUE * 9 // 10)
+
+
+def test_what_is_in_hand_when_the_year_is_locked_is_refused_then_and_there(here: SmallService) -> None:
+    """It would wait for a settlement that nobody makes. What had been accepted stands in the way of the approval."""
+    here.submit(of("D1", DECEMBER), month=DECEMBER)
+    settle(here, DECEMBER)
+    asked = {"month": DECEMBER, "kind": "correction", "reason": "录错"}
+    body = (HEADER + of("D1", DECEMBER, cost="17000")).encode()
+    sent = here.client("H1").post("/v1/submissions", params=asked, content=body).json()["id"]
+    with here.service.database.write() as connection:
+        name = add_run(connection, SETUP, "job_x", Made("clear", 2025, "", DRAFT, "0" * 64, {}, {}, {}))
+    assert refused(here, f"/v1/clearings/{name}/approve") == "SV78"
+    with here.service.database.write() as connection:
+        set_state(connection, SETUP, name, LOCKED)
+    here.work()
+    found = here.client("H1").get(f"/v1/submissions/{sent}").json()
+    assert (found["state"], [item["code"] for item in found["summary"]["late"]]) == ("refused", ["SV76"])
+    assert refused(here, f"/v1/clearings/{name}/approve") == "SV73"
 
 
 def done_again(here: SmallService) -> tuple[dict[str, Any], tuple[str, int, int, int]]:
