@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import orjson
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
+from starlette.types import Receive, Scope, Send
 
 from api.http import (
     routes_audit,
@@ -23,9 +24,12 @@ from api.http import (
 )
 from api.http.callers import Callers
 from api.http.docs_page import HEADERS, docs_page
-from api.http.errors import add_handlers
-from api.http.middleware import Envelope, Metrics
+from api.http.errors import add_handlers, unexpected
+from api.http.metrics import Metrics
+from api.http.middleware import Envelope
 from api.http.openapi import describe
+from api.http.plain_route import PlainRoute
+from api.http.rates import Rates
 from api.http.strict import query_names
 from api.service.basis import RecentBasis
 from api.service.context import Service
@@ -40,8 +44,25 @@ _ROUTES = (
 )  # fmt: skip
 
 
-def create_app(service: Service, handlers: Mapping[str, Handler]) -> FastAPI:
-    """The application of an open service; `handlers` do its jobs in as many threads as the settings say."""
+class Application(FastAPI):
+    """FastAPI within the envelope that every request goes through first."""
+
+    envelope: Envelope
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or begin and end."""
+        await (self.envelope if scope["type"] == "http" else self.inner)(scope, receive, send)
+
+    async def inner(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application without its envelope."""
+        await super().__call__(scope, receive, send)
+
+
+def create_app(
+    service: Service, handlers: Mapping[str, Handler], *, rates: Rates | None = None, metrics: Metrics | None = None
+) -> Application:
+    """The application of an open service; `handlers` do its jobs in as many threads as the settings say. `rates` and
+    `metrics` are those of all its processes, where there are several."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -55,17 +76,30 @@ def create_app(service: Service, handlers: Mapping[str, Handler]) -> FastAPI:
         for thread in threads:
             thread.join()
 
-    app = FastAPI(
+    app = Application(
         title=_TITLE, description=_ABOUT, version=program_version(), lifespan=lifespan, docs_url=None, redoc_url=None,
         openapi_url=None, redirect_slashes=False, separate_input_output_schemas=False,
     )  # fmt: skip
-    app.state.service, app.state.metrics, app.state.callers = service, Metrics(), Callers(service)
+    app.state.service, app.state.metrics = service, metrics or Metrics()
+    app.state.callers = Callers(service, rates or Rates(service.settings.requests_per_minute))
     app.state.basis = RecentBasis(service)
     add_handlers(app)
+
+    @app.exception_handler(Exception)
+    async def broken(request: Request, _error: Exception) -> Response:
+        return unexpected(request)  # the envelope hears of it, too, and logs it
+
     for module in _ROUTES:
         app.include_router(module.router)
     _add_docs(app)
-    app.add_middleware(Envelope, service=service, metrics=app.state.metrics)
+    plain = {
+        (method, route.path): route
+        for module in _ROUTES
+        for route in module.router.routes
+        if isinstance(route, PlainRoute)
+        for method in route.methods or ()
+    }
+    app.envelope = Envelope(app, app.inner, service, app.state.metrics, plain)
     return app
 
 

@@ -39,15 +39,20 @@ async def actor(
 ) -> Actor:
     """Who asks. Refused: 401 without a token that holds, 429 when it asks too often (by token; without one by
     address), 422 when something is given that is not known or given twice."""
+    return await asking(request, service, None if given is None else given.credentials)
+
+
+async def asking(request: Request, service: Service, token: str | None) -> Actor:
+    """As `actor`, by the token's text."""
     callers: Callers = request.app.state.callers
     found: Actor | None = None
-    if given is not None:
-        found = callers.known(given.credentials)
+    if token is not None:
+        found = callers.known(token)
         if found is None:
-            found = await run_in_threadpool(callers.looked_up, given.credentials)
+            found = await run_in_threadpool(callers.looked_up, token)
     elif service.settings.open_access and service.settings.is_loopback and _from_here(request):
         found = ANYONE
-    client = request.client.host if request.client else ""
+    client = request.client.host if found is None and request.client else ""
     wait = callers.rates.wait(found.id if found is not None else f"address {client}", time.monotonic())
     if wait:
         seconds = int(wait) + 1
@@ -55,9 +60,18 @@ async def actor(
         raise Refused(problem, headers={"Retry-After": str(seconds)})
     if found is None:
         raise Refused(Problem("SV01"), headers={"WWW-Authenticate": "Bearer"})
-    request.state.actor_id = found.id
+    request.scope["state"]["actor_id"] = found.id
     await check_given(request)
     return found
+
+
+def token_of(request: Request) -> str | None:
+    """The token that a request bears, as `bearer` finds it."""
+    for name, value in request.scope["headers"]:
+        if name == b"authorization":
+            scheme, _, text = value.decode("latin-1").partition(" ")
+            return text.strip() or None if scheme.lower() == "bearer" else None
+    return None
 
 
 ActorHere = Annotated[Actor, Depends(actor)]
@@ -70,6 +84,10 @@ class Allowed:
         self.what, self.roles = what, frozenset(role.value for role in roles)
 
     async def __call__(self, who: ActorHere) -> Actor:
+        return self.check(who)
+
+    def check(self, who: Actor) -> Actor:
+        """Who asks, if it may."""
         if who.role not in self.roles:
             role = ROLE_ZH[Role(who.role)]
             raise Refused(Problem("SV02", {"role": role, "what": self.what}))

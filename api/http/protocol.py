@@ -1,15 +1,15 @@
-"""What the server says to bytes that are no HTTP request, or one whose head is too long: the shape of all refusals.
-
-Such a request never reaches the application.
+"""HTTP/1.1 as the server speaks it: an answer's head goes out together with its body, and what is no HTTP request, or
+one whose head is too long, is told so in the shape of all refusals; it never reaches the application.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import sys
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import h11
 from fastapi import Request
@@ -22,8 +22,40 @@ log = logging.getLogger("drgdip.http")
 _TOO_LONG = 431
 
 
+class _Joining:
+    """A transport that keeps an answer's head until the first of its body comes, or its end: one packet and one call of
+    the system instead of two. Heads that only announce an answer (100 Continue) go out at once."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport, self._head = transport, b""
+        self._write, self.is_closing = transport.write, transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        """Send some bytes, or keep them."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 1"):
+            self._head = data
+            return
+        if data:
+            self._write(data)
+
+    def close(self) -> None:
+        """Send what was kept, and close."""
+        if self._head:
+            self.write(b"")
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class Protocol(H11Protocol):
-    """HTTP/1.1 as the server speaks it, with refusals as described."""
+    """HTTP/1.1 as described."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A connection begins."""
+        super().connection_made(cast("asyncio.Transport", _Joining(transport)))
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (the problem says it)
         """Refuse what was not understood and close the connection; nothing is said into an answer already begun."""
@@ -52,5 +84,6 @@ def _phrase(status: int) -> bytes:
 
 SERVER: dict[str, Any] = {
     "http": Protocol, "ws": "none", "log_config": None, "access_log": False, "server_header": False,
+    "proxy_headers": False,  # the envelope looks for them
 }  # fmt: skip
 """How uvicorn serves the application."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import Refused
@@ -41,5 +41,5 @@ _MAY_COUNT = Depends(Allowed("查看指标", Role.ADMIN, Role.OFFICE))
 
 @router.get("/metrics", summary="Prometheus 指标", response_class=Response, dependencies=[_MAY_COUNT])
 def metrics(request: Request) -> Response:
-    """请求和任务的计数，Prometheus 文本格式。"""
-    return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    """请求的计数和耗时，各服务进程合计，Prometheus 文本格式。"""
+    return Response(request.app.state.metrics.text(), media_type=CONTENT_TYPE_LATEST)
