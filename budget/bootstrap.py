@@ -1,10 +1,12 @@
 """Sums of a hospital's cases by pool under resampling: cases drawn with replacement within hospital and group.
 
-A hospital of at most EXACT cases is drawn case by case. In a larger one, let r be what a case's amounts lie above the
-mean of its group. What resampling within groups adds to the hospital's sums has mean 0, covariance sum(r r') and third
-cumulants sum(r^3): just what drawing the r of all its cases from one pot has. So how often each of the ALONE cases that
-weigh most comes is drawn (multinomial), and what all others add is a normal vector with the covariance that is left:
-means and covariances of all sums are exact, and their skewness is that of the cases drawn.
+A hospital of at most EXACT cases is drawn case by case. So are, in a larger one, the groups of cases that alone make up
+more than HEAVY of some sum's variance: such a sum is far from normal, and bounded by 0. Of its other cases, let r be
+what a case's amounts lie above the mean of its group. What resampling within groups adds to the hospital's sums has
+mean 0, covariance sum(r r') and third cumulants sum(r^3): just what drawing the r of all its cases from one pot has. So
+how often each of the ALONE cases that weigh most comes is drawn (multinomial), and what all others add is a normal
+vector with the covariance that is left: means and covariances of all sums are exact, and their skewness is that of the
+cases drawn.
 
 Sums, counts and products that the draws start from are whole numbers below 2^53, so that no order of cases, block or
 thread can change a bit; the numbers drawn depend on seed and hospital alone. They are statistics in floating point: how
@@ -27,7 +29,9 @@ ALONE = 96
 """Cases of a larger hospital that are drawn one by one: those with the greatest part in the variance of some sum. Of a
 million cases at 40 hospitals, skewness up to 1, they leave 0.01 of a sum's skewness out at most; 16 left 0.07."""
 EXACT = 400
-"""Cases up to which a hospital's are all drawn one by one; with more of them that takes longer. Above ALONE."""
+"""Cases that are drawn within their groups at most; with more of them that takes longer. Above ALONE."""
+HEAVY = 0.25
+"""Part of a sum's variance that is much for one case."""
 TERMS = ("units", "priced", "patient", "fixed", "actual")
 """What is summed up: columns of whole numbers."""
 _BITS = 20  # of an amount in squares: 2 x 20 of a product and 13 of the rows added up are 53
@@ -115,16 +119,15 @@ def _codes(column: pl.Series) -> tuple[list[str], Ints]:
 
 def _drawn(cases: _Columns, count: int, root: np.random.SeedSequence) -> list[tuple[int, str, Floats]]:
     """Of one hospital: frame, pool and ratios [count, terms]."""
-    few = len(cases.group) <= EXACT
-    if few:
-        keys = [column for columns in cases.values for column in columns]
-        cases = cases.of(np.lexsort((*keys, *cases.pools, cases.group)))
     sums = _sums(cases)
-    if not len(sums.whole):
-        moved = np.ones((count, 0))
-    else:
-        moved = (_each if few else _mostly_normal)(cases, sums, count, root)
-        moved = np.maximum(moved, 0.0)
+    moved = np.ones((count, 0))
+    if len(sums.whole):
+        stratum = np.unique(cases.group, return_inverse=True)[1].ravel()
+        if len(stratum) <= EXACT:
+            moved = _each(sums.matrix, stratum, count, root)
+        else:
+            moved = _of_many(sums.matrix, stratum, count, root)
+        moved = np.maximum(moved / sums.whole, 0.0)
     moved = np.concatenate([moved, np.ones((count, 1))], axis=1)
     return [(frame, pool, moved[:, places]) for frame, pool, places in sums.place]
 
@@ -154,61 +157,112 @@ def _sums(cases: _Columns) -> _Sums:
     return _Sums(matrix, np.array(wholes, np.float64), place)
 
 
-def _each(cases: _Columns, sums: _Sums, count: int, root: np.random.SeedSequence) -> Floats:
-    """Ratios [count, sums] of resamples drawn case by case; the cases in the order of their groups."""
+def _each(matrix: Floats, stratum: Ints, count: int, root: np.random.SeedSequence) -> Floats:
+    """Sums [count, sums] of resamples drawn case by case."""
+    order = np.lexsort((*matrix, stratum))
+    stratum, values = stratum[order], np.ascontiguousarray(matrix[:, order].T)
     draws = np.random.Generator(np.random.Philox(root))
-    size = np.bincount(cases.group)
-    width, start = size[cases.group], (np.cumsum(size) - size)[cases.group]
-    rows, found = len(start), []
-    values = np.ascontiguousarray(sums.matrix.T)
+    size = np.bincount(stratum)
+    width, start = size[stratum], (np.cumsum(size) - size)[stratum]
+    rows = len(start)
+    found = np.empty((count, len(matrix)))
     for first in range(0, count, _BLOCK):
         many = min(_BLOCK, count - first)
         drawn = (draws.random((many, rows)) * width).astype(np.int64)
         drawn += start
         drawn += np.arange(0, many * rows, rows)[:, None]
         often = np.bincount(drawn.reshape(-1), minlength=many * rows).reshape(many, rows)
-        found.append(often.astype(np.float64) @ values)  # whole numbers, so that no order of adding matters
-    return np.asarray(np.concatenate(found) / sums.whole)
+        # Whole numbers, so that no order of adding matters.
+        found[first : first + many] = often.astype(np.float64) @ values
+    return found
 
 
-def _mostly_normal(cases: _Columns, sums: _Sums, count: int, root: np.random.SeedSequence) -> Floats:
-    """Ratios [count, sums] of resamples in which the cases that weigh most are drawn one by one."""
-    often, within = (np.random.Generator(np.random.Philox(child)) for child in root.spawn(2))
-    present = np.bincount(cases.group, minlength=cases.groups) > 0
-    stratum = (np.cumsum(present) - 1).take(cases.group)
-    size = np.bincount(stratum)
+def _of_many(matrix: Floats, stratum: Ints, count: int, root: np.random.SeedSequence) -> Floats:
+    """Sums [count, sums] of resamples of more than EXACT cases: heavy groups case by case, the rest in one pot."""
+    by_case, *others = root.spawn(3)
     # Amounts in 2^-20 of the hospital's greatest of that sum.
-    scaled = sums.matrix * ((1 << _BITS) / np.abs(sums.matrix).max(axis=1))[:, None]
+    unit = np.abs(matrix).max(axis=1) / (1 << _BITS)
+    scaled = matrix / unit[:, None]
     np.rint(scaled, out=scaled)
+    size = np.bincount(stratum)
     mean = np.stack([np.bincount(stratum, row) for row in scaled], axis=1) / size[:, None]
     raw = _products(scaled)
     covariance = raw - np.einsum("sd,se->de", mean * size[:, None], mean)
     variance = np.diagonal(covariance)
     variance = np.where(variance > _NOTHING * np.diagonal(raw), variance, np.inf)
-    alone = _alone(scaled, mean, stratum, variance)
-    above = scaled[:, alone].T - mean[stratum[alone]]
-    others = len(stratum) - len(alone)
+    part = _part(scaled, mean, stratum, variance)
+    heavy = _heavy(part, stratum, size)
+    if not heavy.any():
+        return np.asarray(_mostly_normal(_Pot(scaled, mean, stratum, part, covariance, raw), count, others) * unit)
+    drawn = heavy.take(stratum)
+    own, rest = np.flatnonzero(drawn), np.flatnonzero(~drawn)
+    inside, means = scaled[:, own], mean * heavy[:, None]
+    covariance -= _products(inside) - np.einsum("sd,se->de", means * size[:, None], means)
+    pot = _Pot(scaled[:, rest], mean, stratum[rest], part[rest], covariance, raw)
+    found = _mostly_normal(pot, count, others)
+    found *= unit
+    found += _each(matrix[:, own], np.unique(stratum[own], return_inverse=True)[1].ravel(), count, by_case)
+    return found
+
+
+def _heavy(part: Floats, stratum: Ints, size: Ints) -> NDArray[np.bool_]:
+    """[groups] those that have a case of more than HEAVY, the heaviest first, while they have EXACT cases together."""
+    most = np.zeros(len(size))
+    np.maximum.at(most, stratum[part > HEAVY], part[part > HEAVY])
+    order = np.argsort(-most, kind="stable")
+    order = order[most[order] > HEAVY]
+    chosen = np.zeros(len(size), np.bool_)
+    chosen[order[np.cumsum(size[order]) <= EXACT]] = True
+    return chosen
+
+
+@dataclass(frozen=True)
+class _Pot:
+    """Cases of a hospital: `scaled` [sums, cases] their amounts as whole numbers, `mean` [groups, sums], the `stratum`
+    and the greatest `part` of each case in the variance of a sum; `covariance` [sums, sums] of resampling them; `raw`
+    squares of all the hospital's cases."""
+
+    scaled: Floats
+    mean: Floats
+    stratum: Ints
+    part: Floats
+    covariance: Floats
+    raw: Floats
+
+
+def _mostly_normal(pot: _Pot, count: int, roots: Sequence[np.random.SeedSequence]) -> Floats:
+    """Sums [count, sums] of resamples in which the cases that weigh most are drawn one by one."""
+    often, within = (np.random.Generator(np.random.Philox(root)) for root in roots)
+    alone = _alone(pot)
+    above = pot.scaled[:, alone].T - pot.mean[pot.stratum[alone]]
+    others = len(pot.stratum) - len(alone)
     above = np.concatenate([above, -above.sum(axis=0, keepdims=True) / others])
     times = np.array([1] * len(alone) + [others])
-    left = covariance - np.einsum("pd,pe->de", above * times[:, None], above)
+    left = pot.covariance - np.einsum("pd,pe->de", above * times[:, None], above)
     counts = _counts(len(alone), others, count, often)
     added = np.einsum("rp,dp->rd", counts, np.ascontiguousarray(above.T))
-    spread = _root(left, np.diagonal(raw))
+    spread = _root(left, np.diagonal(pot.raw))
     added += np.einsum("rk,dk->rd", within.standard_normal((count, len(spread))), spread)
-    return np.asarray(1.0 + added / scaled.sum(axis=1))
+    return np.asarray(added + pot.scaled.sum(axis=1))
 
 
-def _alone(scaled: Floats, mean: Floats, stratum: Ints, variance: Floats) -> Ints:
-    """The cases that have the greatest part in the variance of some sum, at most ALONE, in an order of their own."""
+def _part(scaled: Floats, mean: Floats, stratum: Ints, variance: Floats) -> Floats:
+    """[cases] the greatest part that each has in the variance of some sum."""
     part = np.zeros(len(stratum))
     for row, centre, whole in zip(scaled, mean.T, variance, strict=True):
         above = row - centre.take(stratum)
         above *= above
         above /= whole
         np.maximum(part, above, out=part)
-    least = np.partition(part, -ALONE - 1)[-ALONE - 1]
-    found = np.flatnonzero(part > least)
-    return np.asarray(found[np.lexsort((*scaled[:, found], stratum[found]))])
+    return part
+
+
+def _alone(pot: _Pot) -> Ints:
+    """The cases that have the greatest part in the variance of some sum, at most ALONE, in an order of their own."""
+    last = -min(ALONE, len(pot.part) - 1) - 1
+    least = np.partition(pot.part, last)[last]
+    found = np.flatnonzero(pot.part > least)
+    return np.asarray(found[np.lexsort((*pot.scaled[:, found], pot.stratum[found]))])
 
 
 def _counts(alone: int, others: int, count: int, draws: np.random.Generator) -> Floats:

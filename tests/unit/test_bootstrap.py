@@ -97,6 +97,19 @@ def test_sums_of_many_cases_spread_and_lean_as_if_every_case_were_drawn() -> Non
     assert ((drawn - drawn.mean()) ** 3).mean() / drawn.std() ** 3 == pytest.approx(1, abs=0.1)
 
 
+def test_a_sum_of_few_of_many_cases_is_drawn_within_their_group() -> None:
+    """A case of 100 in a group of four at a hospital of 604: each of four draws finds it with chance 1 / 4, so that none
+    does with chance 81 / 256, and the sum's variance is 4 x 3 / 16 x 100^2."""
+    few = one([0, 0, 0, 100], group="F").with_columns(pool=pl.lit("Q"))
+    (found,) = draw_ratios([pl.concat([one([10, 30] * 300), few])], 20_000, 1)
+    drawn = found["H", "Q"][:, 0] * 100
+    assert set(np.rint(drawn).tolist()) == {0, 100, 200, 300, 400}
+    assert drawn.std() == pytest.approx(0.75**0.5 * 100, rel=0.02)
+    assert (drawn < 50).mean() == pytest.approx(81 / 256, abs=0.01)
+    # The others: 600 draws, each 10 above or below the mean.
+    assert (found["H", "P"][:, 0] * 12_000).std() == pytest.approx(600**0.5 * 10, rel=0.02)
+
+
 @pytest.mark.parametrize("hospital", ["H1", "H2"])
 def test_every_sum_has_the_mean_spread_and_skewness_of_naive_resampling(hospital: str) -> None:
     count, frame = 4000, city(8000)
