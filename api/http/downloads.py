@@ -1,4 +1,5 @@
-"""Kept tables as files: JSON, CSV, XLSX or Parquet. Texts that a spreadsheet would take for a formula stay texts."""
+"""Files to be fetched, with their media types. Kept tables as JSON, CSV, XLSX or Parquet: texts that a spreadsheet
+would take for a formula stay texts."""
 
 from __future__ import annotations
 
@@ -16,8 +17,10 @@ from grouper.output import ResultWriter
 
 _TYPES = {
     "json": "application/json", "csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "html": "text/html; charset=utf-8",
+    "toml": "application/toml", "zip": "application/zip", "txt": "text/plain; charset=utf-8",
 }  # fmt: skip
+_ANY = "application/octet-stream"
 _FORMULA = r"^[=+\-@\t\r]"
 
 
@@ -28,6 +31,11 @@ class FileKind(StrEnum):
     CSV = "csv"
     XLSX = "xlsx"
     PARQUET = "parquet"
+
+
+def media_type(name: str) -> str:
+    """The media type of a file, by the ending of its name."""
+    return _TYPES.get(name.rsplit(".", 1)[-1].lower(), _ANY)
 
 
 def frame_response(service: Service, sha256: str, kind: FileKind, name: str) -> Response:

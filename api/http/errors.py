@@ -152,10 +152,16 @@ def unexpected(request: Request) -> Response:
     return problem_response([Problem("SV22", {"request": getattr(request.state, "request_id", "")})], request)
 
 
-def _media(request: Request) -> Problem:
+def media_refused(request: Request, *wanted: str) -> Refused:
+    """415: the body is said to be something else than what the route takes, or is packed."""
+    return Refused(_media(request, *wanted))
+
+
+def _media(request: Request, *wanted: str) -> Problem:
     names = ("content-type", "content-encoding")
     given = "、".join(text[:_LONGEST_PLACE] for name in names if (text := request.headers.get(name, "")))
-    return Problem("SV14", {"given": given or "—", "wanted": "application/json"}, field="Content-Type")
+    taken = "、".join(wanted) or "application/json"
+    return Problem("SV14", {"given": given or "—", "wanted": taken}, field="Content-Type")
 
 
 def _of_status(status: int, request: Request) -> Problem:

@@ -49,7 +49,8 @@ _GIVEN: Mapping[str, Mapping[str, Any]] = {
     },
     "GET /v1/documents/{kind}/{name}": {"application/octet-stream": _BINARY},
     "GET /v1/runs/{name}/files/{file}": {
-        "text/csv": _TEXT, "text/html": _TEXT, "application/json": _ANY_JSON, "application/octet-stream": _BINARY,
+        "text/csv": _TEXT, "text/html": _TEXT, "application/json": _ANY_JSON, _XLSX: _BINARY, _PARQUET: _BINARY,
+        "application/toml": _TEXT, "application/zip": _BINARY, "text/plain": _TEXT, "application/octet-stream": _BINARY,
     },
     "GET /v1/jobs/{name}/events": {
         "application/x-ndjson": {"schema": {"type": "string", "description": "每行一个 Job"}}

@@ -43,12 +43,12 @@ _ARGS: Mapping[str, Mapping[str, str | int]] = {
 _TEXTS = {
     "401": "没有令牌，或令牌不再有效", "403": "令牌的角色不能做这件事", "404": "没有，或不是本机构的",
     "409": "现在的状态不允许，或 Idempotency-Key 已用于别的请求", "413": "内容太大或病例太多",
-    "415": "请求体不是 application/json，或压缩了",
+    "415": "请求体不是所要的类型（application/json 等），或压缩了",
     "422": "内容不符合要求，problems 逐项说明；所办事项本身的问题用其自己的编号，见 /v1/problems",
     "429": "请求太频繁，Retry-After 秒后再来", "500": "意外错误，已记入日志",
     "503": "数据库或磁盘暂时不可用，没有留下任何结果，Retry-After 秒后重发",
 }  # fmt: skip
-_STATE, _OVER, _GROUP, _FILE = ("SV11",), ("SV72", "SV73"), ("SV09", "SV37", "SV38"), ("SV09",)
+_STATE, _OVER, _GROUP, _FILE = ("SV11",), ("SV72", "SV73"), ("SV09", "SV14", "SV37", "SV38"), ("SV09",)
 _OWN: Mapping[str, tuple[str, ...]] = {
     "POST /v1/group": _GROUP, "POST /v1/group/batch": ("SV07", *_GROUP),
     "POST /v1/submissions": ("SV02", "SV03", "SV10", "SV11", "SV39", "SV68", "SV69", "SV70", "SV71", "SV76", *_FILE),

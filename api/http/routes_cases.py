@@ -13,8 +13,9 @@ from starlette.concurrency import run_in_threadpool
 
 from api.http.bodies import allow_bytes
 from api.http.deps import Allowed, ServiceHere
-from api.http.errors import Refused
+from api.http.errors import Refused, media_refused
 from api.http.plain_route import PlainRoute
+from api.http.strict import JSON, media_of, read_json
 from api.service.audit import Actor
 from api.service.basis import Basis, RecentBasis, basis_of
 from api.service.binary_tables import frame_is_large, parquet_problem
@@ -25,6 +26,8 @@ from reference_tables.problems import Problem
 router = APIRouter(prefix="/v1/group", tags=["cases"])
 _Asks = Annotated[Actor, Depends(Allowed("分组", Role.HOSPITAL, Role.OFFICE, Role.ADMIN))]
 _PARQUET, _ARROW = "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"
+_LINES, _ARROW_FILE = "application/x-ndjson", "application/vnd.apache.arrow.file"
+_TAKEN = (JSON, _LINES, _PARQUET, _ARROW, _ARROW_FILE)
 _EXAMPLE = {
     "sex": 1, "age_years": 63, "los_days": 9, "discharge_way": "1", "diagnoses": ["I63.900", "E11.900"],
     "procedures": [], "total_cost_fen": 1285000, "fund_pay_fen": 880000, "self_pay_fen": 350000, "own_pay_fen": 55000,
@@ -64,7 +67,9 @@ async def group(
     pay: Annotated[bool, Query(description="预计支付（元）；须有费用、险种、医疗机构级别、出院时间")] = False,
 ) -> Response:
     """字段为标准列名，见 /v1/columns；年龄为岁、天，体重为克，金额为分。"""
-    case = _json(await request.body())
+    if media_of(request) != JSON:
+        raise media_refused(request, JSON)
+    case = read_json(request, await request.body())
     if not isinstance(case, dict):
         raise Refused(Problem("SV09", {"reason": "应为一个病例的 JSON 对象；多个病例用 POST /v1/group/batch"}))
     recent: RecentBasis = request.app.state.basis
@@ -105,13 +110,15 @@ async def group_batch(
     shape: Annotated[Shape, Query(description="结果的形式")] = Shape.ROWS,
 ) -> Response:
     """JSON（逐例或按列）、NDJSON、Parquet、Arrow IPC；逐行对应，一例不少。"""
-    media = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    media = media_of(request)
+    if media not in _TAKEN:
+        raise media_refused(request, *_TAKEN)
     allow_bytes(request, service.settings.max_batch_bytes)
     body = await request.body()
 
     def work() -> Response:
         try:
-            frame = _read(media, body, service.settings.max_cases)
+            frame = _read(request, media, body, service.settings.max_cases)
             return _written(grouped_many(frame, _basis(service), pay=pay, hospital=who.hospital_id), shape)
         except BadCases as error:
             raise Refused(*error.problems) from None
@@ -138,16 +145,9 @@ def _basis(service: ServiceHere) -> Basis:
         return basis_of(service, connection)
 
 
-def _json(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise Refused(Problem("SV09", {"reason": "不是 JSON"})) from None
-
-
-def _read(media: str, body: bytes, most: int) -> pl.DataFrame:
+def _read(request: Request, media: str, body: bytes, most: int) -> pl.DataFrame:
     """The cases of a body as a canonical frame."""
-    if media in {_PARQUET, _ARROW, "application/vnd.apache.arrow.file"}:
+    if media in {_PARQUET, _ARROW, _ARROW_FILE}:
         try:
             frame = _table(media, body, most)
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError):
@@ -155,10 +155,11 @@ def _read(media: str, body: bytes, most: int) -> pl.DataFrame:
         _count(frame.height, most)
         return checked_frame(frame)
     cases: Any
-    if media == "application/x-ndjson":
-        cases = [_json(line) for line in body.splitlines() if line.strip()]
+    if media == _LINES:
+        lines = enumerate(body.splitlines(), 1)
+        cases = [read_json(request, text, line) for line, text in lines if text.strip()]
     else:
-        given = _json(body)
+        given = read_json(request, body)
         cases = given.get("cases") if isinstance(given, dict) else given
         if isinstance(given, dict) and cases is None:
             cases = _rows(given.get("columns"))

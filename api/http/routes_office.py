@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from api.http.answers import Answer, Asked, IdPath, Job, KeyHeader, Limit, Page
 from api.http.bodies import Upload, take_upload
 from api.http.deps import Allowed, ServiceHere
+from api.http.downloads import media_type
 from api.http.errors import Refused, not_found
 from api.http.job_asked import asked_job
 from api.http.paging import After, check_after, page_of
@@ -29,6 +30,7 @@ from api.service.runs import (
     CONFIRMED,
     DISPUTED,
     DRAFT,
+    KINDS_ZH,
     POLICY_KINDS,
     STATES_ZH,
     RunInfo,
@@ -158,7 +160,7 @@ async def put(
 
 @router.get("/documents", summary="列出文件及其版本")
 def documents(
-    service: ServiceHere, _who: Office, kind: Annotated[str | None, Query(max_length=20)] = None,
+    service: ServiceHere, _who: Office, kind: Annotated[str | None, Query(pattern=f"^({'|'.join(KINDS)})$")] = None,
     after: After = "", limit: Limit = 100,
 ) -> Page[Document]:  # fmt: skip
     """每个版本一行。"""
@@ -234,7 +236,7 @@ def give_answer(
 
 @router.get("/runs", summary="列出办理结果")
 def runs(
-    service: ServiceHere, who: Reader, kind: Annotated[str | None, Query(max_length=20)] = None,
+    service: ServiceHere, who: Reader, kind: Annotated[str | None, Query(pattern=f"^({'|'.join(KINDS_ZH)})$")] = None,
     year: Annotated[int | None, Query(ge=FIRST_YEAR, le=LAST_YEAR)] = None, after: After = "", limit: Limit = 100,
 ) -> Page[RunShort]:  # fmt: skip
     """概要，由新到旧；医疗机构看到有本机构的结算和清算，政策人员看到模拟、权重、目录和指标。"""
@@ -258,10 +260,7 @@ def download(service: ServiceHere, who: Reader, name: IdPath, file: Annotated[st
         found = find_run(connection, name)
     if found is None or not _may_see(found, who) or file not in _files(found, who):
         raise not_found("文件", file)
-    media = {
-        "html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8", "json": "application/json",
-    }.get(file.rsplit(".", 1)[-1], "application/octet-stream")  # fmt: skip
-    return _plain(service.files.path(found.files[file]).read_bytes(), media, file.rsplit("/", 1)[-1])
+    return _plain(service.files.path(found.files[file]).read_bytes(), media_type(file), file.rsplit("/", 1)[-1])
 
 
 def shown_document(found: DocumentInfo) -> Document:

@@ -19,6 +19,7 @@ from api.service.audit import Actor
 from api.service.roles import Role
 from api.service.submissions import STATES_ZH, Given, NotTaken, SubmissionInfo, find, listed, receive
 from api.store.tables import submission
+from reference_tables.columns import HEADER_FORMATS, MESSAGE_FORMATS
 from reference_tables.problems import Problem
 
 router = APIRouter(prefix="/v1/submissions", tags=["submissions"])
@@ -33,6 +34,14 @@ class Kind(StrEnum):
     NEW = "new"
     CORRECTION = "correction"
     WITHDRAWAL = "withdrawal"
+
+
+class CaseFormat(StrEnum):
+    """In which form the cases are."""
+
+    AUTO = "auto"
+    FLAT, OPENDRG, HQMS, N041 = HEADER_FORMATS
+    MESSAGE_4101, MESSAGE_4101A = MESSAGE_FORMATS
 
 
 class State(StrEnum):
@@ -78,7 +87,7 @@ async def hand_in(
     month: MonthQuery,
     kind: Annotated[Kind, Query(description="新提交、更正、撤回")] = Kind.NEW,
     hospital: Annotated[str, Query(max_length=64, description="医疗机构编号；经办机构代为提交时给出")] = "",
-    format: Annotated[str, Query(max_length=20, pattern=r"^[a-z0-9_-]*$", description="病例格式")] = "auto",
+    format: Annotated[CaseFormat, Query(description="病例格式；auto 为自动识别")] = CaseFormat.AUTO,
     reason: Annotated[
         str, Query(max_length=500, description="更正、撤回的理由；已关账月份漏报的病例，迟报的理由")
     ] = "",
@@ -101,7 +110,7 @@ async def hand_in(
         upload = await run_in_threadpool(take_text, service, f"withdraws {supersedes}\n", "withdrawal.txt")
     else:
         upload = await take_upload(request, service)
-    given = Given(owner, month, kind.value, upload.file_name, format, reason, supersedes)
+    given = Given(owner, month, kind.value, upload.file_name, format.value, reason, supersedes)
     asked: dict[str, object] = {"route": "submissions", **asdict(given), "sha256": upload.stored.sha256}
 
     def work() -> tuple[int, Submission]:

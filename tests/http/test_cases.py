@@ -105,7 +105,8 @@ def test_what_is_not_as_described(here: SmallService, case: Any, code: str, fiel
 
 @pytest.mark.parametrize("body", [[], None])
 def test_what_is_no_case_is_told(here: SmallService, body: Any) -> None:
-    answer = here.client("H1").post("/v1/group", json=body)
+    media = {"Content-Type": "application/json"}
+    answer = here.client("H1").post("/v1/group", content=orjson.dumps(body), headers=media)
     assert (answer.status_code, answer.json()["code"]) == (422, "SV09")
     many = here.client("H1").post("/v1/group/batch", json={"cases": [body]})
     assert (many.status_code, many.json()["code"]) == (422, "SV37")
@@ -171,7 +172,8 @@ def test_a_hospital_asks_for_itself_alone(here: SmallService) -> None:
 )
 def test_bodies_that_are_none(here: SmallService, body: bytes) -> None:
     for path in ("/v1/group", "/v1/group/batch"):
-        assert here.client("H1").post(path, content=body).status_code == 422
+        answer = here.client("H1").post(path, content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422
 
 
 def test_too_many(tmp_path: Path) -> None:

@@ -253,7 +253,7 @@ def test_a_page_or_a_case_that_is_none_is_refused(lite: SmallService) -> None:
         answer = office.get(f"/v1/{path}", params={"after": "xx"})
         assert (answer.status_code, answer.json()["code"]) == (422, "SV04"), path
     for body in (b"[]", b"null", b'"a"'):
-        answer = office.post("/v1/group", content=body)
+        answer = office.post("/v1/group", content=body, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.json()["code"]) == (422, "SV09"), body
         assert "/v1/group/batch" in answer.json()["detail"]
 

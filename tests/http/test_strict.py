@@ -11,6 +11,8 @@ import pytest
 from direct import Given, ask, check_shape
 from small_service import SmallService, small_service
 
+from api.http.strict import JSON
+
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallService]:
@@ -75,7 +77,8 @@ def test_methods_that_there_are_not(here: SmallService, method: str) -> None:
     ("body", "field", "reason"),
     [
         (b'{"year": 2025, "year": 2026}', "body.year", "只能给一次"),
-        (b'{"year": 2025, "cases": [{"a": 1, "a": 2}]}', "body.a", "只能给一次"),
+        (b'{"year": 2025, "cases": [{}, {"a": 1, "b": {}, "a": 2}]}', "body.cases.1.a", "只能给一次"),
+        (b'{"\\ud800": 2025, "\\ud800": 2}', "body.?", "只能给一次"),
         (b'{"year": NaN}', "body", "NaN 不是 JSON 的数"),
         (b'{"year": -Infinity}', "body", "-Infinity 不是 JSON 的数"),
         (b'{"year": 99999999999999999999999999}', "body.year", "应不大于 2100"),
@@ -105,3 +108,85 @@ def test_media_types_that_are_not_taken(here: SmallService, headers: dict[str, s
     found = _asked(here, "POST", "/v1/budgets", body, **headers)
     assert (found.status, found.json()["code"]) == (415, "SV14")
     assert found.json()["args"] == {"given": given, "wanted": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("target", "media", "body", "field"),
+    [
+        ("/v1/group", "application/json", b'{"sex": 1, "age_years": 63, "sex": 2}', "body.sex"),
+        ("/v1/group?pay=true", "application/json", b'{"sex": 1, "sex" \n: 1}', "body.sex"),
+        ("/v1/group", "application/json; charset=utf-8", b'{"\\u0073ex": 1, "sex": 2}', "body.sex"),
+        # As many colons as names kept and given away: one of them in a text.
+        ("/v1/group", "application/geo+json", b'{"case_id": "a\\":", "sex": 1, "sex": 2}', "body.sex"),
+        ("/v1/group", "application/json", b'{"case_id": {"a": 1}, "case_id": "x"}', "body.case_id"),
+        ("/v1/group/batch", "application/json", b'{"cases": [{"sex": 1}, {"sex": 1, "sex": 1}]}', "body.cases.1.sex"),
+        ("/v1/group/batch", "application/json", b'[{"sex": 1}, {"sex": 1, "sex": 1}]', "body.1.sex"),
+        ("/v1/group/batch", "application/json", b'{"cases": [{}], "cases": [{}]}', "body.cases"),
+        ("/v1/group/batch", "application/json", b'{"columns": {"sex": [1], "sex": [2]}}', "body.columns.sex"),
+        ("/v1/group/batch", "application/x-ndjson", b'{"sex": 1}\n\n{"sex": 1, "sex": 2}\n', "body.2.sex"),
+    ],
+)
+def test_names_given_twice_in_cases(here: SmallService, target: str, media: str, body: bytes, field: str) -> None:
+    found = _asked(here, "POST", target, body, **{"content-type": media})
+    assert (found.status, found.json()["code"]) == (422, "SV04"), found.body
+    assert found.json()["args"] == {"field": field, "reason": "只能给一次"}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        b'{"discharge_time": "2025-03-05T10:00:00", "case_id" : "1"}',
+        b'{"case_id": "\\":\\":\\":", "department": ":\\u003a"}',
+        b"{}",
+    ],
+)
+def test_colons_are_no_names(here: SmallService, case: bytes) -> None:
+    assert _json(here, "/v1/group", case).status == 200
+    found = _json(here, "/v1/group/batch", b'{"cases": [' + case + b"," + case + b"]}")
+    assert (found.status, len(found.json()["rows"])) == (200, 2)
+
+
+_JSON_ALONE = "application/json"
+_TABLES = (
+    "application/json、application/x-ndjson、application/vnd.apache.parquet、application/vnd.apache.arrow.stream、"
+    "application/vnd.apache.arrow.file"
+)
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "given", "wanted"),
+    [
+        ("/v1/group", {"content-type": "text/plain"}, "text/plain", _JSON_ALONE),
+        ("/v1/group", {}, "—", _JSON_ALONE),
+        ("/v1/group?trace=true", {"content-type": "text/csv"}, "text/csv", _JSON_ALONE),
+        ("/v1/group", {"content-type": JSON, "content-encoding": "gzip"}, "application/json、gzip", _JSON_ALONE),
+        ("/v1/group/batch", {"content-type": "application/octet-stream"}, "application/octet-stream", _TABLES),
+        ("/v1/group/batch", {}, "—", _TABLES),
+    ],
+)  # fmt: skip
+def test_cases_of_other_media_types(
+    here: SmallService, target: str, headers: dict[str, str], given: str, wanted: str
+) -> None:
+    body = b"\x1f\x8b\x08\xff" if "content-encoding" in headers else b'{"sex": 1}'
+    found = _asked(here, "POST", target, body, **headers)
+    assert (found.status, found.json()["code"]) == (415, "SV14")
+    assert found.json()["args"] == {"given": given, "wanted": wanted}
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "field"),
+    [
+        ("POST", "/v1/submissions?month=2025-03&format=xml", "query.format"),
+        ("POST", "/v1/submissions?month=2025-03&format=companion", "query.format"),
+        ("POST", "/v1/submissions?month=2025-03&kind=newer", "query.kind"),
+        ("GET", "/v1/submissions?state=lost", "query.state"),
+        ("GET", "/v1/submissions/sub_00/results?format=pdf", "query.format"),
+        ("GET", "/v1/documents?kind=register", "query.kind"),
+        ("GET", "/v1/runs?kind=settlement", "query.kind"),
+        ("GET", "/v1/codes?q=I63&kind=icd", "query.kind"),
+        ("POST", "/v1/group/batch?shape=csv", "query.shape"),
+    ],
+)
+def test_words_that_there_are_not(here: SmallService, method: str, target: str, field: str) -> None:
+    told = _asked(here, method, target, b"x", **{"content-type": "application/json"}).json()
+    assert (told["code"], told["args"]["field"]) == ("SV04", field)
