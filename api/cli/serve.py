@@ -19,6 +19,10 @@ from api.service.roles import Role
 from reference_tables.problems import TablesRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from api.http.metrics import Metrics
+    from api.http.rates import Rates
     from api.service.context import Service
 
 # What a service is made of is imported where it is used: the other commands need not wait for it.
@@ -27,6 +31,7 @@ DataOption = Annotated[
 ]
 tokens = typer.Typer(no_args_is_help=True, help="访问令牌：生成、列出、撤销。")
 audits = typer.Typer(no_args_is_help=True, help="审计链：校验。")
+_BACKLOG = 2048
 _LAST_ANSWERS = 10
 """Seconds that requests under way have to end once the service is being stopped."""
 _BROKEN_ZH = {"content": "内容被改动", "gap": "缺少一条", "chain": "与上一条不相接", "end": "末尾被截去"}
@@ -53,22 +58,29 @@ def opened(data: Path | None, **given: Any) -> Service:
         fail(f"{what}；文件夹须可写；数据库文件损坏的，从备份恢复到新的文件夹（drgdip restore）", Exit.ENVIRONMENT)
 
 
-def _check_port(host: str, port: int) -> None:
-    """Leave with code 4 where nothing can listen on the address."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((host, port))
-        except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            why = "端口已被占用：停下占用它的程序，或用 --port 换一个" if taken else f"检查 --host、--port（{error}）"
-            fail(f"不能在 {host}:{port} 上提供服务，{why}", Exit.ENVIRONMENT)
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens on the address; leaves with code 4 where nothing can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # TCP by name: on a socket without it, asyncio does not set TCP_NODELAY.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+        made.listen(_BACKLOG)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        why = "端口已被占用：停下占用它的程序，或用 --port 换一个" if taken else f"检查 --host、--port（{error}）"
+        fail(f"不能在 {host}:{port} 上提供服务，{why}", Exit.ENVIRONMENT)
+    return made
 
 
 def serve(
     data: DataOption = None,
     host: Annotated[str | None, typer.Option("--host", help="监听地址；默认 127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option("--port", help="端口；默认 8471", min=0, max=65535)] = None,
+    processes: Annotated[
+        int | None, typer.Option("--processes", help="服务进程数；共用端口、限额和一组任务线程", min=1, max=256)
+    ] = None,
     workers: Annotated[int | None, typer.Option("--workers", help="处理任务的线程数", min=0)] = None,
     policy: Annotated[str | None, typer.Option("--policy", help="支付政策", metavar="NAME|FILE.toml")] = None,
     open_access: Annotated[
@@ -76,45 +88,92 @@ def serve(
     ] = None,
 ) -> None:
     """启动服务：医疗机构上传，经办机构结算和清算；内置 SQLite，或用 DRGDIP_DATABASE_URL 指向 PostgreSQL。"""
-    import uvicorn
-
-    from api.http.app import create_app
-    from api.http.protocol import SERVER
-    from api.service.context import check_address
-    from api.service.handlers import handlers_of
+    from api.http.metrics import Metrics
+    from api.http.rates import Rates
+    from api.service.context import check_address, open_service
     from api.service.logs import log_as_json
+    from api.service.processes import Keeper
 
     log_as_json()
-    service = opened(data, host=host, port=port, workers=workers, policy=policy, open_access=open_access)
+    given = {"host": host, "port": port, "processes": processes, "workers": workers, "policy": policy}
+    service = opened(data, **given, open_access=open_access)
     settings = service.settings
     try:
         check_address(service)
     except TablesRefused as error:
         print_problems(error.problems)
         fail("没有令牌，不对外提供服务", Exit.USAGE)
-    _check_port(settings.host, settings.port)
-    err().print(f"drgdip 服务  http://{settings.host}:{settings.port}  数据 {escape(str(settings.data))}  说明见 /docs")
-    app = create_app(service, handlers_of(service))
+    listening = _listening(settings.host, settings.port)
+    place = f"http://{settings.host}:{listening.getsockname()[1]}"
+    err().print(f"drgdip 服务  {place}  数据 {escape(str(settings.data))}  说明见 /docs")
+    if settings.processes == 1:
+        _serve(service, listening)
+        return
+    service.close()  # each process opens it for itself
+    rates, metrics = Rates(settings.requests_per_minute, settings.processes), Metrics(settings.processes)
+    bare = settings.model_copy(update={"workers": 0})
+
+    def serves(process: int) -> Callable[[], None]:
+        return lambda: _serve(open_service(bare), listening, rates, metrics.of(process))
+
+    works = {f"server {process + 1}": serves(process) for process in range(settings.processes)}
+    if settings.workers:
+        works["worker"] = lambda: _work(open_service(settings), settings.workers)
+    Keeper(works).run()
+
+
+def _serve(
+    service: Service, listening: socket.socket, rates: Rates | None = None, metrics: Metrics | None = None
+) -> None:
+    """Answer requests until a signal to end comes."""
+    import uvicorn
+
+    from api.http.app import create_app
+    from api.http.protocol import SERVER
+    from api.service.handlers import handlers_of
+    from api.service.logs import keep_others_out
+
+    keep_others_out()
+    app = create_app(service, handlers_of(service), rates=rates, metrics=metrics)
+    server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=_LAST_ANSWERS, **SERVER))
+
+    def end(*_: object) -> None:  # before uvicorn listens to signals; and after, when it raises them once more
+        server.should_exit = True
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)  # uvicorn ends by them, then raises them once more
-    uvicorn.run(app, host=settings.host, port=settings.port, timeout_graceful_shutdown=_LAST_ANSWERS, **SERVER)
+        signal.signal(number, end)
+    server.run(sockets=[listening])
     service.close()
 
 
 def worker(data: DataOption = None) -> None:
     """另起一个处理任务的进程；可在多台机器上各起几个（用 PostgreSQL 和共享的数据文件夹）。"""
-    from api.service.handlers import handlers_of
     from api.service.logs import log_as_json
-    from api.service.worker import Worker
 
     log_as_json()
-    service = opened(data)
-    working = Worker(service.queue, handlers_of(service))
+    _work(opened(data), 1)
+
+
+def _work(service: Service, count: int) -> None:
+    """Work on jobs, in so many threads, until a signal to end comes."""
+    from api.service.handlers import handlers_of
+    from api.service.logs import keep_others_out
+    from api.service.worker import Worker
+
+    keep_others_out()
+    working = [Worker(service.queue, handlers_of(service)) for _ in range(count)]
+
+    def end(*_: object) -> None:
+        for each in working:
+            each.stopping.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: working.stopping.set())
-    thread = threading.Thread(target=working.run)
-    thread.start()
-    thread.join()
+        signal.signal(number, end)
+    threads = [threading.Thread(target=each.run, name=f"worker-{at}") for at, each in enumerate(working)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     service.close()
 
 

@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         default=30.0, gt=0, description="a job whose worker is silent for so long is taken over"
     )
+    processes: int = Field(default=1, ge=1, le=256, description="server processes on one port, with limits in common")
     workers: int = Field(default=1, ge=0, description="threads of the server that work on jobs")
     most_attempts: int = Field(default=5, gt=0, description="a job that dies so often is given up")
 
