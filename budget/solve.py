@@ -4,7 +4,8 @@ A solver only proposes where to look; what a number brings about is measured exa
 on the grid between which the target lies the nearer is taken. Payments need not rise with a rate or coefficient
 throughout (a case may become an outlier, and then earn more; after clearing a band of sharing may change): from the
 number as it is the search goes outwards on both sides, so that the least change that reaches the target is found, and
-a measure that jumps over the target has not reached it.
+a measure that jumps over the target has not reached it. Where it only jumps, the rest of the range is looked through
+as well, for a number elsewhere may reach the target.
 """
 
 from __future__ import annotations
@@ -21,9 +22,13 @@ _FIRST_STEP = 7
 _EVEN_STEPS = 10
 """So many steps outwards are of one length; those after them double."""
 _MOST_JUMPS = 2
-"""The search ends when the measure has jumped over the target so often."""
+"""The search outwards ends when the measure has jumped over the target so often."""
+_MORE = 64
+"""About so many numbers more are measured then, all over the range."""
 _BESIDE = 8
 """What one step of the grid moves is taken from so many steps on both sides."""
+_FINE = 12
+"""Where the range is fine, what a step moves elsewhere is taken from the range halved so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,10 @@ class _Measured:
         """The number tried that comes closest; of two as near the smaller one."""
         return self.found(min((abs(off), place) for place, off in self.known.items())[1])
 
+    def nearer(self, one: int, other: int) -> Found:
+        """The one of two places that comes closer to the target; of two as near the smaller one."""
+        return self.found(min((abs(self.off(place)), place) for place in (one, other))[1])
+
     def jumps(self, low: int, high: int) -> bool:
         """Do two neighbours between which the measure passes the target miss it by more than a step explains?"""
         missed = min(abs(self.off(low)), abs(self.off(high)))
@@ -133,9 +142,9 @@ def solve_for(
     """The number of the grid whose measure is nearest to the target where it passes it first, seen from `start` (the
     middle of the grid when there is none); of two as near the smaller one. What is missed by up to `least` is reached.
 
-    Where the measure only jumps over the target, the number closest to `start` of those tried that miss it by at most
-    half a jump, which is as near as such a jump leads at worst. Raises OutOfReach when the measure passes the target
-    nowhere it was looked for.
+    Where the measure jumps over the target, a number elsewhere that reaches it; where none is found, the number closest
+    to `start` of those tried that miss it by at most half a jump, which is as near as such a jump leads at worst.
+    Raises OutOfReach when the measure passes the target nowhere it was looked for.
     """
     seen = _Measured(measure, grid, Fraction(target), Fraction(least))
     middle = grid.nearest((grid.low + grid.high) / 2 if start is None else start)
@@ -144,11 +153,14 @@ def solve_for(
         pairs = sorted((_narrowed(seen, *bracket) for bracket in brackets), key=lambda pair: _away(pair, middle))
         for low, high in pairs:
             if low == high or not seen.jumps(low, high):
-                return seen.found(min((abs(seen.off(at)), at) for at in (low, high))[1])
+                return seen.nearer(low, high)
         jumps += [abs(seen.off(high) - seen.off(low)) for low, high in pairs]
         if len(jumps) >= _MOST_JUMPS:
             break
     if jumps:
+        elsewhere = _elsewhere(seen)
+        if elsewhere is not None:
+            return seen.nearer(*elsewhere)
         near = min(jumps) / 2
         return seen.found(
             min((abs(at - middle), at) for at, off in seen.known.items() if abs(off) <= near)[1], jumped=True
@@ -184,6 +196,58 @@ def _passing(seen: _Measured, start: int) -> Iterator[list[tuple[int, int]]]:
         steps += 1
         step *= 1 if steps < _EVEN_STEPS else 2
         away += step
+
+
+def _elsewhere(seen: _Measured) -> tuple[int, int] | None:
+    """Neighbours that reach the target, somewhere in the range; None when none are found with _MORE numbers. Measured
+    are, in turn, what the steps beside the number that comes closest to the target lead to, and the middle of the
+    widest part of the range that nothing was measured in."""
+    most, followed = len(seen.known) + _MORE, set[int]()
+    for end in (seen.grid.first, seen.grid.last):
+        seen.off(end)
+    while len(seen.known) < most:
+        near = min(((abs(off), place) for place, off in seen.known.items() if place not in followed), default=None)
+        if near is not None:
+            followed.add(near[1])
+            _follow(seen, near[1])
+        low, high = max(pairwise(sorted(seen.known)), key=lambda pair: (pair[1] - pair[0], -pair[0]))
+        if near is None and high - low <= 1:
+            return None
+        seen.off((low + high) // 2)
+        found = _crossed(seen, most)
+        if found is not None:
+            return found
+    return None
+
+
+def _follow(seen: _Measured, place: int) -> None:
+    """Measure where the target would be if all went on as in the steps beside a place, on both of its sides."""
+    grid, off = seen.grid, seen.off(place)
+    width = max(_BESIDE, (grid.last - grid.first) >> _FINE)
+    for beside in (place - width, place + width):
+        if grid.first <= beside <= grid.last and seen.off(beside) != off:
+            steps = off * (beside - place) / (off - seen.off(beside))
+            to = place + (ceil(steps) if steps > 0 else floor(steps))  # a little beyond, so that it is passed
+            seen.off(min(max(to, grid.first), grid.last))
+
+
+def _crossed(seen: _Measured, most: int) -> tuple[int, int] | None:
+    """Neighbours that reach the target between any two places that it lies between, one after the other until `most`
+    numbers are measured; None when it is only jumped over."""
+    while True:
+        places = sorted(seen.known)
+        passing = [(one, other) for one, other in pairwise(places) if seen.off(one) * seen.off(other) <= 0]
+        for one, other in passing:
+            exact = [place for place in (one, other) if not seen.off(place)]
+            if exact:
+                return exact[0], exact[0]
+            if other - one == 1 and not seen.jumps(one, other):
+                return one, other
+        wider = [(other - one, one) for one, other in passing if other - one > 1]
+        if not wider or len(seen.known) >= most:
+            return None
+        width, one = min(wider)
+        _narrowed(seen, one, one + width)
 
 
 def _narrowed(seen: _Measured, one: int, other: int) -> tuple[int, int]:

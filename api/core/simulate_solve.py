@@ -11,18 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import count
 
 from api.core.simulate_corridor import solve_corridor
 from api.core.simulate_shrink import solve_shrink
+from api.core.simulate_solve_sums import change_sums
 from api.core.simulate_stage import Stage
 from api.core.simulate_task import MEASURES_ZH, Task, Trials
 from api.core.solved import Solved, change_of, factor_text, yuan
 from budget.compare_frames import ALL_POOLS
 from budget.money import FEN, decimal_text
-from budget.solve import Grid, OutOfReach, factor_grid, solve_for
+from budget.solve import Found, Grid, Measure, OutOfReach, factor_grid, solve_for
 from reference_tables.policy_schema import policy_schema
 from reference_tables.problems import Problem, TablesRefused
-from reference_tables.reform import Reform
+from reference_tables.reform import Change, Reform
 
 _WIDER = 4
 _MONTH_PLACES, _VALUE_PLACES = 6, 10
@@ -55,13 +57,13 @@ def solve_reform(
         elif solve.kind == "shrink":
             found = solve_shrink(task)
         else:
-            found = _one_number(task, label)
+            found = _one_number(task, label, told)
         plain = replace(plain, changes=(*plain.changes, *found.changes))
         done.append(found)
     return SolvedReform(plain, tuple(done))
 
 
-def _one_number(task: Task, label: str) -> Solved:
+def _one_number(task: Task, label: str, told: Callable[[str], None]) -> Solved:
     """neutral and target: one factor or value."""
     fields = task.solve.fields
     neutral = task.solve.kind == "neutral"
@@ -74,31 +76,71 @@ def _one_number(task: Task, label: str) -> Solved:
     grid = _grid(task, label, action)
     target = _measured(task.before, what, pool) if neutral else _of_text(what, fields["value"])
 
-    def measure(number: Fraction) -> Fraction:
-        stage = task.stage([change_of(task.solve, fields["key"], action, number, grid.digits)], cleared=cleared)
-        return _measured(stage, what, pool)
+    start = Fraction(1) if action == "scale" else grid.value(grid.nearest((grid.low + grid.high) / 2))
+    first = change_of(task.solve, fields["key"], action, start, grid.digits)
 
-    problems: list[Problem] = []
-    try:
-        start = Fraction(1) if action == "scale" else None
-        found = solve_for(measure, target, grid, start, _fen(what))
-    except OutOfReach as error:
-        found = error.nearest
-        problems.append(_out_of_reach(task, label, what, action, error))
+    def exactly(number: Fraction) -> Fraction:
+        return _measured(task.stage([_at(first, number, grid)], cleared=cleared), what, pool)
+
+    measure = (None if cleared else _summed(task, first, what)) or exactly
+    found, missed_by = _nearest(_counting(measure, label, told), target, grid, start, _fen(what))
+    if measure is not exactly and exactly(found.value) != found.reached:
+        # What is told is always as all cases are paid.
+        found, missed_by = _nearest(_counting(exactly, label, told), target, grid, start, _fen(what))
+    problems = [] if missed_by is None else [_out_of_reach(task, label, what, action, missed_by)]
     tolerance = fields.get("tolerance")
     missed = abs(found.residual)
     if not problems and tolerance is not None and missed > tolerance * FEN:
         problems.append(task.problem("SO08", {"missing": _told(what, missed), "tolerance": decimal_text(tolerance, 2)}))
     elif tolerance is None and found.jumped:
         problems.append(task.problem("SO12", {"measure": MEASURES_ZH[what], "missing": _told(what, missed)}))
-    change = change_of(task.solve, fields["key"], action, found.value, grid.digits)
     of_pool = "" if pool == ALL_POOLS else f"{pool}："
     return Solved(
         task.solve.kind, task.solve.place, f"{label}（{of_pool}{MEASURES_ZH[what]}）",
         factor_text(found.value, grid.digits),
         _told(what, _measured(task.before, what, pool)), _told(what, found.reached), _told(what, target),
-        _told(what, found.residual), found.tried, tuple(problems), (change,),
+        _told(what, found.residual), found.tried, tuple(problems),
+        (_at(first, found.value, grid),),
     )  # fmt: skip
+
+
+def _at(change: Change, number: Fraction, grid: Grid) -> Change:
+    """The change with another number of the grid."""
+    return replace(change, value=number, raw=factor_text(number, grid.digits))
+
+
+def _summed(task: Task, change: Change, what: str) -> Measure | None:
+    """The money before clearing at a number of the change, by sums of cases; None where they cannot tell it."""
+    sums = change_sums(task.trials, (*task.earlier, task.reform), change)
+    if sums is None:
+        return None
+
+    def measure(number: Fraction) -> int:
+        (totals,) = sums.totals([number])
+        return sum(package if what == "package" else fund for package, fund in totals.values())
+
+    return measure
+
+
+def _counting(measure: Measure, label: str, told: Callable[[str], None]) -> Measure:
+    """The same, each number that is tried told with its place."""
+    tries = count(1)
+
+    def counted(number: Fraction) -> Fraction | int:
+        told(f"求解 {label}：第 {next(tries)} 次试算")
+        return measure(number)
+
+    return counted
+
+
+def _nearest(
+    measure: Measure, target: Fraction, grid: Grid, start: Fraction, least: int
+) -> tuple[Found, OutOfReach | None]:
+    """What comes nearest to the target, and why it is out of reach where it is."""
+    try:
+        return solve_for(measure, target, grid, start, least), None
+    except OutOfReach as error:
+        return error.nearest, error
 
 
 def _out_of_reach(task: Task, label: str, what: str, action: str, error: OutOfReach) -> Problem:

@@ -17,13 +17,16 @@ from benchmarks.grouped_cases import grouped_blocks
 from budget.group_values import GroupValues
 from budget.pools import pool_name
 from budget.pricing import Pricer
+from budget.reformed import GroupFacts, apply_reforms
+from budget.scenario_change import ChangeSums, moves_alone
 from budget.scenario_moves import Scenarios, move_of
 from budget.scenario_sums import GROUP, HOSPITAL, ScenarioSums, ScenarioTotals
 from reference_tables.group_weights import find_group_weights
 from reference_tables.policy import Policy, load_policy, policy_of
 from reference_tables.problems import TablesRefused
+from reference_tables.reform import parse_reform
 from tests.oracle.money_oracle import MISSING, MoneyOracle
-from tests.oracle.random_money import GROUPS, Values, payable, random_cases, random_policy
+from tests.oracle.random_money import GROUPS, HOSPITALS, INSURANCES, TIERS, Values, payable, random_cases, random_policy
 
 CASES, SCENARIOS = 120, 3
 seeds = st.integers(min_value=0, max_value=10**6)
@@ -215,3 +218,44 @@ def test_cases_far_from_every_limit_need_no_look() -> None:
     found = ScenarioSums(frame, pricer.price(frame), pricer).totals(Scenarios((move,), 1), GROUP)
     assert found.looked_at == 0
     check(found, 0, GROUP, frame, pricer.price(frame).frame)
+
+
+HEAD = 'id = "r"\nname = "r"\ndata_level = "local"\nstatement = "r"\n[[change]]\n'
+PLACES = {"tier": TIERS, "insurance": INSURANCES, "hospital": HOSPITALS, "group": GROUPS}
+SCOPED = {
+    "weight": ("tier", "insurance", "group"), "coefficient": ("tier", "insurance", "hospital", "group"),
+    "base_rate": ("tier", "insurance", "hospital"), "point_value": ("tier", "insurance", "hospital"),
+}  # fmt: skip
+
+
+@settings(max_examples=8)
+@given(seed=seeds)
+def test_a_change_at_many_numbers_equals_pricing_under_the_reform(seed: int) -> None:
+    """Whatever the change is for: what hospitals get at each number is what they get when it is put into force."""
+    rng = random.Random(seed)
+    data, values, cases = drawn(rng)
+    frame, policy, given_values = payable(cases), policy_of(data), values_of(values)
+    price = "base_rate" if policy.method == "drg-rate" else "point_value"
+    key = rng.choice(["weight", price] if given_values.has_coefficients else ["weight", "coefficient", price])
+    action = rng.choice(["scale", "set"]) if key == price else "scale"
+    numbers = [factor(rng) for _ in range(SCENARIOS)]
+    places = {name: rng.choice(PLACES[name]) for name in SCOPED[key] if rng.random() < 0.4}
+    scope = ", ".join(f'{name} = "{place}"' for name, place in places.items())
+    texts = [
+        f'{HEAD}key = "{key}"\naction = "{action}"\nvalue = "{number}"\n' + (f"for = {{ {scope} }}\n" if scope else "")
+        for number in numbers
+    ]
+    try:
+        made = [
+            apply_reforms(policy, given_values, [parse_reform(text)], GroupFacts.none(), HOSPITALS) for text in texts
+        ]
+        change, groups = made[0].changes[0].change, made[0].changes[0].groups
+        assert moves_alone(change, given_values)
+        sums = ChangeSums(frame, None, policy, given_values, change, groups)
+    except TablesRefused:  # the policy has nothing that the change could move, or lacks what the cases need
+        return
+    found = sums.totals([Fraction(number) for number in numbers])
+    for item, totals in zip(made, found, strict=True):
+        priced = Pricer(item.policy, item.values).price(frame, display=False).frame
+        sums_of = priced.group_by("hospital_id").agg(pl.col("package_fen", "fund_fen").sum())
+        assert totals == {hospital: (package, fund) for hospital, package, fund in sums_of.iter_rows()}

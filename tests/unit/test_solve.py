@@ -103,3 +103,24 @@ def test_of_jumps_the_number_closest_to_the_start_that_is_as_near() -> None:
         grid("0.5", "2", 2), Fraction(1),
     )  # fmt: skip
     assert (found.value, found.residual, found.jumped) == (1, 15, True)
+
+
+def leaping(number: Fraction) -> Fraction:
+    """60 from 0.9525 on; below it falls, through 0 at 0.95 to -0.25, but leaps up to 40 from -40 at 0.6."""
+    if number >= Fraction("0.9525"):
+        return Fraction(60)
+    return (Fraction("0.95") - number) * 100 if number >= Fraction("0.6") else Fraction(-40)
+
+
+def test_past_a_jump_a_number_elsewhere_reaches_the_target() -> None:
+    """From 1 no step outwards shows that 0 is reached between 0.95 and 0.9525; what falls below tells of it."""
+    for digits in (4, 6):
+        found = solve_for(leaping, 0, grid("0.5", "2", digits), Fraction(1))
+        assert (found.value, found.residual, found.jumped) == (Fraction("0.95"), 0, False)
+
+
+def test_no_more_is_tried_than_a_search_of_the_range_takes() -> None:
+    """Where it only jumps, about 64 numbers more are tried, whatever the decimals."""
+    leap = solve_for(lambda number: -1 if number < Fraction("1.3") else 1, 0, grid("0.5", "2", 9), Fraction(1))
+    assert leap.jumped
+    assert leap.tried <= 150
