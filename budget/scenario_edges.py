@@ -13,7 +13,6 @@ from budget.scenario_grid import Grid, Lines
 from budget.scenario_lines import Ints, Reals
 
 Bools = NDArray[np.bool_]
-_OWNER_BITS = 32
 _TILE = 1 << 15
 """Cases x scenarios that are looked at together, so that they stay in the cache."""
 
@@ -121,7 +120,11 @@ def edge_parts(cases: SortedCases, split: Split, owner: Ints, static: Static, gr
     kind = (kind * 4 + split.least) * 4 + split.most
     whose = owner[split.edges]
     # By kind, then by owner; what the owner comes to is the same in any order.
-    order = np.argsort((kind << _OWNER_BITS) + whose)
+    found = np.cumsum(np.bincount(kind) > 0) - 1
+    code = found.take(kind) * (int(whose.max(initial=0)) + 1) + whose
+    # Numbers of 16 bits are ordered by counting them, many times faster.
+    small = int(code.max(initial=0)) <= np.iinfo(np.uint16).max
+    order = np.argsort(code.astype(np.uint16) if small else code, kind="stable")
     kind = kind[order]
     starts_of_kinds = [*np.flatnonzero(np.diff(kind, prepend=-1)).tolist(), len(kind)]
     parts = []
@@ -213,8 +216,8 @@ class _Tile:
         self.owners = part.owners[first - 1 : last]
         self.starts = np.maximum(part.starts[first - 1 : last], here.start) - here.start
         cost = self.cost.reshape(-1, 1)
-        self.above = [
-            cost > self._moved(grid.upper[band].take(self.row, axis=0)) for band in range(part.least, part.most)
+        self.within = [
+            cost <= self._moved(grid.upper[band].take(self.row, axis=0)) for band in range(part.least, part.most)
         ]
         self.lines = [self.row + band * static.rows for band in range(part.least, part.most + 1)]
 
@@ -242,10 +245,13 @@ class _Tile:
         return normal * self.static.floored.take(self.row).reshape(-1, 1)
 
     def _chosen(self, amounts: list[Reals]) -> Reals:
-        """What counts of the amounts of the bands: a case is in the band of as many ends as it lies above."""
-        found = amounts[0]
-        for above, amount in zip(self.above, amounts[1:], strict=True):
-            found = np.where(above, amount, found)
+        """What counts of the amounts of the bands, in an array of its own if they are several: a case is in the first
+        band whose end it does not lie above."""
+        if not self.within:
+            return amounts[0]
+        found = np.array(np.broadcast_to(amounts[-1], self.within[0].shape))
+        for within, amount in zip(reversed(self.within), reversed(amounts[:-1]), strict=True):
+            np.copyto(found, amount, where=within)
         return found
 
     def _sums(self, amounts: Reals) -> Reals:
@@ -281,7 +287,7 @@ class _Tile:
     def _count(self, cases: Ints) -> None:
         """Count the cases by kind."""
         inside = np.ones((len(self.row), 1), np.int64)
-        within = [*(inside - above for above in self.above), inside]
+        within = [*(within.astype(np.int64) for within in self.within), inside]
         for at, line in enumerate(self.lines):
             # In this band: above the end before it, and not above its own.
             here = within[at] if at == 0 else within[at] - within[at - 1]

@@ -263,8 +263,10 @@ class _Maker:
             if band == BANDS - 1 and shape.same(2, band):
                 into[:] = self.intercept[2, to]
             else:
-                made.value(intercept).floor(into)
-            if rise * cost + max(float(into.max()), -float(into.min())) >= _WHOLE:
+                value = made.value(intercept)
+                size = value.size
+                value.floor(into)
+            if rise * cost + size + 1 >= _WHOLE:
                 raise OverflowError("amounts too large for whole numbers as floats")
             self.rise[band, to], self.over[band, to] = rise, over
 
