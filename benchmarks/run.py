@@ -96,6 +96,20 @@ def serve_ratios(found: dict[str, Any]) -> dict[str, float]:
     }  # fmt: skip
 
 
+def ratios_of(report: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """The ratios of a report, by number of threads or part."""
+    found = {
+        key: {line["name"]: line["over_limit"] for part in value.values() for line in part["lines"]}
+        for key, value in report.items()
+        if key.isdigit()
+    }
+    if "simulate" in report:
+        found["simulate"] = simulate_ratios(report["simulate"])
+    if "serve" in report:
+        found["serve"] = serve_ratios(report["serve"])
+    return found
+
+
 def stream(scheme: str, cases: int, threads: int) -> dict[str, Any]:
     """Group a Parquet file of many cases to Parquet in a process of its own; its peak memory and time a case."""
     source = FOLDER / "stream.parquet"
@@ -149,7 +163,7 @@ def main() -> None:
     parser.add_argument("--simulate", type=int, default=1_000_000, help="cases of the simulation lines; 0: none")
     parser.add_argument("--serve", type=int, default=8000, help="requests of the service lines; 0 leaves them out")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--record", action="store_true", help="write the ratios to benchmarks/baseline.json")
+    parser.add_argument("--record", action="store_true", help="write these ratios to benchmarks/baseline.json")
     args = parser.parse_args()
     console.print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, polars {pl.__version__}"
@@ -210,16 +224,10 @@ def main() -> None:
             console.print(f"{name}: {ratio} (recorded: {recorded.get('serve', {}).get(name, 'none')})")
     (FOLDER / "report.json").write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
     if args.record:
-        ratios = {
-            key: {line["name"]: line["over_limit"] for part in value.values() for line in part["lines"]}
-            for key, value in report.items()
-            if key.isdigit()
-        }
-        if "simulate" in report:
-            ratios["simulate"] = simulate_ratios(report["simulate"])
-        if "serve" in report:
-            ratios["serve"] = serve_ratios(report["serve"])
-        BASELINE.write_bytes(orjson.dumps(ratios, option=orjson.OPT_INDENT_2) + b"\n")
+        # Parts that were left out keep what was recorded of them.
+        for key, ratios in ratios_of(report).items():
+            recorded[key] = recorded.get(key, {}) | ratios
+        BASELINE.write_bytes(orjson.dumps(recorded, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 if __name__ == "__main__":
