@@ -16,7 +16,7 @@ def backup(
     target: Annotated[Path, typer.Argument(help="备份文件", metavar="FILE.tar")],
     data: DataOption = None,
 ) -> None:
-    """备份整个服务：数据库、文件、账册。服务运行时也可以做，内容是同一时刻的；有文件缺失或损坏的逐个列出，不做备份。"""
+    """备份整个服务：数据库、文件、账册。服务运行时也可以做，内容是同一时刻的；有文件缺失或损坏、审计链不符的逐个列出，不做备份。"""
     from api.core.book import BookRefused
     from api.service.audit import COMMAND
     from api.service.backup import back_up
@@ -27,15 +27,16 @@ def backup(
         made = back_up(service, COMMAND, target)
     except (BookRefused, TablesRefused) as error:
         print_problems(error.problems)
-        fail(f"文件缺失或损坏，没有备份，共 {len(error.problems)} 个问题", Exit.TABLES)
+        fail(f"有缺失或损坏，没有备份，共 {len(error.problems)} 个问题", Exit.TABLES)
     except (OSError, Unavailable) as error:
         fail(f"没有备份（{error}）", Exit.ENVIRONMENT)
     finally:
         service.close()
     rows = sum(made.rows.values())
     years = "、".join(made.books) or "无"
+    out().print(f"已备份 {rows:,} 行、{made.members:,} 个文件，共 {made.size:,} 字节；账册 {years}")
     out().print(
-        f"已备份 {rows:,} 行、{made.members:,} 个文件（校验值全部核对相符），共 {made.size:,} 字节；账册 {years}"
+        f"已核对：每个文件的校验值，账册的封印及其与数据库一致，数据库所列文件齐全，审计链完整（{made.entries:,} 条）"
     )
 
 
@@ -60,4 +61,4 @@ def restore(
     except (OSError, Unavailable) as error:
         fail(f"没有恢复（{error}）", Exit.ENVIRONMENT)
     rows, years = sum(made.rows.values()), "、".join(made.books) or "无"
-    out().print(f"已恢复 {rows:,} 行、{made.members:,} 个文件；账册 {years}，审计链完整")
+    out().print(f"已恢复 {rows:,} 行、{made.members:,} 个文件；账册 {years}，审计链完整（{made.entries:,} 条）")

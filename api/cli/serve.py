@@ -34,7 +34,6 @@ audits = typer.Typer(no_args_is_help=True, help="审计链：校验。")
 _BACKLOG = 2048
 _LAST_ANSWERS = 10
 """Seconds that requests under way have to end once the service is being stopped."""
-_BROKEN_ZH = {"content": "内容被改动", "gap": "缺少一条", "chain": "与上一条不相接", "end": "末尾被截去"}
 
 
 def opened(data: Path | None, **given: Any) -> Service:
@@ -236,7 +235,7 @@ def revoke(name: Annotated[str, typer.Argument(metavar="ID")], data: DataOption 
 @audits.command("verify")
 def check(data: DataOption = None, json: JsonOption = False) -> None:
     """从头校验审计链；有一处不符即退出码 1。"""
-    from api.service.audit import verify
+    from api.service.audit import BROKEN_ZH, verify
 
     service = opened(data)
     with service.database.read() as connection:
@@ -246,6 +245,6 @@ def check(data: DataOption = None, json: JsonOption = False) -> None:
     elif found.broken is None:
         out().print(f"审计链完整，共 {found.entries:,} 条")
     else:
-        out().print(f"[red]审计链在第 {found.broken} 条不符：{_BROKEN_ZH[found.why]}[/]")
+        out().print(f"[red]审计链在第 {found.broken} 条不符：{BROKEN_ZH[found.why]}[/]")
     if found.broken is not None:
         raise typer.Exit(Exit.PROBLEMS)

@@ -29,6 +29,8 @@ class Actor:
 SYSTEM = Actor("system", "system")
 COMMAND = Actor("command", "admin")
 """Who acts at the command line of the service's own machine."""
+BROKEN_ZH = {"content": "内容被改动", "gap": "缺少一条", "chain": "与上一条不相接", "end": "末尾被截去"}
+"""What does not fit, by `Verdict.why`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ The catalogue is read in one transaction that sees it as it was at one moment. T
 so that none is ahead of the catalogue but by a settlement whose job is under way: that one is done again after the
 restore, and the book answers with what it has. Everything else is only ever added, and is copied afterwards.
 
-Every file is hashed as it is copied, and must be as its name or its book says: there is no backup that cannot be
-restored because it was taken over damaged files.
+Every file is hashed as it is copied, and must be as its name or its book says; the audit is read from its first entry,
+and no book may be older than the catalogue: there is no backup that cannot be restored because it was taken over
+damaged files.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ import sqlalchemy as sa
 
 from api.core.book import HELD, INDEX, BookRefused, book_of, locked
 from api.core.book_seals import file_fault
-from api.service.audit import Actor, record
+from api.service.audit import BROKEN_ZH, Actor, record, verify
+from api.service.book_cases import year_book
 from api.service.context import Service
 from api.service.values import now
 from api.store.files import damaged
@@ -50,12 +52,14 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What a backup holds: `members` files, `size` bytes, the `rows` of each table, the `books` by year."""
+    """What a backup holds, all of it checked: `members` files, `size` bytes, the `rows` of each table, the `books` by
+    year, `entries` of the audit."""
 
     members: int
     size: int
     rows: dict[str, int]
     books: tuple[str, ...]
+    entries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +75,14 @@ class _Member:
 def back_up(service: Service, actor: Actor, target: Path) -> Backup:
     """Write a backup, whole or not at all.
 
-    Raises BookRefused when a book is held too long or its index is not as it was written, TablesRefused with every
-    file that is gone or changed (ST60 of a book, SV59), Unavailable, OSError.
+    Raises BookRefused when a book is held too long, older than the catalogue or its index not as it was written,
+    TablesRefused with every file that is gone or changed (ST60 of a book, SV59) and for an audit that does not fit
+    (SV81), Unavailable, OSError.
     """
+    with service.database.read() as connection:
+        years = connection.execute(sa.select(run.c.year).distinct()).scalars().all()
+    for year in years:
+        year_book(service, str(year))
     with service.database.write() as connection:
         record(connection, actor, "backup.make", target.name)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
@@ -89,6 +98,9 @@ def _written(service: Service, place: Path) -> Backup:
     with ExitStack() as held:
         indexes, connection = _moment(service, held)
         members, damaged = list(_books(service, indexes)), list(_missing(service, connection))
+        audited = verify(connection)
+        if audited.broken is not None:
+            damaged.append(Problem("SV81", {"entry": audited.broken, "reason": BROKEN_ZH[audited.why]}))
         version = version_of(connection)
         counts: dict[str, int] = {}
         with tarfile.open(place, "w") as packed, ExitStack() as folder:
@@ -106,7 +118,7 @@ def _written(service: Service, place: Path) -> Backup:
     with place.open("rb") as stream:
         os.fsync(stream.fileno())
     years = tuple(sorted(indexes))
-    return Backup(len(members), sum(member.size for member in members), counts, years)
+    return Backup(len(members), sum(member.size for member in members), counts, years, audited.entries)
 
 
 def _moment(service: Service, held: ExitStack) -> tuple[dict[str, bytes], sa.Connection]:

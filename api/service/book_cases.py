@@ -1,4 +1,8 @@
-"""What the year's book holds of one hospital: cases that count, and cases that were withdrawn."""
+"""A year's book, and what it holds of one hospital: cases that count, and cases that were withdrawn.
+
+The catalogue knows every settlement and advance that it was told of the end of: a book without one of them is an older
+state of itself, put back from somewhere, and nothing is read from it or entered into it. A book may be ahead of the
+catalogue, by what a job under way has entered."""
 
 from __future__ import annotations
 
@@ -7,9 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
+import sqlalchemy as sa
 
-from api.core.book import CHANGE_SCHEMA, INDEX, KEY, Book, open_book
+from api.core.book import CHANGE_SCHEMA, INDEX, KEY, Book, BookRefused, open_book
 from api.core.settle import CLOSE, CORRECT, SETTLE
+from api.service.runs import ADVANCE
+from api.store.tables import run as run_table
+from reference_tables.problems import Problem
 
 if TYPE_CHECKING:
     from api.service.context import Service
@@ -32,9 +40,25 @@ class BookCases:
 
 
 def year_book(service: Service, year: str) -> Book | None:
-    """A year's book; None before anything of it was settled."""
+    """A year's book; None before anything of it was settled. Raises BookRefused, also for a book that is older than
+    the catalogue (SV80)."""
+    made = run_table.c
+    query = sa.select(made.id, made.run_id, made.month).where(made.year == int(year), made.kind.in_([SETTLE, ADVANCE]))
+    with service.database.read() as connection:  # before the book: what is entered meanwhile is in the book first
+        known = connection.execute(query.order_by(made.created_at, made.id)).all()
     folder = service.books / year
-    return open_book(folder) if (folder / INDEX).exists() else None
+    book = open_book(folder) if (folder / INDEX).exists() else None
+    held = set() if book is None else {each.run_id for each in book.runs}
+    lost = [item for item in known if item.run_id not in held]
+    if lost:
+        args: dict[str, str | int] = {
+            "year": int(year),
+            "count": len(lost),
+            "value": lost[0].id,
+            "month": lost[0].month,
+        }
+        raise BookRefused([Problem("SV80", args, file=f"books/{year}/{INDEX}", value=lost[0].id)])
+    return book
 
 
 def closed_until(service: Service, year: str) -> str:

@@ -15,6 +15,7 @@ from api.core.budget import make_budget, tally_files, write_budget
 from api.core.clear_request import ClearRequest
 from api.core.clearing_files import csv_bytes, run_id_of
 from api.service.audit import Actor
+from api.service.book_cases import year_book
 from api.service.context import Service
 from api.service.jobs import enqueue
 from api.service.office_work import (
@@ -117,6 +118,7 @@ def pay(service: Service, context: JobContext) -> Any:
         book = service.books / month[:4]
         book.mkdir(exist_ok=True)
         context.hold()
+        year_book(service, month[:4])  # refused where it is older than the catalogue
         paid = pay_advances(book, month, basis.policy, spend, fund_states(months, frozenset(args["deficits"])))
         point("advance recorded")
         if paid.run is None:

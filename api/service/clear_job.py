@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from api.core.book import locked, open_book
+from api.core.book import locked
 from api.core.book_clearing import record_clearing
 from api.core.clear_inputs import ClearInputs, read_inputs
 from api.core.clear_request import Cleared, ClearRequest, clear_request
@@ -25,7 +25,7 @@ from api.service.basis import Basis, basis_of, made_with
 from api.service.context import Service
 from api.service.documents import ASIDE, Stand, laid_out, stand_of, standing
 from api.service.jobs import enqueue
-from api.service.office_work import DECISIONS, YEAR_FILE, there, year_file_name
+from api.service.office_work import DECISIONS, YEAR_FILE, book_of, there, year_file_name
 from api.service.runs import (
     APPROVED,
     DISPUTED,
@@ -145,7 +145,7 @@ def make_draft(service: Service, context: JobContext) -> Any:
     args = context.held.args
     year = int(args["year"])
     with _laid_out(service, context, args) as (folder, asked):
-        done = clear_request(asked.request, asked.given, asked.basis.scheme, open_book(service.books / str(year)))
+        done = clear_request(asked.request, asked.given, asked.basis.scheme, book_of(service, year))
         run_id = write_clearing(done.clearing, folder / "out", done.deciding, asked.command, done.levels)
         files = kept_folder(service.files, folder / "out")
     proof = {**done.deciding, "run_id": run_id, "recompute": asked.command, "asked": dict(args)}
@@ -176,7 +176,7 @@ def lock(service: Service, context: JobContext) -> Any:
     book_folder = service.books / str(found.year)
     with _laid_out(service, context, args) as (_, asked), locked(book_folder):
         context.hold()
-        book = open_book(book_folder)
+        book = book_of(service, found.year)
         done = clear_request(asked.request, asked.given, asked.basis.scheme, book)
         if run_id_of(done.deciding) != found.run_id:
             raise JobRefused([Problem("SV36", {"value": found.id})])

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import polars as pl
 import sqlalchemy as sa
 
-from api.core.book import INDEX, open_book
 from api.service.basis import basis_of
+from api.service.book_cases import year_book
 from api.service.context import Service
 from api.service.documents import Stand
 from api.service.submissions import ACCEPTED, WITHDRAWAL
@@ -56,5 +56,5 @@ def known_cases(service: Service, connection: sa.Connection, year: int) -> pl.Da
 
 
 def _book_cases(service: Service, year: int) -> pl.DataFrame | None:
-    folder = service.books / str(year)
-    return open_book(folder).cases().select("hospital_id", "case_id") if (folder / INDEX).exists() else None
+    book = year_book(service, str(year))
+    return None if book is None else book.cases().select("hospital_id", "case_id")

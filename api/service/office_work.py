@@ -13,10 +13,11 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from api.core.book import INDEX, Book, open_book
+from api.core.book import Book
 from api.core.catalog_scores import QuotaUnfit
 from api.service.audit import Actor
 from api.service.basis import Basis, basis_of, made_with
+from api.service.book_cases import year_book
 from api.service.context import Service
 from api.service.documents import KINDS, DocumentInfo, Stand, laid_out, latest, stand_of, standing
 from api.service.runs import Made, add_run
@@ -131,10 +132,10 @@ def opened_year_file(path: Path) -> YearFile:
 
 def book_of(service: Service, year: int) -> Book:
     """A year's book. Raises NotTaken (SV03) when nothing of the year has been settled, BookRefused."""
-    folder = service.books / str(year)
-    if not (folder / INDEX).exists():
+    found = year_book(service, str(year))
+    if found is None:
         raise NotTaken(Problem("SV03", {"what": "年度账册", "value": str(year)}))
-    return open_book(folder)
+    return found
 
 
 def plain_args(args: Mapping[str, Any]) -> dict[str, Any]:

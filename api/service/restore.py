@@ -67,7 +67,7 @@ def restore(settings: Settings, actor: Actor, source: Path) -> Backup:
                 os.sync()  # a catalogue that is on the disk finds its files and books there
                 point("books named")
                 try:
-                    _load(database, manifest, folder / "tables", actor, source.name)
+                    entries = _load(database, manifest, folder / "tables", actor, source.name)
                 except Unavailable:  # kept or not: the mark stays, and the catalogue tells
                     raise
                 except BaseException:
@@ -81,7 +81,7 @@ def restore(settings: Settings, actor: Actor, source: Path) -> Backup:
                 shutil.rmtree(left)
     shutil.rmtree(folder, ignore_errors=True)
     sizes = [item["size"] for item in manifest["members"].values()]
-    return Backup(len(sizes), sum(sizes), dict(manifest["rows"]), years)
+    return Backup(len(sizes), sum(sizes), dict(manifest["rows"]), years, entries)
 
 
 def _name_books(folder: Path, books: Path) -> tuple[str, ...]:
@@ -169,8 +169,8 @@ def _check_books(folder: Path) -> None:
             raise TablesRefused(f"books/{path.parent.name}", problems)
 
 
-def _load(database: Database, manifest: dict[str, Any], folder: Path, actor: Actor, name: str) -> None:
-    """The catalogue's rows, in one transaction that ends only when the audit is whole."""
+def _load(database: Database, manifest: dict[str, Any], folder: Path, actor: Actor, name: str) -> int:
+    """The catalogue's rows, in one transaction that ends only when the audit is whole; entries of the audit."""
     with database.write() as connection:
         found = sa.MetaData()
         found.reflect(connection)
@@ -191,3 +191,4 @@ def _load(database: Database, manifest: dict[str, Any], folder: Path, actor: Act
         if verdict.broken is not None:
             raise _refused("SV50", reason=f"审计链在第 {verdict.broken} 条不符")
         record(connection, actor, "backup.restore", name, {"entries": verdict.entries})
+    return verdict.entries

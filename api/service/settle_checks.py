@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from api.core.book import INDEX, Book, open_book
+from api.core.book import Book
 from api.core.settle import SETTLE, check_month, check_open
 from api.service.audit import Actor
+from api.service.book_cases import year_book
 from api.service.context import Service
 from api.service.runs import APPROVED, CLEAR, LOCKED, REOPENED, find_run, holding_clearing, list_runs, set_state
 from api.service.submissions import NotTaken
@@ -30,17 +31,16 @@ def check_asked(service: Service, connection: sa.Connection, month: str, reopen:
         raise NotTaken(Problem("SV56", {"year": year, "value": holding.id}, field="supersedes", value=holding.id))
     if supersedes and (holding is None or holding.id != supersedes):
         raise NotTaken(Problem("SV53", {"year": year, "value": supersedes}, field="supersedes", value=supersedes))
-    folder = service.books / str(year)
-    if (folder / INDEX).exists():
-        book = open_book(folder)
+    book = year_book(service, str(year))
+    if book is not None:
         check_month(book, month, reopen)
         check_open(book, reopen)
 
 
 def is_settled_month(service: Service, month: str) -> bool:
     """Have the month's cases been settled?"""
-    folder = service.books / month[:4]
-    return (folder / INDEX).exists() and open_book(folder).run_of(month, SETTLE) is not None
+    book = year_book(service, month[:4])
+    return book is not None and book.run_of(month, SETTLE) is not None
 
 
 def entered(connection: sa.Connection, run_id: str) -> bool:

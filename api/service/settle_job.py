@@ -36,6 +36,7 @@ from api.core.settle_statements import statement_rows, write_hospital_statements
 from api.service.audit import Actor, record
 from api.service.basis import Basis, basis_of, made_with
 from api.service.batches import kept, opened
+from api.service.book_cases import year_book
 from api.service.context import Service
 from api.service.decisions import applying, list_in_use
 from api.service.documents import laid_out, stand_of
@@ -269,6 +270,7 @@ def _settled(service: Service, context: JobContext, basis: Basis, month: str, gi
     with locked(folder):
         check_named(service, month[:4], str(context.held.args["supersedes"]))
         context.hold()
+        year_book(service, month[:4])  # refused where it is older than the catalogue
         book = book_for(folder, month)
         chosen, waiting = None, 0
         if given.decisions is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tarfile
 import threading
@@ -224,12 +225,22 @@ def test_no_backup_is_made_over_damaged_files_and_each_is_named(kind: str, tmp_p
 def test_the_command_ends_with_an_error_over_a_damaged_file(tmp_path: Path) -> None:
     with settled(tmp_path) as (here, _):
         data, place = here.service.settings.data, next(here.service.files.folder.glob("*/*"))
+    content = place.read_bytes()
     place.write_bytes(b"")
     target = tmp_path / "b.tar"
     target.write_bytes(b"before")
     done = CliRunner().invoke(app, ["backup", str(target), "--data", str(data)])
     told = done.stderr.replace("\n", "")
     assert (done.exit_code, "SV59" in told, place.name in told) == (3, True, True), done.output
+    assert target.read_bytes() == b"before"
+    place.write_bytes(content)
+    engine = sa.create_engine(f"sqlite:///{data / 'drgdip.sqlite'}")
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE audit SET actor = 'nobody' WHERE seq = 3"))
+    engine.dispose()
+    done = CliRunner().invoke(app, ["backup", str(target), "--data", str(data)])
+    told = done.stderr.replace("\n", "")
+    assert (done.exit_code, "SV81" in told, "第 3 条不符：内容被改动" in told) == (3, True, True), done.output
     assert target.read_bytes() == b"before"
 
 
@@ -239,7 +250,8 @@ def test_the_commands(tmp_path: Path) -> None:
     runner, target = CliRunner(), tmp_path / "b.tar"
     done = runner.invoke(app, ["backup", str(target), "--data", str(data)])
     assert (done.exit_code, "账册 2026" in done.output) == (0, True), done.output
-    assert "校验值全部核对相符" in done.output
+    assert "已核对：每个文件的校验值" in done.output
+    assert re.search(r"审计链完整（\d+ 条）", done.output.replace("\n", ""))
     new = tmp_path / "new"
     done = runner.invoke(app, ["restore", str(target), "--data", str(new)])
     assert (done.exit_code, "审计链完整" in done.output) == (0, True), done.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,31 @@ def here(tmp_path: Path, city: City) -> Iterator[SmallService]:
         hand_in(made, city.months[0])
         assert job(made, "/v1/settlements", month="2026-01")["state"] == "done"
         yield made
+
+
+def test_a_book_put_back_to_an_older_state_is_refused(here: SmallService, city: City, tmp_path: Path) -> None:
+    place, client = here.service.books / "2026", here.client("office")
+    shutil.copytree(place, tmp_path / "january")
+    hand_in(here, city.months[1])
+    run = job(here, "/v1/settlements", month="2026-02")["result"]["run"]
+    place.rename(tmp_path / "february")
+    for state in ("january", "none"):  # an older one; none at all
+        if state != "none":
+            shutil.copytree(tmp_path / state, place)
+        found = client.get("/v1/books/2026")
+        assert (found.status_code, found.json()["code"]) == (422, "SV80")
+        args = {
+            "year": 2026,
+            "count": 1 if state != "none" else 2,
+            "month": "2026-02" if state != "none" else "2026-01",
+        }
+        assert found.json()["args"].items() >= args.items()
+        assert (found.json()["args"]["value"] == run) == (state != "none")
+        asked = client.post("/v1/settlements", json={"month": "2026-03", "reason": "no cases"})
+        assert (asked.status_code, asked.json()["code"]) == (422, "SV80")
+        shutil.rmtree(place, ignore_errors=True)
+    (tmp_path / "february").rename(place)
+    assert client.get("/v1/books/2026").status_code == 200
 
 
 def book_of(here: SmallService) -> Book:
