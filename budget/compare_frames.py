@@ -105,6 +105,7 @@ FUND_SCHEMA: dict[str, pl.DataType] = {
     "bundled_fen": FEN,
     "units": TEXT,
     "point_value": TEXT,
+    "price_unit": TEXT,
     "entitlement_fen": FEN,
     "shared_fen": FEN,
     "kept_fen": FEN,
@@ -118,11 +119,11 @@ FUND_SCHEMA: dict[str, pl.DataType] = {
     "reserve_months": RATE,
 }
 """One row per pool and `state` (before, after), and pool "合计" for all. `budget` inpatient money with the regulation
-fund, `point_value` per unit as settled ("" where prices do not move); `kept` withheld deposit and deductions; `paid`
-what the fund pays for the cases; `line` that pays for overruns and what it paid; `back` to the fund; `other_spend`
-other deductions from the income; `balance` of the year: what was set aside (distributable, regulation, reserve) less
-paid and less what was granted during the year; `accumulated` at the year's end; `reserve_months` that it lasts
-(累计结余可支付月数)."""
+fund, `point_value` settled in `price_unit` (元/权重, 元/点, 元/分; both "" where prices do not move); `kept` withheld
+deposit and deductions; `paid` what the fund pays for the cases; `line` that pays for overruns and what it paid; `back`
+to the fund; `other_spend` other deductions from the income; `balance` of the year: what was set aside (distributable,
+regulation, reserve) less paid and less what was granted during the year; `accumulated` at the year's end;
+`reserve_months` that it lasts (累计结余可支付月数)."""
 ALL_POOLS = "合计"
 
 CHANGES_SCHEMA: dict[str, pl.DataType] = {
@@ -140,12 +141,14 @@ CHANGES_SCHEMA: dict[str, pl.DataType] = {
     "cases": COUNT,
     "hospitals": COUNT,
     "moved": COUNT,
+    "cleared": COUNT,
     "before": TEXT,
     "after": TEXT,
 }
-"""One row per change of the reforms, in order: values put (`settings`), groups, cases and hospitals in its scope, and
-cases there whose payment moved; `before` and `after`: the value or range of values that held for these cases, in
-Chinese."""
+"""One row per thing that a reform switches (key `switch.policy`, `switch.scheme`, `switch.weights`) and per change, in
+order: values put (`settings`, null for a scheme), groups, cases and hospitals in its scope, and cases there whose
+payment moved; `cleared`: hospitals whose money after clearing its reform as a whole moved, null without a year file;
+`before` and `after`: the value or range of values that held for these cases, in Chinese."""
 
 STEPS_SCHEMA: dict[str, pl.DataType] = {
     "step": COUNT,
@@ -180,11 +183,12 @@ BOOTSTRAP_SCHEMA: dict[str, pl.DataType] = {
     "value": VALUE,
     "low": VALUE,
     "high": VALUE,
+    "unit": TEXT,
     "chance": RATE,
 }
-"""95 % intervals from resampled cases. `what`: point_value (yuan per unit, by pool), balance (of the fund's year by
-pool, fen; `chance` of an overrun), both after the reform; the same before it with _before; hospital (what the reform
-changes for it, fen; `chance` of a loss)."""
+"""95 % intervals from resampled cases. `what`: point_value (by pool), balance (of the fund's year by pool; `chance` of
+an overrun), both after the reform; the same before it with _before; hospital (what the reform changes for it; `chance`
+of a loss). `unit`: fen, of a point value 元/权重, 元/点 or 元/分."""
 
 FAN_SCHEMA: dict[str, pl.DataType] = {
     "year": COUNT,
@@ -206,6 +210,7 @@ GROWTH_SCHEMA: dict[str, pl.DataType] = {
     "package_fen": FEN,
     "fund_fen": FEN,
     "point_value": TEXT,
+    "price_unit": TEXT,
     "paid_fen": FEN,
     "balance_fen": FEN,
     "accumulated_fen": FEN,

@@ -84,11 +84,11 @@ def fund_years(
 
 
 def fund_frame(
-    pools: Sequence[ClearedPool], budget: TotalBudget, year: YearFile, state: str, beyond: int = 0
+    pools: Sequence[ClearedPool], budget: TotalBudget, year: YearFile, state: str, price_unit: str, beyond: int = 0
 ) -> pl.DataFrame:
-    """FUND_SCHEMA of one clearing."""
+    """FUND_SCHEMA of one clearing; `price_unit` of its point values."""
     years = fund_years(pools, budget, year, beyond)
-    rows = [_row(pool, state, years[pool.budget.pool]) for pool in pools]
+    rows = [_row(pool, state, price_unit, years[pool.budget.pool]) for pool in pools]
     whole: dict[str, object] = {"pool": ALL_POOLS, "state": state, **_of_year(years[ALL_POOLS])}
     summed = [name for name in FUND_SCHEMA if name.endswith("_fen") and name not in whole]
     whole |= {name: sum(row[name] for row in rows) for name in ["cases", *summed]}
@@ -97,7 +97,7 @@ def fund_frame(
     )
 
 
-def _row(pool: ClearedPool, state: str, year: FundYear) -> dict[str, Any]:
+def _row(pool: ClearedPool, state: str, price_unit: str, year: FundYear) -> dict[str, Any]:
     budget, lines = pool.budget, pool.cleared.lines
     return {
         "pool": budget.pool,
@@ -111,6 +111,7 @@ def _row(pool: ClearedPool, state: str, year: FundYear) -> dict[str, Any]:
         "bundled_fen": pool.bundled,
         "units": decimal_text(sum((account.points for account in pool.accounts), Fraction(0)), UNIT_PLACES),
         "point_value": "" if pool.due.value is None else decimal_text(pool.due.value, UNIT_PLACES),
+        "price_unit": "" if pool.due.value is None else price_unit,
         "entitlement_fen": sum(line.entitlement for line in lines),
         "shared_fen": sum(line.shared for line in lines),
         "kept_fen": sum(_kept(line) for line in lines),

@@ -108,7 +108,12 @@ def _same_ids(reforms: Sequence[Reform]) -> Iterator[Problem]:
     """RF35: two reforms of one id, or one reform twice."""
     for one, other in combinations(reforms, 2):
         if one.id == other.id:
-            yield Problem("RF35", {"id": one.id, "first": one.file, "second": other.file}, file=other.file, field="id")
+            yield Problem("RF35", {"id": one.id, "first": one.file, "second": other.file}, **_head(other, "id"))
+
+
+def _head(reform: Reform, key: str) -> dict[str, Any]:
+    """The place of a key in the head of a reform."""
+    return {"file": reform.file, "row": reform.lines.get(key, 1), "field": key}
 
 
 def _conflicts(resolved: Sequence[_Resolved]) -> Iterator[Problem]:
@@ -139,7 +144,7 @@ def _not_meant(policy: Policy, reforms: Sequence[Reform]) -> Iterator[Problem]:
             args: dict[str, str | int] = {
                 "id": reform.id, "policies": "、".join(reform.policies), "policy": policy.id,
             }  # fmt: skip
-            yield Problem("RF54", args, file=reform.file)
+            yield Problem("RF54", args, **_head(reform, "policies"))
 
 
 def _applied(

@@ -80,7 +80,8 @@ class _Reading:
     def note(self, code: str, args: dict[str, str | int], *path: str | int) -> None:
         """A problem at a path of the file."""
         name = ".".join(str(part + 1) if isinstance(part, int) else part for part in path)
-        self.problems.append(Problem(code, args, file=self.file, row=self.lines.line(*path), field=name))
+        # What is missing from the head has no line of its own: the head begins the file.
+        self.problems.append(Problem(code, args, file=self.file, row=self.lines.line(*path) or 1, field=name))
 
     def fault(self, reason: str, *path: str | int) -> None:
         """RF04: something is not written as it should be."""
@@ -112,6 +113,7 @@ class _Reading:
             growths=tuple(filter(None, (self._growth(at, body) for at, body in self._blocks("growth")))),
             sweeps=tuple(filter(None, (self._sweep(at, body) for at, body in self._blocks("sweep")))),
             folder=str(self.folder),
+            lines={key: self.lines.line(key) for key in (*_TEXTS, "policies") if key in self.data},
         )  # fmt: skip
         parts = (reform.changes, reform.switch, reform.solves, reform.growths, reform.sweeps)
         if not self.problems and not any(parts):
@@ -294,7 +296,7 @@ class _Reading:
             elif not is_text(value):
                 self.fault(f"应为不空的文本，实际是 {shown(value)}", "switch", key)
         names = {key: str(body.get(key, "")) for key in _SWITCH}
-        return Switch(**names, place=self.place("switch"))
+        return Switch(**names, lines=tuple((key, self.lines.line("switch", key)) for key in _SWITCH if key in body))
 
     def _kind(self, kinds: Mapping[str, BlockKind], block: Mapping[str, Any], *path: str | int) -> BlockKind | None:
         kind = block.get("kind")

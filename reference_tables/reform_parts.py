@@ -50,12 +50,12 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class Switch:
     """What is used after the reform instead: id or path of a policy, a grouping scheme, a weight table; "" = as
-    before."""
+    before. `lines`: where each of them is named."""
 
     policy: str = ""
     scheme: str = ""
     weights: str = ""
-    place: str = ""
+    lines: tuple[tuple[str, int], ...] = ()
 
     def canonical(self) -> list[object]:
         """What counts of it."""
@@ -127,7 +127,8 @@ class Solve:
 @dataclass(frozen=True, eq=False)
 class Reform:
     """A reform file. `policies`: ids of the policies it is meant for, () = any; `lists`: its own lists of groups;
-    `sha256` over the content; `problems`: warnings found on loading. `folder`: where the files it names lie."""
+    `sha256` over the content; `problems`: warnings found on loading. `folder`: where the files it names lie; `lines`:
+    those of the keys of its head."""
 
     id: str
     name: str
@@ -145,3 +146,4 @@ class Reform:
     sweeps: tuple[Sweep, ...] = ()
     problems: tuple[Problem, ...] = ()
     folder: str = ""
+    lines: Mapping[str, int] = field(default_factory=dict)

@@ -135,9 +135,11 @@ def _table(*columns: str, text: int = 1) -> Table:
 def _changes(frame: pl.DataFrame) -> Table:
     table = _table("改动", "范围", "改前", "改后", "改动的值", "病组", "病例", "机构", "支付变化", text=4)
     for row in frame.iter_rows(named=True):
-        counts = [f"{row[name]:,}" for name in ("settings", "groups", "cases", "hospitals", "moved")]
+        counts = [_cell(name, row[name]) for name in ("settings", "groups", "cases", "hospitals", "moved")]
         colour = "" if row["cases"] else "[yellow]"
-        label = f"{colour}{escape(row['label'])}{'[/]' if colour else ''}"
+        label = (
+            f"{colour}{escape(row['label'])} {escape(row['action'])} {escape(row['value'])}{'[/]' if colour else ''}"
+        )
         table.add_row(label, escape(row["scope"]), escape(row["before"]), escape(row["after"]), *counts)
     return table
 
@@ -186,7 +188,7 @@ def _percent(rate: Decimal | None) -> str:
 
 def _fund(frame: pl.DataFrame) -> Table:
     table = _table(
-        "基金池", "点值（前）", "点值（后）", "基金支付（前，元）", "基金支付（后）", "当年结余（前）",
+        "基金池", "点值（费率，前）", "点值（费率，后）", "基金支付（前，元）", "基金支付（后）", "当年结余（前）",
         "当年结余（后）", "可支付月数（前）", "（后）",
     )  # fmt: skip
     state: dict[str, dict[str, dict[str, Any]]] = {}
@@ -196,8 +198,9 @@ def _fund(frame: pl.DataFrame) -> Table:
         pairs: list[str] = []
         for name in ("point_value", "paid_fen", "balance_fen", "reserve_months"):
             for side in ("before", "after"):
-                value = sides[side][name] if side in sides else None
-                pairs.append(_cell(name, value))
+                row = sides.get(side, {})
+                text = _cell(name, row.get(name))
+                pairs.append(f"{text} {row['price_unit']}" if name == "point_value" and row.get(name) else text)
         table.add_row(escape(pool), *pairs)
     return table
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,22 @@ from budget.money import decimal_text
 _CREATED = datetime(2026, 1, 1, tzinfo=UTC)  # a fixed date, so that the same tables give the same bytes
 _PLACES = (2, 4, 6)
 
-Cell = str | int | Fraction | None
+Cell = str | int | Fraction | Decimal | None
 Row = Sequence[Cell]
 
 
 class Sheets:
     """An open workbook and its formats. A text stays a text, a count a whole number; a fraction is rounded half up to
-    2, 4 or 6 decimals and shown so."""
+    2, 4 or 6 decimals and shown so, a decimal keeps the decimals that it has."""
 
     def __init__(self, book: Any) -> None:
         self.book = book
         self.head = book.add_format({"bold": True, "bg_color": "#DDEBF7", "text_wrap": True, "valign": "vcenter"})
         self.text = book.add_format({"num_format": "@", "valign": "top"})
         self.bold = book.add_format({"bold": True})
-        self.numbers = {places: book.add_format({"num_format": "0." + "0" * places}) for places in _PLACES}
+        self.numbers: dict[int, Any] = {}
+        for places in _PLACES:
+            self._decimals(places)
 
     def sheet(self, name: str) -> Any:
         """A new sheet."""
@@ -75,9 +78,17 @@ class Sheets:
         for at, cell in enumerate(row):
             self._cell(sheet, line, at, cell, places[at] if places else 4)
 
+    def _decimals(self, places: int) -> Any:
+        """The format of numbers with so many decimals."""
+        if places not in self.numbers:
+            self.numbers[places] = self.book.add_format({"num_format": f"0.{'0' * places}" if places else "0"})
+        return self.numbers[places]
+
     def _cell(self, sheet: Any, line: int, at: int, cell: Cell, places: int) -> None:
         if isinstance(cell, Fraction):
             sheet.write_number(line, at, float(decimal_text(cell, places)), self.numbers[places])
+        elif isinstance(cell, Decimal):
+            sheet.write_number(line, at, float(cell), self._decimals(len(str(cell).partition(".")[2])))
         elif isinstance(cell, int):
             sheet.write_number(line, at, cell)
         elif cell is not None:

@@ -17,11 +17,22 @@ from api.core.program_code import code_sha256
 from api.core.simulate_cases import Base, Read, SimulationRequest, list_hashes, read_base, with_pools
 from api.core.simulate_chances import chances, exact_fan, fan_ahead
 from api.core.simulate_growth import grown, growth_table, growths_without_cases, years_ahead
+from api.core.simulate_notes import UNCOVERED, idle_changes, other_counts, part_of_year, uncovered
 from api.core.simulate_solve import solve_reform
 from api.core.simulate_stage import Stage, compared_frame, hospital_totals, pools_of, run_stage
 from api.core.simulate_sweep import sweep_table
 from api.core.simulate_switch import read_switched, switch_of
-from api.core.simulate_tables import changes_table, fund_table, gain_tables, moved_groups, steps_table
+from api.core.simulate_switch_rows import idle_switches, switch_rows
+from api.core.simulate_tables import (
+    Span,
+    changes_table,
+    cleared_moved,
+    fund_table,
+    gain_tables,
+    moved_groups,
+    moved_payments,
+    steps_table,
+)
 from api.core.simulate_trial import Trial
 from api.core.solved import Solved, solved_frame
 from budget.reformed_effect import AppliedChange, touched
@@ -35,7 +46,6 @@ from reference_tables.reform import Reform
 from reference_tables.year_file import YearFile
 
 BEFORE_ZH, AFTER_ZH = "改革前", "改革后"
-UNCOVERED = "CL30"
 _MOVED = (pl.col("package_before_fen") != pl.col("package_after_fen")) | (
     pl.col("fund_before_fen") != pl.col("fund_after_fen")
 )
@@ -98,6 +108,7 @@ def simulate(
     hospitals = frozenset(base.cases["hospital_id"].drop_nulls())
     trial = Trial(base, year_file, group_facts(base.scheme), hospitals)
     steps = [before]
+    spans: dict[str, Span] = {}
     if switch:
         steps.append(trial.stage(switch.label, ()))
     resolved: list[Reform] = []
@@ -110,6 +121,7 @@ def simulate(
         if switch and not found.reform.changes:
             continue
         steps.append(trial.stage(reform.name, resolved))
+        spans[reform.id] = (steps[-2], steps[-1])
     made, after = trial.reformed(resolved), steps[-1]
     told("汇总")
     compared, unknown = compared_frame(before, after)
@@ -117,7 +129,9 @@ def simulate(
     touches = touched(base.cases, made.changes, start.priced, after.priced)
     tables = gain_tables(before, after, compared, read.base.scheme)
     tables["steps"] = steps_table(steps)
-    tables["changes"] = changes_table(made.changes, touches)
+    switch_moved = moved_payments(before, start)
+    switched_to = switch_rows(switch, read.base, base, switch_moved, cleared_moved(before, start)) if switch else []
+    tables["changes"] = changes_table(switched_to, made.changes, touches, spans)
     if before.clearing is not None:
         tables["fund"] = fund_table(before, after)
     if (moved := moved_groups(compared)) is not None:
@@ -144,15 +158,15 @@ def simulate(
     if unknown:
         problems.append(Problem("SI10", {"count": unknown}))
     problems += unsure
-    problems += _touching_nothing(made.changes, tables["changes"])
+    problems += [*idle_switches(switch, switched_to), *idle_changes(made.changes, touches)]
     problems += growths_without_cases(base.cases, resolved, base.policy, trial.groups)
     problems += [problem for item in solved for problem in item.problems]
     only_tries = any(reform.sweeps or reform.growths for reform in resolved) and not made.changes and not switch
     same = compared.select(_MOVED).to_series().sum() == 0 and hospital_totals(before) == hospital_totals(after)
     if same and not only_tries:
         problems.append(Problem("SI12"))
-    problems += _part_of_year(before)
-    problems += [*_uncovered(before, BEFORE_ZH), *_uncovered(after, AFTER_ZH), *with_pools(base, _pools(after))[1]]
+    problems += [*other_counts(before, after), *part_of_year(before)]
+    problems += [*uncovered(before, BEFORE_ZH), *uncovered(after, AFTER_ZH), *with_pools(base, _pools(after))[1]]
     left_out = [] if before.clearing is None else [before.clearing.problems.filter(pl.col("code") != UNCOVERED)]
     return Simulation(
         request, year_file, before, after, tuple(steps), tuple(resolved), made.changes, tables, tuple(problems),
@@ -179,37 +193,8 @@ def _years_ahead(trial: Trial, reforms: Sequence[Reform], told: Told) -> list[St
     return found
 
 
-def _part_of_year(before: Stage) -> list[Problem]:
-    """SI14 for a whole year's fund beside the cases of some months."""
-    if before.clearing is None:
-        return []
-    year = before.clearing.given.year
-    there = set(before.cases["month"].drop_nulls())
-    missing = [month for number in range(1, 13) if (month := f"{year}-{number:02d}") not in there]
-    return [Problem("SI14", {"months": "、".join(missing)})] if missing else []
-
-
-def _touching_nothing(applied: Sequence[AppliedChange], changes: pl.DataFrame) -> list[Problem]:
-    """RF52 for every change without a case in its scope and days."""
-    found = []
-    for item, row in zip(applied, changes.iter_rows(named=True), strict=True):
-        if not row["cases"]:
-            args: dict[str, str | int] = {"label": row["label"], "key": row["key"], "scope": row["scope"]}
-            file = item.change.place.rpartition(":")[0] or item.change.place
-            found.append(Problem("RF52", args, file=file, row=item.change.line, field=row["key"]))
-    return found
-
-
 def _pools(stage: Stage) -> str:
     return pools_of(stage.policy, None if stage.clearing is None else stage.clearing.given.year)
-
-
-def _uncovered(stage: Stage, when: str) -> list[Problem]:
-    """Money that nothing pays for (SI13), as clearing tells it."""
-    if stage.clearing is None:
-        return []
-    lacking = stage.clearing.problems.filter(pl.col("code") == UNCOVERED)["message"]
-    return [Problem("SI13", {"when": when, "message": text}) for text in lacking]
 
 
 def _reading(read: Read, switched: Read) -> pl.DataFrame:

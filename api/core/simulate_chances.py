@@ -179,7 +179,9 @@ def chances(
         for pool in stage.clearing.pools:
             if pool.due.value is not None:
                 name = pool.budget.pool
-                rows.append(_row(f"point_value{suffix}", name, name, pool.due.value, side.values[name][good]))
+                rows.append(
+                    _row(f"point_value{suffix}", name, name, pool.due.value, side.values[name][good], stage.price_unit)
+                )
         for name, year in stage.fund_years.items():
             drawn = side.balances[name][good]
             rows.append(_row(f"balance{suffix}", name, name, Fraction(year.balance), drawn, chance=True))
@@ -244,14 +246,14 @@ def fan_rows(stage: Stage, balances: Mapping[str, Ints], years: int) -> pl.DataF
 
 
 def _row(
-    what: str, key: str, label: str, value: Fraction, drawn: Ints | Floats, *, chance: bool = False
+    what: str, key: str, label: str, value: Fraction, drawn: Ints | Floats, unit: str = "fen", *, chance: bool = False
 ) -> dict[str, Any]:
     """A row of BOOTSTRAP_SCHEMA; with `chance` that of less than 0."""
     low, high = (Decimal(f"{np.quantile(drawn, at):.4f}") for at in (0.025, 0.975))
     below = rounded(Fraction(int((drawn < 0).sum()), len(drawn))) if chance else None
     return {
         "what": what, "key": key, "label": label, "value": rounded(value, VALUE_PLACES), "low": low, "high": high,
-        "chance": below,
+        "unit": unit, "chance": below,
     }  # fmt: skip
 
 

@@ -87,7 +87,8 @@ def growth_table(stages: Sequence[Stage]) -> pl.DataFrame:
             accumulated[pool] = None if known is None else known + fund.balance
             rows.append({
                 "year": year, "pool": pool, **(_whole(paid) if pool == ALL_POOLS else paid.get(pool, {})),
-                "point_value": values.get(pool), "paid_fen": fund.paid, "balance_fen": fund.balance,
+                "point_value": values.get(pool), "price_unit": stage.price_unit if values.get(pool) else "",
+                "paid_fen": fund.paid, "balance_fen": fund.balance,
                 "accumulated_fen": accumulated[pool],
             })  # fmt: skip
     return pl.DataFrame([{name: row.get(name) for name in GROWTH_SCHEMA} for row in rows], schema=GROWTH_SCHEMA)

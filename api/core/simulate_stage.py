@@ -20,6 +20,7 @@ from budget.pools import pool_name
 from budget.pricing import AMOUNTS, Pricer
 from budget.year_terms import YearTerms
 from reference_tables.policy import Policy
+from reference_tables.policy_schema import PRICE_UNITS
 from reference_tables.year_file import YearFile
 
 BLOCK = 1 << 20
@@ -54,7 +55,12 @@ class Stage:
         """FUND_SCHEMA of the clearing."""
         assert self.clearing is not None
         done = self.clearing
-        return fund_frame(done.pools, done.budget, done.given.year_file, state, beyond_bundles(done))
+        return fund_frame(done.pools, done.budget, done.given.year_file, state, self.price_unit, beyond_bundles(done))
+
+    @property
+    def price_unit(self) -> str:
+        """What a point value or rate is the price of."""
+        return PRICE_UNITS[self.policy.method]
 
     @property
     def package_fen(self) -> int:

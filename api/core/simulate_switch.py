@@ -3,61 +3,98 @@ after it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from api.core.pay_inputs import group_values
 from api.core.simulate_cases import Read, SimulationRequest, read_base
 from grouper.pipeline import Progress
 from grouper.schemes import open_scheme
-from reference_tables.policy import load_policy
+from reference_tables.group_weights import built_in_weights
+from reference_tables.packs import built_in_packs
+from reference_tables.policy import find_policies, load_policy
 from reference_tables.problems import Problem, TablesRefused
 from reference_tables.reform import Reform
 from reference_tables.year_file import YearFile
 
-_PARTS = {"policy": "政策", "scheme": "分组方案", "weights": "权重表"}
+PARTS = {"policy": "支付政策", "scheme": "分组方案", "weights": "权重表"}
+_KNOWN: Mapping[str, Callable[[], Sequence[str] | Mapping[str, object]]] = {
+    "policy": find_policies, "scheme": built_in_packs, "weights": built_in_weights,
+}  # fmt: skip
+_NEAR = 0.4
+"""How alike an id must be to what was written, from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """One thing that a reform switches to: as it is `written` there, and `to` what (an id or a path)."""
+
+    part: str
+    written: str
+    to: str
+    reform: Reform
+
+    @property
+    def line(self) -> int:
+        assert self.reform.switch is not None
+        return dict(self.reform.switch.lines).get(self.part, 1)
+
+    @property
+    def place(self) -> str:
+        """file:line"""
+        return f"{self.reform.file}:{self.line}"
+
+    def problem(self, code: str, **args: str | int) -> Problem:
+        """A problem at this line of the reform."""
+        told = {"what": PARTS[self.part], **args}
+        return Problem(code, told, file=self.reform.file, row=self.line, field=f"switch.{self.part}")
 
 
 @dataclass(frozen=True)
 class Switched:
-    """What is used after the reforms: names or paths, "" = as before."""
+    """What is used after the reforms, by part (PARTS); a part that stays is absent."""
 
-    policy: str = ""
-    scheme: str = ""
-    weights: str = ""
+    named: Mapping[str, Named]
+
+    def to(self, part: str) -> str:
+        """Id or path; "" = as before."""
+        return self.named[part].to if part in self.named else ""
 
     @property
     def label(self) -> str:
         """In Chinese."""
-        return "，".join(
-            f"{_PARTS[name]}换为 {Path(getattr(self, name)).name}" for name in _PARTS if getattr(self, name)
-        )
+        return "，".join(f"{PARTS[part]}换为 {Path(item.to).name}" for part, item in self.named.items())
 
     def __bool__(self) -> bool:
-        return bool(self.label)
+        return bool(self.named)
 
 
 def switch_of(reforms: Sequence[Reform]) -> Switched:
-    """The switches of all reforms together. Raises TablesRefused (SI01) when two want different things."""
-    found: dict[str, tuple[str, Reform]] = {}
+    """The switches of all reforms together. Raises TablesRefused with every problem: SI01 two want different things,
+    RF29 something that is not there."""
+    found: dict[str, Named] = {}
     problems = []
-    for reform in reforms:
-        for name, what in _PARTS.items():
-            given = "" if reform.switch is None else getattr(reform.switch, name)
-            if not given:
-                continue
-            to = _place(reform, given)
-            if name in found and found[name][0] != to:
-                args: dict[str, str | int] = {
-                    "first": found[name][1].id, "second": reform.id, "what": what,
-                    "one": Path(found[name][0]).name, "other": Path(to).name,
-                }  # fmt: skip
-                problems.append(Problem("SI01", args, file=reform.file, field="switch"))
-            found.setdefault(name, (to, reform))
+    for item in _switches(reforms):
+        first = found.setdefault(item.part, item)
+        if first.to != item.to:
+            ends = {"one": Path(first.to).name, "other": Path(item.to).name}
+            problems.append(item.problem("SI01", first=first.reform.id, second=item.reform.id, **ends))
+        known = list(_KNOWN[item.part]())
+        if item.to not in known and not Path(item.to).exists():
+            near = get_close_matches(item.written, known, n=3, cutoff=_NEAR) or known
+            problems.append(item.problem("RF29", name=item.written, near="、".join(near)))
     if problems:
         raise TablesRefused("、".join(reform.id for reform in reforms), problems)
-    return Switched(**{name: to for name, (to, _) in found.items()})
+    return Switched({part: found[part] for part in PARTS if part in found})
+
+
+def _switches(reforms: Sequence[Reform]) -> Iterator[Named]:
+    for reform in reforms:
+        for part in PARTS if reform.switch is not None else ():
+            if written := getattr(reform.switch, part):
+                yield Named(part, written, _place(reform, written), reform)
 
 
 def _place(reform: Reform, name: str) -> str:
@@ -74,13 +111,14 @@ def read_switched(
     Raises TablesRefused: a policy, scheme or weight table that cannot be used, SI03 a policy without a scheme.
     """
     base = before.base
-    policy = load_policy(switch.policy) if switch.policy else base.policy
-    name = switch.scheme or (policy.header.scheme if switch.policy else "")
-    if switch.policy and not name and policy.method != base.policy.method:
-        raise TablesRefused(policy.id, [Problem("SI03", {"policy": policy.id}, file=policy.header.file)])
+    to_policy, to_scheme, to_weights = (switch.to(part) for part in ("policy", "scheme", "weights"))
+    policy = load_policy(to_policy) if to_policy else base.policy
+    name = to_scheme or (policy.header.scheme if to_policy else "")
+    if to_policy and not name and policy.method != base.policy.method:
+        raise TablesRefused(policy.id, [switch.named["policy"].problem("SI03", policy=policy.id)])
     scheme = open_scheme(name) if name else base.scheme
-    weights = switch.weights or (None if switch.policy or switch.scheme else request.weights)
-    if scheme.pack.sha256 != base.scheme.pack.sha256 or switch.policy:
+    weights = to_weights or (None if to_policy or to_scheme else request.weights)
+    if scheme.pack.sha256 != base.scheme.pack.sha256 or to_policy:
         return read_base(request, policy, scheme, weights, year_file, progress)
     values, table = group_values(policy, scheme, weights)
     return replace(before, base=replace(base, values=values, weights=table))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from api.core.simulate_stage import Stage
+from api.core.simulate_stage import Stage, hospital_totals
 from budget.compare import gains, transitions
 from budget.compare_frames import ALL_POOLS, CHANGES_SCHEMA, STEPS_SCHEMA
 from budget.compare_winners import deciles, lorenz, winners
@@ -19,6 +19,8 @@ from reference_tables.reform_shown import change_value_shown
 
 NO_MDC = "0000"
 """The major diagnostic category of a case that is in none."""
+Span = tuple[Stage, Stage]
+"""The stages before and after a reform."""
 
 
 def gain_tables(before: Stage, after: Stage, compared: pl.DataFrame, scheme: Scheme) -> dict[str, pl.DataFrame]:
@@ -56,11 +58,32 @@ def moved_groups(compared: pl.DataFrame) -> pl.DataFrame | None:
     return transitions(compared)
 
 
-def changes_table(applied: Sequence[AppliedChange], touched: pl.DataFrame) -> pl.DataFrame:
-    """CHANGES_SCHEMA: what each change put, and what it touched (`touched` TOUCHED_SCHEMA)."""
+def moved_payments(before: Stage, after: Stage) -> pl.Series:
+    """Cases, row for row, whose payment is another one after."""
+    package, fund = (before.priced[name].ne_missing(after.priced[name]) for name in ("package_fen", "fund_fen"))
+    return package | fund
+
+
+def cleared_moved(before: Stage, after: Stage) -> int | None:
+    """Hospitals whose money after clearing is another; None where nothing is cleared."""
+    if before.clearing is None or after.clearing is None:
+        return None
+    had, has = hospital_totals(before), hospital_totals(after)
+    return sum(had.get(hospital, 0) != has.get(hospital, 0) for hospital in {*had, *has})
+
+
+def changes_table(
+    switched: Sequence[Mapping[str, object]],
+    applied: Sequence[AppliedChange],
+    touched: pl.DataFrame,
+    spans: Mapping[str, Span],
+) -> pl.DataFrame:
+    """CHANGES_SCHEMA: the rows of what was `switched`, then what each change put, and what it touched (`touched`
+    TOUCHED_SCHEMA); `spans`: the stages before and after each reform by its id."""
     parameters, actions = policy_schema().parameters, reform_schema().actions
     counts = {row["change"]: row for row in touched.iter_rows(named=True)}
-    rows = []
+    cleared = {name: cleared_moved(*span) for name, span in spans.items()}
+    rows = list(switched)
     for at, item in enumerate(applied):
         change, count = item.change, counts[at]
         rows.append({
@@ -68,7 +91,7 @@ def changes_table(applied: Sequence[AppliedChange], touched: pl.DataFrame) -> pl
             "label": parameters[change.key].label, "action": actions[change.action],
             "value": change_value_shown(change),
             "scope": item.scope_text, "since": str(change.since or ""), "until": str(change.until or ""),
-            "settings": item.settings,
+            "settings": item.settings, "cleared": cleared[item.reform_id],
             **{name: count[name] for name in ("before", "after", "groups", "cases", "hospitals", "moved")},
         })  # fmt: skip
     return pl.DataFrame(rows, schema=CHANGES_SCHEMA, orient="row")

@@ -101,8 +101,10 @@ def told_problems(simulation: Simulation) -> list[Problem]:
 
 
 def counted(problems: pl.DataFrame) -> Mapping[tuple[str, str], tuple[int, str]]:
-    """Problems by code and level: how many, and the first message."""
-    found = problems.group_by("code", "level", maintain_order=True).agg(pl.len(), pl.col("message").first())
+    """Problems by code and level: how many, and the first message with file and line where it has both."""
+    placed = (pl.col("file") != "") & (pl.col("row") > 0)
+    shown = pl.when(placed).then(pl.format("{}:{} {}", "file", "row", "message")).otherwise("message")
+    found = problems.group_by("code", "level", maintain_order=True).agg(pl.len(), shown.first().alias("message"))
     order = {level.value: at for at, level in enumerate(Level)}
     rows = sorted(found.iter_rows(), key=lambda row: (order[row[1]], row[0]))
     return {(code, level): (count, message) for code, level, count, message in rows}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -35,10 +36,12 @@ COLUMNS = {
     "paid_fen": "基金支付", "line": "承担资金", "line_fen": "承担金额", "back_fen": "回到基金",
     "other_spend_fen": "其他支出", "balance_fen": "当年结余", "accumulated_fen": "累计结余",
     "reserve_months": "可支付月数", "reform": "改革", "action": "方式", "value": "取值", "scope": "范围", "since": "起",
-    "until": "止", "settings": "改动的值", "groups": "病组数", "moved": "支付变化例数", "before": "改前",
-    "after": "改后", "step": "步骤", "package_fen": "病组支付", "fund_fen": "统筹支付", "cleared_fen": "清算后支付",
-    "group_before": "原病组", "name_before": "原名称", "group_after": "现病组", "name_after": "现名称", "what": "项目",
-    "low": "95% 下限", "high": "95% 上限", "chance": "可能性", "year": "年度", "low95": "95% 下限（元）",
+    "until": "止", "settings": "改动的值", "groups": "病组数", "moved": "支付变化例数", "cleared": "清算变化机构数",
+    "before": "改前", "after": "改后", "step": "步骤", "package_fen": "病组支付", "fund_fen": "统筹支付",
+    "cleared_fen": "清算后支付", "group_before": "原病组", "name_before": "原名称", "group_after": "现病组",
+    "name_after": "现名称",
+    "what": "项目", "low": "95% 下限", "high": "95% 上限", "unit": "单位", "price_unit": "点值（费率）单位",
+    "chance": "可能性", "year": "年度", "low95": "95% 下限（元）",
     "low50": "50% 下限（元）", "median": "中位数（元）", "high50": "50% 上限（元）", "high95": "95% 上限（元）",
     "kind": "类型", "reached": "达到", "target": "目标", "residual": "相差", "iterations": "试算次数",
     "problem": "障碍", "sweep": "试算", "winners": "增加的机构", "losers": "减少的机构",
@@ -51,15 +54,16 @@ WORDS: dict[str, dict[str, str]] = {
     "state": {"before": "改革前", "after": "改革后"},
     "kind": {name: kind.label for name, kind in reform_schema().solve.items()},
     "what": {
-        "point_value": "点值（元）", "point_value_before": "点值，改革前（元）", "balance": "当年结余（元）",
-        "balance_before": "当年结余，改革前（元）", "hospital": "机构增减（元）",
+        "point_value": "点值（费率）", "point_value_before": "点值（费率），改革前", "balance": "当年结余",
+        "balance_before": "当年结余，改革前", "hospital": "机构增减",
     },
+    "unit": {"fen": "元"},
 }  # fmt: skip
 _FAN = frozenset({"low95", "low50", "median", "high50", "high95"})
 _TEXT_NUMBERS = frozenset({"units", "point_value"})
 """Columns that hold the text of a decimal."""
-_IN_FEN = frozenset({"balance", "balance_before", "hospital"})
-"""Rows of the intervals (`what`) whose bounds are amounts in fen."""
+_SOLVED_NUMBERS = frozenset({"value", "before", "reached", "target", "residual"})
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _BOUNDS = ["value", "low", "high"]
 _WIDE = frozenset({"label", "name", "scope", "before", "after", "name_before", "name_after", "place", "problem"})
 
@@ -71,16 +75,17 @@ def write_sheets(path: Path, tables: Mapping[str, pl.DataFrame]) -> None:
             if name not in tables:
                 continue
             frame = _in_yuan(tables[name]) if name == "bootstrap" else tables[name]
+            cell = _solved_cell if name == "solved" else _cell
             columns = frame.columns
             header = [f"{COLUMNS[column]}（元）" if column.endswith("_fen") else COLUMNS[column] for column in columns]
             widths = [30 if column in _WIDE else 16 for column in columns]
-            rows = ([_cell(column, value) for column, value in row.items()] for row in frame.iter_rows(named=True))
+            rows = ([cell(column, value) for column, value in row.items()] for row in frame.iter_rows(named=True))
             book.table(title, header, widths, rows, [_places(column) for column in columns])
 
 
 def _in_yuan(bootstrap: pl.DataFrame) -> pl.DataFrame:
     """The intervals with amounts in yuan instead of fen."""
-    scale = pl.when(pl.col("what").is_in(_IN_FEN)).then(pl.lit(Decimal("0.01"))).otherwise(pl.lit(Decimal(1)))
+    scale = pl.when(pl.col("unit") == "fen").then(pl.lit(Decimal("0.01"))).otherwise(pl.lit(Decimal(1)))
     return bootstrap.with_columns((pl.col(name) * scale).alias(name) for name in _BOUNDS)
 
 
@@ -94,6 +99,12 @@ def _cell(column: str, value: object) -> Cell:
     if column in _TEXT_NUMBERS and value != "":
         return Fraction(str(value))
     return WORDS.get(column, {}).get(str(value), str(value))
+
+
+def _solved_cell(column: str, value: object) -> Cell:
+    """A number that was solved for has as many decimals as its text; words stay words."""
+    plain = column in _SOLVED_NUMBERS and isinstance(value, str) and _NUMBER.fullmatch(value)
+    return Decimal(value) if plain and isinstance(value, str) else _cell(column, value)
 
 
 def _places(column: str) -> int:

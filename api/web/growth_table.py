@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from api.web.simulation_page_tables import Row, card, html_table, yuan
 
 _COLUMNS = {
     "cases": "病例", "cost_fen": "总费用，元", "package_fen": "病组支付，元", "fund_fen": "统筹支付，元",
-    "point_value": "点值（单价），元", "paid_fen": "清算后基金支付，元", "balance_fen": "当年结余，元",
+    "point_value": "点值（费率）", "paid_fen": "清算后基金支付，元", "balance_fen": "当年结余，元",
     "accumulated_fen": "累计结余，元",
 }  # fmt: skip
 
@@ -17,7 +19,7 @@ def growth_card(growth: pl.DataFrame) -> str:
     """Every year and pool, exact; columns that say nothing without a year file are left out."""
     shown = [name for name in _COLUMNS if growth[name].null_count() < growth.height]
     rows: list[Row] = [
-        [str(row["year"]), (row["pool"], "left"), *(_text(name, row[name]) for name in shown)]
+        [str(row["year"]), (row["pool"], "left"), *(_text(name, row) for name in shown)]
         for row in growth.iter_rows(named=True)
     ]
     head = ("年度", "基金池", *(_COLUMNS[name] for name in shown))
@@ -26,7 +28,8 @@ def growth_card(growth: pl.DataFrame) -> str:
     )
 
 
-def _text(name: str, cell: object) -> str:
+def _text(name: str, row: Mapping[str, object]) -> str:
+    cell = row[name]
     if isinstance(cell, int):
         return yuan(cell) if name.endswith("_fen") else f"{cell:,}"
-    return str(cell or "—")
+    return f"{cell} {row['price_unit'] or ''}".rstrip() if cell else "—"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from html import escape
+from typing import Any
 
 import polars as pl
 
@@ -19,14 +20,14 @@ _EMPTY = "—"
 _FUND_ITEMS = {
     "cases": "病例", "budget_fen": "住院预算", "distributable_fen": "可分配总额", "regulation_fen": "调剂金",
     "reserve_fen": "风险储备金", "fixed_fen": "其中不按单价的支付", "bundled_fen": "其中医共体包干",
-    "units": "点数（分值、权重）合计", "point_value": "点值（单价），元", "entitlement_fen": "医院应得",
+    "units": "点数（分值、权重）合计", "point_value": "点值（费率）", "entitlement_fen": "医院应得",
     "shared_fen": "基金分担与补差", "kept_fen": "留存与扣减", "paid_fen": "基金支付", "line": "超支动用",
     "line_fen": "动用金额", "back_fen": "结余回基金", "other_spend_fen": "其他支出", "balance_fen": "当年结余",
     "accumulated_fen": "累计结余", "reserve_months": "可支付月数",
 }  # fmt: skip
 _DECIMALS = frozenset({"units", "point_value"})
 """Items whose cells are the text of a decimal."""
-_WHAT = {"point_value": "点值（单价），元", "balance": "基金当年结余，元"}
+_WHAT = {"point_value": "点值（费率）", "balance": "基金当年结余，元"}
 _BOUNDS = ("value", "low", "high")
 _KINDS = {"neutral": "保持不变", "corridor": "增减限幅", "target": "达到目标", "shrink": "权重收缩"}
 _SOLVED_NUMBERS = ("value", "before", "reached", "target", "residual")
@@ -92,23 +93,35 @@ def changes_card(changes: pl.DataFrame) -> str:
     """What each change did and touched; what touched nothing is marked."""
     rows: list[Row] = []
     for row in changes.iter_rows(named=True):
-        idle = not row["cases"] or not row["settings"]
+        idle = not row["cases"] or row["settings"] == 0
         days = "—".join(part for part in (row["since"], row["until"]) if part) or "政策全期"
-        said = "" if row["moved"] else "病例定价不变；影响见清算后的增减"
-        said = "未触及任何病例" if not row["cases"] else "没有改动任何值" if idle else said
         rows.append([
             (("⚠ " if idle else "") + row["reform"], "warn" if idle else ""), (row["label"] or row["key"], "left"),
             (f"{row['action']} {row['value']}", "left"),
             (row["scope"] or "全部", "left wrap"), (days, "left"),
             (f"{row['before'] or _EMPTY} → {row['after'] or _EMPTY}", "left wrap"),
-            *(f"{row[name] or 0:,}" for name in ("settings", "groups", "cases", "hospitals", "moved")),
-            (said, "left wrap"),
+            _EMPTY if row["settings"] is None else f"{row['settings']:,}",
+            *(f"{row[name] or 0:,}" for name in ("groups", "cases", "hospitals", "moved")),
+            (_change_note(row), "left wrap"),
         ])  # fmt: skip
     head = (
         "改革", "参数", "做法", "范围", "日期", "之前 → 之后", "参数值", "病组", "病例", "医疗机构",
         "支付变动病例", "提示",
     )  # fmt: skip
     return card("改了什么，触及多少", html_table(head, rows))
+
+
+def _change_note(row: Mapping[str, Any]) -> str:
+    """What is to be known of a change that moved no case's payment; of clearing only what it really did."""
+    if row["settings"] == 0:
+        return "没有改动任何值"
+    if not row["cases"]:
+        return "未触及任何病例"
+    if row["moved"]:
+        return ""
+    if row["cleared"] is None:
+        return "病例定价不变"
+    return "病例定价不变；影响见清算后的增减" if row["cleared"] else "病例定价不变，各机构的清算结果也不变"
 
 
 def problems_card(problems: Sequence[Problem]) -> str:
@@ -150,24 +163,30 @@ def fund_card(fund: pl.DataFrame) -> str:
     head = ["项目", *(f"{pool} {word}" for pool in pools for word in ("改革前", "改革后", "增减"))]
     made: list[Row] = []
     for item, label in _FUND_ITEMS.items():
-        found = [[rows.get((pool, state), {}).get(item) for state in STATES] for pool in pools]
-        if not any(cell for cells in found for cell in cells):
+        found = [[rows.get((pool, state), {}) for state in STATES] for pool in pools]
+        if not any(row.get(item) for sides in found for row in sides):
             continue
         line: Row = [label + ("，元" if item.endswith("_fen") else "")]
         for before, after in found:
-            line += [_fund_text(item, before), _fund_text(item, after), _fund_change(item, before, after)]
+            line += [_fund_text(item, before), _fund_text(item, after)]
+            line.append(_fund_change(item, before.get(item), after.get(item)))
         made.append(line)
     return card("各基金池：改革前后", html_table(head, made, "plain"))
 
 
-def _fund_text(item: str, cell: object) -> str:
+def _fund_text(item: str, row: Mapping[str, Any]) -> str:
+    cell = row.get(item)
     if cell is None or cell == "":
         return _EMPTY
     if isinstance(cell, Decimal):
         return decimal(cell, 2)
     if isinstance(cell, int):
         return yuan(cell) if item.endswith("_fen") else f"{cell:,}"
-    return f"{Decimal(str(cell)):,}" if item in _DECIMALS else str(cell)
+    if item not in _DECIMALS:
+        return str(cell)
+    # The two sides may count in points and in weights: each number has its own unit.
+    unit = row["price_unit"] or ""
+    return f"{Decimal(str(cell)):,} {unit if item == 'point_value' else unit.partition('/')[2]}".rstrip()
 
 
 def _fund_change(item: str, before: object, after: object) -> Cell:
@@ -196,7 +215,8 @@ def chances_card(bootstrap: pl.DataFrame) -> str:
             continue
         # Amounts are in fen, point values in yuan.
         scale, places = (1, 4) if what == "point_value" else (FEN, 2)
-        line: Row = [(_WHAT[what], "left"), (row["label"] or row["key"] or UNKNOWN, "left")]
+        unit = f"，{row['unit']}" if what == "point_value" else ""
+        line: Row = [(_WHAT[what] + unit, "left"), (row["label"] or row["key"] or UNKNOWN, "left")]
         line.append((STATES["before" if earlier else "after"], "left"))
         line += [_EMPTY if row[name] is None else decimal(row[name] / scale, places) for name in _BOUNDS]
         rows.append([*line, _EMPTY if row["chance"] is None else f"{decimal(100 * row['chance'], 1)}%"])

@@ -129,6 +129,7 @@ def test_a_change_that_touches_no_case_is_a_warning(city: City, tmp_path: Path) 
     (tmp_path / "none.toml").write_text(HEAD.format(id="none") + body, encoding="utf-8")
     result = simulate(city, tmp_path / "out", reform=str(tmp_path / "none.toml"))
     assert "没有触及任何病例" in result.stderr
+    assert "none.toml:5 " in result.stderr
     assert pl.read_parquet(tmp_path / "out" / "tables" / "changes.parquet")["cases"].to_list() == [0]
 
 

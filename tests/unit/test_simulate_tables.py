@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import polars as pl
 import pytest
 
 from api.core.simulate import Simulation
+from api.core.simulate_notes import other_counts
+from reference_tables.problems import Problem, problem_frame
 from tests.unit.clearing_city import City, write_city
 from tests.unit.simulated_city import POINT, RATE, change, reform, run
 
@@ -62,3 +66,19 @@ def test_a_county_group_that_overspends_bears_it(city: City, tmp_path: Path) -> 
     row = done.tables["winners"].row(by_predicate=pl.col("hospital") == "H3", named=True)
     # The budget is 950 yuan; of the overrun up to a tenth of it the fund bears 60 %: 57 yuan.
     assert row["cleared_before_fen"] == row["cleared_after_fen"] == 100_700
+
+
+def _cleared(count: int, *codes: str) -> Any:
+    """A stage whose clearing counts so many cases and leaves out one for each code."""
+    problems = [Problem(code, {"head": "K1"}, case_id=str(at)) for at, code in enumerate(codes)]
+    lines = [("职工", SimpleNamespace(cases=count - 1)), ("居民", SimpleNamespace(cases=1))]
+    return SimpleNamespace(clearing=SimpleNamespace(lines=lines, problems=problem_frame(problems)))
+
+
+def test_clearings_of_different_numbers_of_cases_say_why() -> None:
+    (note,) = other_counts(_cleared(1489, *["CL55"] * 11, "CL56"), _cleared(1500, "CL56"))
+    assert note.level.value == "info"
+    assert note.message == (
+        "清算计入的病例改革前 1,489 例、改革后 1,500 例，相差 11 例：再入院合并计为一次，改革前 11 例、改革后 0 例"
+    )
+    assert not list(other_counts(_cleared(1500, "CL56"), _cleared(1500, "CL55")))

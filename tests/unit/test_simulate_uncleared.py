@@ -63,7 +63,7 @@ def test_resamples_that_cannot_be_cleared_are_counted_and_told(simulated: Simula
 
 
 def test_intervals_are_those_of_the_other_resamples(simulated: Simulation) -> None:
-    (side,) = resample([simulated.after], RESAMPLES, 3)
+    _, side = resample([simulated.before, simulated.after], RESAMPLES, 3)
     found = outcomes(side, RESAMPLES, lambda _: None)
     out = beyond(simulated, 3, RESAMPLES)
     assert sorted(found.left_out) == out
