@@ -63,8 +63,9 @@ class Corridor:
 class Slack:
     """A constraint that stands in the way: `what` low or high (corridor of `hospital`), conflict (of two hospitals of
     one factor, the other in `other`), total, or beyond (a total that no corridor reaches with factors of the grid);
-    `missing` fen lack or are too many; `share` of the money before that the corridor would have to be wider by on both
-    sides: for this hospital; for the total, for everything asked (after clearing: at least)."""
+    after clearing also short or over: the steps left `hospital` outside, which factors might still bring in. `missing`
+    fen lack or are too many; `share` of the money before that the corridor would have to be wider by on both sides: for
+    this hospital; for the total, for everything asked (after clearing: at least)."""
 
     what: str
     hospital: str
@@ -278,7 +279,7 @@ def _keep_coupled(corridor: Corridor, evaluate: _Counted) -> Balanced:
         return Balanced(factors, reached, (), evaluate.tried)
     total = _given_total(corridor, sum(reached))
     slacks = [
-        _slack("low" if fen < corridor.least(member) else "high", member, lack)
+        _slack("short" if fen < corridor.least(member) else "over", member, lack)
         for member, fen, lack in zip(members, reached, missing, strict=True)
         if lack
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import ceil
 
@@ -10,8 +10,8 @@ import polars as pl
 
 from api.core.simulate_stage import Stage, clear_base, cleared_by_hospital
 from api.core.simulate_task import Task
-from api.core.solved import Solved, factor_text, yuan
-from budget.money import decimal_text
+from api.core.solved import Solved, factor_text, percent, signed, yuan
+from budget.money import round_half_up
 from budget.pricing import Pricer
 from budget.scenario_moves import KEYS, Scenarios, move_of
 from budget.scenario_sums import NotMovable, ScenarioSums
@@ -23,6 +23,7 @@ from reference_tables.problems import Problem
 from reference_tables.reform import Change
 
 _SIDES = {"low": "低于", "high": "高于"}
+_LEFT = frozenset({"short", "over"})
 
 
 def solve_corridor(task: Task) -> Solved:
@@ -63,7 +64,7 @@ def solve_corridor(task: Task) -> Solved:
         "corridor", task.solve.place, f"{label}（{'逐家' if by == 'hospital' else '逐级'}）", _summary(found, grid),
         yuan(Fraction(sum(before.values()))), yuan(Fraction(reached)), _asked(corridor),
         yuan(Fraction(0 if total is None else reached - total)), found.tried,
-        tuple(_problem(task, grid, slack) for slack in found.slacks),
+        tuple(_problems(task, corridor, found)),
         tuple(changes(sorted(found.factors.items()), by)),
     )  # fmt: skip
 
@@ -149,19 +150,42 @@ def _summary(found: Balanced, grid: Grid) -> str:
 
 
 def _asked(corridor: Corridor) -> str:
-    return f"{_percent(corridor.low)}% 至 {_percent(corridor.high)}%"
+    return f"{percent(corridor.low)}% 至 {percent(corridor.high)}%"
 
 
-def _percent(share: Fraction) -> str:
-    return decimal_text(share * 100, 4).rstrip("0").rstrip(".")
+def _problems(task: Task, corridor: Corridor, found: Balanced) -> Iterator[Problem]:
+    """What stands in the way; hospitals that the steps after clearing left outside in one."""
+    left = [slack for slack in found.slacks if slack.what in _LEFT]
+    if left:
+        yield _unsettled(task, corridor, found, left)
+    yield from (_problem(task, corridor.grid, slack) for slack in found.slacks if slack.what not in _LEFT)
+
+
+def _unsettled(task: Task, corridor: Corridor, found: Balanced, left: Sequence[Slack]) -> Problem:
+    """SO15, with the hospital that is farthest from the corridor and what it got."""
+    far = max(left, key=lambda slack: abs(slack.share))
+    at = [member.hospital for member in corridor.members].index(far.hospital)
+    member, has = corridor.members[at], found.reached[at]
+    moved = round_half_up(Fraction(has - member.before, member.before or 1) * 10**6)
+    args: dict[str, str | int] = {
+        "tried": found.tried, "count": len(left), "all": len(corridor.members), "corridor": _asked(corridor),
+        "hospital": far.hospital, "factor": factor_text(found.factors[member.owner], corridor.grid.digits),
+        "reached": yuan(Fraction(has)), "moved": signed(percent(Fraction(moved, 10**6))),
+        "missing": yuan(Fraction(abs(far.missing))), "share": _told_share(far),
+    }  # fmt: skip
+    return task.problem("SO15", args)
+
+
+def _told_share(slack: Slack) -> str:
+    """A share in per cent, rounded up so that a corridor so much wider is wide enough."""
+    return percent(Fraction(ceil(abs(slack.share) * 10**6), 10**6))
 
 
 def _problem(task: Task, grid: Grid, slack: Slack) -> Problem:
     args: dict[str, str | int] = {
         "hospital": slack.hospital, "other": slack.other,
         "low": factor_text(grid.low, grid.digits), "high": factor_text(grid.high, grid.digits),
-        "missing": yuan(Fraction(abs(slack.missing))),
-        "share": _percent(Fraction(ceil(abs(slack.share) * 10**6), 10**6)),
+        "missing": yuan(Fraction(abs(slack.missing))), "share": _told_share(slack),
         "side": _SIDES.get(slack.what, "上限" if slack.missing > 0 else "下限"),
     }  # fmt: skip
     code = {"low": "SO02", "high": "SO02", "conflict": "SO03", "total": "SO04", "beyond": "SO13"}[slack.what]

@@ -15,6 +15,7 @@ from itertools import count
 
 from api.core.simulate_corridor import solve_corridor
 from api.core.simulate_shrink import solve_shrink
+from api.core.simulate_solve_left import left_by_clearing
 from api.core.simulate_solve_sums import change_sums
 from api.core.simulate_stage import Stage
 from api.core.simulate_task import MEASURES_ZH, Task, Trials
@@ -60,7 +61,12 @@ def solve_reform(
             found = _one_number(task, label, told)
         plain = replace(plain, changes=(*plain.changes, *found.changes))
         done.append(found)
-    return SolvedReform(plain, tuple(done))
+    if trials.year_file is None:
+        return SolvedReform(plain, tuple(done))
+    left = [left_by_clearing(Task(solve, plain, before, trials, tuple(earlier))) for solve in reform.solves]
+    return SolvedReform(
+        plain, tuple(replace(item, problems=(*item.problems, *told)) for item, told in zip(done, left, strict=True))
+    )
 
 
 def _one_number(task: Task, label: str, told: Callable[[str], None]) -> Solved:

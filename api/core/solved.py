@@ -10,10 +10,10 @@ import polars as pl
 
 from budget.compare_frames import SOLVED_SCHEMA
 from budget.money import FEN, decimal_text
-from reference_tables.problems import Problem
+from reference_tables.problems import Level, Problem
 from reference_tables.reform import Change, Solve
 
-MISSED = frozenset({"SO01", "SO02", "SO03", "SO04", "SO07", "SO08", "SO12", "SO13"})
+MISSED = frozenset({"SO01", "SO02", "SO03", "SO04", "SO07", "SO08", "SO12", "SO13", "SO15"})
 """Codes of solves that did not reach what was asked for."""
 
 
@@ -44,7 +44,7 @@ def solved_frame(solved: tuple[Solved, ...]) -> pl.DataFrame:
     """SOLVED_SCHEMA, one row each."""
     rows = [
         {name: getattr(item, name) for name in SOLVED_SCHEMA if name != "problem"}
-        | {"problem": "；".join(problem.message for problem in item.problems)}
+        | {"problem": "；".join(problem.message for problem in item.problems if problem.level is not Level.INFO)}
         for item in solved
     ]
     return pl.DataFrame(rows, schema=SOLVED_SCHEMA)
@@ -67,3 +67,13 @@ def factor_text(value: Fraction, digits: int) -> str:
 def yuan(fen: Fraction) -> str:
     """Fen as yuan with two decimals."""
     return decimal_text(fen / FEN, 2)
+
+
+def percent(share: Fraction) -> str:
+    """A share in per cent with up to four decimals."""
+    return decimal_text(share * 100, 4).rstrip("0").rstrip(".")
+
+
+def signed(text: str) -> str:
+    """A number with its sign."""
+    return text if text.startswith("-") else f"+{text}"

@@ -12,6 +12,7 @@ import pytest
 from api.core.simulate import Simulation
 from benchmarks.expected_reforms import MadeYear, sample_city
 from reference_tables.problems import TablesRefused
+from tests.unit.clearing_city import HOSPITALS, City, write_city
 from tests.unit.simulated_city import RATE, change, reform, run
 
 CUT = change("coefficient", "scale", "0.9", 'for = { tier = "一级" }')
@@ -20,6 +21,11 @@ CUT = change("coefficient", "scale", "0.9", 'for = { tier = "一级" }')
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> MadeYear:
     return sample_city(tmp_path_factory.mktemp("city"))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> City:
+    return write_city(tmp_path_factory.mktemp("small"))
 
 
 def solve(kind: str, **fields: str) -> str:
@@ -81,20 +87,27 @@ def test_neutral_after_clearing(city: MadeYear) -> None:
     assert Fraction(told["residual"]) == Fraction(told["reached"]) - Fraction(told["target"])
 
 
+def test_target_of_the_funds_balance(city: MadeYear) -> None:
+    """Between 0.96 and 0.95 sharing jumps; the balance that 0.95 leaves is reached there and nowhere beside it."""
+    wanted = run(city, reform(change("base_rate", "scale", "0.95")), policy=RATE).after.balance_fen
+    assert wanted is not None
+    value = f'"{wanted // 100}.{wanted % 100:02d}"'
+    body = solve("target", key='"base_rate"', measure='"balance"', value=value, digits="2")
+    done = run(city, reform(body), policy=RATE)
+    near = solved(done)
+    assert (near["value"], near["residual"], near["problem"]) == ("0.95", "0.00", "")
+    assert done.after.balance_fen == wanted
+
+
 @pytest.mark.long
-def test_target_of_the_funds_balance_or_how_far_it_is(city: MadeYear) -> None:
-    wanted = run(city, reform(change("base_rate", "scale", "0.95")), policy=RATE)
-    balance = wanted.after.balance_fen
-    assert balance is not None
-    value = f'"{balance // 100}.{balance % 100:02d}"'
-    done = run(
-        city, reform(solve("target", key='"base_rate"', measure='"balance"', value=value, digits="4")), policy=RATE
-    )
-    # Sharing is a cliff: where the balance jumps over the target first, that is told, with what is missed.
-    near, reached = solved(done), done.after.balance_fen
-    assert reached is not None
-    assert reached == balance or near["problem"] == "" or "跳变" in near["problem"]
-    assert abs(reached - balance) < abs(balance) // 1000
+def test_target_of_the_funds_balance_past_its_jumps_or_how_far_it_is(city: MadeYear) -> None:
+    """With more decimals the search meets the jumps first, and finds the rate of 0.95 between them."""
+    wanted = run(city, reform(change("base_rate", "scale", "0.95")), policy=RATE).after.balance_fen
+    assert wanted is not None
+    value = f'"{wanted // 100}.{wanted % 100:02d}"'
+    body = solve("target", key='"base_rate"', measure='"balance"', value=value, digits="4")
+    near = solved(run(city, reform(body), policy=RATE))
+    assert (near["value"], near["residual"], near["problem"]) == ("0.9500", "0.00", "")
     far = run(city, reform(solve("target", key='"base_rate"', measure='"balance"', value='"99999999999"')), policy=RATE)
     told = solved(far)
     assert "还差" in told["problem"]
@@ -157,6 +170,37 @@ def test_corridor_after_clearing(city: MadeYear) -> None:
         assert Fraction(-2, 100) <= Fraction(other - one, one) <= Fraction(5, 100)
 
 
+def test_what_clearing_leaves_of_solves_before_it(small: City) -> None:
+    """Yuan as the simulation itself has them, beside a corridor that priced money keeps."""
+    neutral = solve("neutral", key='"base_rate"', digits="3")
+    corridor = solve("corridor", low='"-0.02"', high='"0.02"', digits="3", total='"free"')
+    done = run(small, reform(CUT + neutral + corridor), policy=RATE)
+    before, after = done.before.cleared_fen, done.after.cleared_fen
+    assert before is not None
+    assert after is not None
+    left, hospitals = done.before.fund_years["合计"].balance, _cleared(done)
+    both = [problem.args for problem in done.told if problem.code == "SO16"]
+    assert [item["difference"] for item in both] == [f"{(after - before) / 100:+.2f}"] * 2
+    assert [item["before"] for item in both] == [f"{left / 100:.2f}"] * 2
+    (told,) = [problem.args for problem in done.told if problem.code == "SO17"]
+    outside = [name for name, (had, has) in hospitals.items() if not abs(has - had) * 50 <= had]
+    assert (told["count"], told["all"]) == (len(outside), 3)
+    assert "清算后" not in "".join(done.tables["solved"]["problem"])
+
+
+def test_a_corridor_not_reached_after_clearing_says_what_was(small: City) -> None:
+    """Steps of a tenth are too coarse; the total fits. What the farthest hospital got is told, and no more."""
+    body = CUT + solve("corridor", low='"-0.0015"', high='"0.0015"', digits="1", on='"cleared"')
+    done = run(small, reform(body), policy=RATE)
+    (told,) = [problem for problem in done.told if problem.code.startswith("SO")]
+    assert (told.code, told.args["all"]) == ("SO15", 3)
+    had, has = _cleared(done)[str(told.args["hospital"])]
+    assert told.args["reached"] == f"{has / 100:.2f}"
+    assert abs(Fraction(str(told.args["moved"])) - Fraction(has - had, had) * 100) < Fraction(1, 10**4)
+    far = max(abs(Fraction(has - had, had)) for had, has in _cleared(done).values())
+    assert abs(Fraction(has - had, had)) == far
+
+
 def test_after_clearing_needs_a_year(city: MadeYear) -> None:
     body = solve("corridor", low='"-0.02"', high='"0.02"', on='"cleared"')
     with pytest.raises(TablesRefused) as caught:
@@ -213,6 +257,14 @@ def test_the_pool_of_a_point_value_is_named(city: MadeYear) -> None:
     assert "居民" in solved(done)["what"]
     residents = done.tables["fund"].filter((pl.col("pool") == "居民") & (pl.col("state") == "after"))
     assert abs(Fraction(str(residents["point_value"].item())) - Fraction(solved(done)["reached"])) < Fraction(1, 10**4)
+
+
+def _cleared(done: Simulation) -> dict[str, tuple[int, int]]:
+    both = [
+        {name: sum(fen for (owner, _), fen in stage.cleared.pools.items() if owner == name) for name in HOSPITALS}
+        for stage in (done.before, done.after) if stage.cleared is not None
+    ]  # fmt: skip
+    return {name: (both[0][name], both[1][name]) for name in HOSPITALS}
 
 
 def _by_hospital(done: Simulation) -> dict[str, tuple[int, int]]:

@@ -149,13 +149,14 @@ def test_a_total_that_the_factors_move_is_brought_back() -> None:
 
 
 def test_the_nearest_step_is_given_where_none_is_within() -> None:
-    """Each step overshoots: what moves one hospital moves the other further off."""
+    """Each step overshoots: what moves one hospital moves the other further off. That says nothing of what factors can
+    do (low, high), only of what the steps came to."""
     asked = corridor(members(1000, 1000), "-0.01", "0.01", 2000)
     money = iter([(900, 1100), (950, 1050), *[(800, 1200), (1200, 800)] * 40])
     found = keep_corridor(asked, lambda _: next(money), coupled=True)
     assert found.reached == (950, 1050)
     assert [(slack.what, slack.hospital, slack.missing) for slack in found.slacks] == [
-        ("low", asked.members[0].hospital, 40), ("high", asked.members[1].hospital, 40),
+        ("short", asked.members[0].hospital, 40), ("over", asked.members[1].hospital, 40),
     ]  # fmt: skip
 
 
