@@ -7,6 +7,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 import orjson
 import polars as pl
@@ -36,6 +37,14 @@ class FileKind(StrEnum):
 def media_type(name: str) -> str:
     """The media type of a file, by the ending of its name."""
     return _TYPES.get(name.rsplit(".", 1)[-1].lower(), _ANY)
+
+
+def attached(data: bytes, media: str, name: str) -> Response:
+    """A file to be kept under a name."""
+    headers = {
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}", "X-Content-Type-Options": "nosniff",
+    }  # fmt: skip
+    return Response(data, media_type=media, headers=headers)
 
 
 def frame_response(service: Service, sha256: str, kind: FileKind, name: str) -> Response:

@@ -35,7 +35,12 @@ _PARQUET = "application/vnd.apache.parquet"
 _ANY_JSON: Mapping[str, Any] = {"schema": {}}
 _TAKEN: Mapping[str, Mapping[str, Any]] = {
     "PUT /v1/documents/{kind}/{name}": {"application/octet-stream": _BINARY, "multipart/form-data": _FORM},
+    "POST /v1/documents/{kind}/{name}/check": {"application/octet-stream": _BINARY, "multipart/form-data": _FORM},
     "PUT /v1/reforms/{name}": {"application/toml": _BINARY, "multipart/form-data": _FORM},
+    "POST /v1/reforms/check": {"application/toml": _BINARY, "multipart/form-data": _FORM},
+    "POST /v1/schemes/check": {
+        _XLSX: _BINARY, "application/zip": _BINARY, "application/octet-stream": _BINARY, "multipart/form-data": _FORM,
+    },
     "POST /v1/submissions": {
         "text/csv": _BINARY, "application/json": _ANY_JSON, "application/x-ndjson": _TEXT, _XLSX: _BINARY,
         _PARQUET: _BINARY, "application/octet-stream": _BINARY, "multipart/form-data": _FORM,

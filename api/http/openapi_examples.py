@@ -56,7 +56,8 @@ BODIES: Mapping[str, Any] = {
 FILES: Mapping[str, Mapping[str, str]] = {
     "POST /v1/submissions": {"text/csv": _CASES},
     "PUT /v1/documents/{kind}/{name}": {"application/octet-stream": _REGISTER},
-    "PUT /v1/reforms/{name}": {"application/toml": _REFORM},
+    "POST /v1/documents/{kind}/{name}/check": {"application/octet-stream": _REGISTER},
+    "PUT /v1/reforms/{name}": {"application/toml": _REFORM}, "POST /v1/reforms/check": {"application/toml": _REFORM},
 }
 """Files by route and media type."""
 

@@ -18,13 +18,15 @@ from api.http.answers import Answer
 from api.http.bodies import take_upload
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import Refused, not_found
+from api.service.aside import looking
 from api.service.audit import Actor
 from api.service.basis import basis_of
 from api.service.context import Service
+from api.service.document_checks import largest
 from api.service.office_work import unfit
 from api.service.roles import Role
-from api.service.scheme_files import zip_pack
-from api.service.told import told
+from api.service.scheme_files import opened_pack, zip_pack
+from api.service.told import MOST_TOLD, told
 from reference_tables.dip_diff import diff_dip_packs
 from reference_tables.dip_show import show_dip_code
 from reference_tables.pack_diff import diff_packs
@@ -80,11 +82,12 @@ class SchemeChecked(Answer):
     }}},
 )  # fmt: skip
 async def check_policy(request: Request, service: ServiceHere, _who: _Checks) -> Checked:
-    """TOML；不可用时一次指出全部问题（422）。"""
-    upload = await take_upload(request, service, _MOST_BYTES)
+    """TOML；不可用时一次指出全部问题（422）。什么也不保存。"""
+    with looking(service) as aside:
+        upload = await take_upload(request, aside, _MOST_BYTES)
+        data = aside.files.path(upload.stored.sha256).read_bytes()
 
     def work() -> Checked:
-        data = service.files.path(upload.stored.sha256).read_bytes()
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
@@ -113,6 +116,24 @@ async def check_policy(request: Request, service: ServiceHere, _who: _Checks) ->
 def template(_who: _Reads, method: Method) -> Response:
     """每个参数的含义、写法、单位、范围和何时必填（TOML）。"""
     return Response(policy_template(method.value), media_type="application/toml")
+
+
+@router.post("/schemes/check", summary="只校验一个分组方案的文件，不放入")
+async def check_scheme_file(request: Request, service: ServiceHere, _who: _Checks) -> SchemeChecked:
+    """官方工作簿（.xlsx），或方案文件夹的 zip：一次报出全部问题，能用的也一样。什么也不保存。"""
+    with looking(service) as aside, TemporaryDirectory(dir=service.work) as folder:
+        upload = await take_upload(request, aside, largest("scheme"))
+        place = FilePath(folder) / "scheme.zip"
+        place.hardlink_to(aside.files.path(upload.stored.sha256))
+
+        def work() -> SchemeChecked:
+            found, problems = check_pack(opened_pack(place, service.settings.max_unpacked_bytes))
+            name = "" if found is None else found.id
+            return SchemeChecked(
+                id=name, usable=found is not None, problems=[told(problem) for problem in problems[:MOST_TOLD]]
+            )
+
+        return await run_in_threadpool(work)
 
 
 @router.get("/schemes/{name}/check", summary="校验一个分组方案")

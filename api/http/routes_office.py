@@ -1,29 +1,24 @@
-"""The office's work: documents it goes by, monthly settlements, year-end clearings from draft to locked."""
+"""The office's work: monthly settlements, year-end clearings from draft to locked, and what came of all runs."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import Field
-from starlette.concurrency import run_in_threadpool
 
 from api.http.answers import Answer, Asked, IdPath, Job, KeyHeader, Limit, Page
-from api.http.bodies import Upload, take_upload
 from api.http.deps import Allowed, ServiceHere
-from api.http.downloads import media_type
+from api.http.downloads import attached, media_type
 from api.http.errors import Refused, not_found
 from api.http.job_asked import asked_job
-from api.http.paging import After, check_after, page_of
+from api.http.paging import After, check_after
+from api.http.routes_documents import Office
 from api.service import clear_job, settle_job
 from api.service.audit import Actor
-from api.service.context import Service
-from api.service.document_checks import largest, put_checked
-from api.service.documents import KINDS, DocumentInfo, list_documents
 from api.service.roles import Role
 from api.service.runs import (
     CASE_FILES,
@@ -39,42 +34,16 @@ from api.service.runs import (
     list_runs,
     say,
 )
-from api.service.told import told
 from api.store.tables import run
 from reference_tables.problems import Problem
 
 router = APIRouter(prefix="/v1", tags=["office"])
-Office = Annotated[Actor, Depends(Allowed("办理经办业务", Role.OFFICE, Role.ADMIN))]
 Reader = Annotated[Actor, Depends(Allowed("查看", Role.OFFICE, Role.ADMIN, Role.POLICY, Role.HOSPITAL))]
-KindPath = Annotated[
-    str, Path(pattern=f"^({'|'.join(KINDS)})$", description="、".join(f"{name} {text}" for name, text in KINDS.items()))
-]
-NamePath = Annotated[str, Path(max_length=120, pattern=r"^[\w][\w.\-]*$", description="文件名")]
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 _STATED = ("settle", "clear")
 """Kinds of runs with a statement for each hospital."""
 _KINDS = {Role.POLICY.value: POLICY_KINDS, Role.HOSPITAL.value: _STATED}
 """Kinds of runs that a role sees; the others see all."""
-
-
-class Document(Answer):
-    """文件的一个版本：政策、权重、年度文件、名册等。"""
-
-    kind: str = Field(examples=["year_file"])
-    name: str = Field(examples=["2026.toml"])
-    version: int
-    sha256: str
-    media_type: str
-    created_at: str
-    reason: str
-
-
-class DocumentPut(Document):
-    """放入的版本，和校验时的提示。"""
-
-    problems: list[dict[str, Any]] = Field(
-        default_factory=list, description="不妨碍使用的提示：code、message、fix、row 等"
-    )
 
 
 class SettleAsked(Asked):
@@ -146,41 +115,6 @@ class Run(RunShort):
     )
     files: list[str] = Field(description="可下载的文件")
     answers: list[dict[str, str]] = Field(default_factory=list, description="医疗机构的确认和异议")
-
-
-@router.put("/documents/{kind}/{name}", summary="放入一个文件的新版本")
-async def put(
-    request: Request, service: ServiceHere, who: Office, kind: KindPath, name: NamePath,
-    reason: Annotated[str, Query(max_length=500, description="变动的理由")] = "",
-) -> DocumentPut:  # fmt: skip
-    """立即校验：用不了的不收，一次指出全部问题，正在使用的不变；内容与现行版本相同则不增加版本。"""
-    upload = await take_upload(request, service, largest(kind))
-    return await run_in_threadpool(put_upload, service, who, kind, name, upload, reason)
-
-
-@router.get("/documents", summary="列出文件及其版本")
-def documents(
-    service: ServiceHere, _who: Office, kind: Annotated[str | None, Query(pattern=f"^({'|'.join(KINDS)})$")] = None,
-    after: After = "", limit: Limit = 100,
-) -> Page[Document]:  # fmt: skip
-    """每个版本一行。"""
-    with service.database.read() as connection:
-        found = list_documents(connection, kind)
-    return page_of(found, lambda item: f"{item.kind}/{item.name}/{item.version}", after, limit, shown_document)
-
-
-@router.get("/documents/{kind}/{name}", summary="下载文件的最新版本", response_class=Response)
-def document(
-    service: ServiceHere, _who: Office, kind: KindPath, name: NamePath,
-    version: Annotated[int | None, Query(ge=1, le=10**6, description="版本；不写为最新的")] = None,
-) -> Response:  # fmt: skip
-    """原样。"""
-    with service.database.read() as connection:
-        versions = [item for item in list_documents(connection, kind) if item.name == name]
-    found = next((item for item in reversed(versions) if version in (None, item.version)), None)
-    if found is None:
-        raise not_found(KINDS[kind], name if version is None else f"{name} 第 {version} 版")
-    return _plain(service.files.path(found.sha256).read_bytes(), "application/octet-stream", name)
 
 
 @router.post("/settlements", status_code=202, summary="月度结算")
@@ -260,20 +194,7 @@ def download(service: ServiceHere, who: Reader, name: IdPath, file: Annotated[st
         found = find_run(connection, name)
     if found is None or not _may_see(found, who) or file not in _files(found, who):
         raise not_found("文件", file)
-    return _plain(service.files.path(found.files[file]).read_bytes(), media_type(file), file.rsplit("/", 1)[-1])
-
-
-def shown_document(found: DocumentInfo) -> Document:
-    """A document's version as answered."""
-    return Document(**{name: value for name, value in asdict(found).items() if name != "created_by"})
-
-
-def put_upload(
-    service: Service, who: Actor, kind: str, name: str, upload: Upload, reason: str
-) -> DocumentPut:  # fmt: skip
-    """An upload as a new version of a document, once it has been looked at. Raises TablesRefused."""
-    found, problems = put_checked(service, who, kind, name, upload.stored, upload.media_type, reason)
-    return DocumentPut(**shown_document(found).model_dump(), problems=[told(problem) for problem in problems])
+    return attached(service.files.path(found.files[file]).read_bytes(), media_type(file), file.rsplit("/", 1)[-1])
 
 
 def _hospitals(found: RunInfo) -> frozenset[str]:
@@ -323,10 +244,3 @@ def _run(service: ServiceHere, who: Actor, name: str) -> Run:
         if found is None or not _may_see(found, who):
             raise not_found("办理结果", name)
         return _shown(connection, found, who)
-
-
-def _plain(data: bytes, media: str, name: str) -> Response:
-    headers = {
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}", "X-Content-Type-Options": "nosniff",
-    }  # fmt: skip
-    return Response(data, media_type=media, headers=headers)

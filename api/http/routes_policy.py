@@ -15,13 +15,24 @@ from api.http.deps import Allowed, ServiceHere
 from api.http.errors import not_found
 from api.http.job_asked import asked_job
 from api.http.paging import After, page_of
-from api.http.routes_office import FIRST_YEAR, LAST_YEAR, Document, DocumentPut, NamePath, put_upload, shown_document
+from api.http.routes_documents import (
+    Document,
+    DocumentPut,
+    DocumentRemoved,
+    NamePath,
+    put_upload,
+    removed_document,
+    shown_document,
+)
+from api.http.routes_office import FIRST_YEAR, LAST_YEAR
 from api.http.routes_runs import DocumentName
 from api.service import catalog_job, simulate_job, weights_job
+from api.service.aside import looking
 from api.service.audit import Actor
 from api.service.document_checks import largest
-from api.service.documents import latest, list_documents
+from api.service.documents import latest, standing_documents
 from api.service.roles import Role
+from api.service.told import told
 from reference_tables.catalog_rules import catalog_rules
 from reference_tables.reform import find_reforms, load_reform, reform_source
 from reference_tables.reform_template import REFORM_TEMPLATE
@@ -141,13 +152,23 @@ class ReformShown(Answer):
     version: int | None = Field(None, description="文件的版本；内置的没有")
 
 
+class ReformChecked(Answer):
+    """改革方案校验的结果：可以放入，什么也没有保存。"""
+
+    id: str
+    name: str
+    sha256: str
+    changes: int = Field(description="几处改动", examples=[1])
+    problems: list[dict[str, Any]] = Field(description="不妨碍使用的提示")
+
+
 @router.get("/reforms", summary="列出改革方案")
 def reforms(service: ServiceHere, _who: _Policy, after: After = "", limit: Limit = 100) -> Page[ReformShown]:
     """内置的和放入的。"""
     own = []
     with service.database.read() as connection:
-        last = {item.name: item for item in list_documents(connection, simulate_job.REFORM)}
-    for item in last.values():
+        last = standing_documents(connection, simulate_job.REFORM)
+    for item in last:
         found = simulate_job.read_reform(service.files.path(item.sha256).read_bytes(), item.name)
         own.append(
             ReformShown(
@@ -179,6 +200,19 @@ def template(_who: _Policy) -> Response:
     return Response(REFORM_TEMPLATE, media_type=_MEDIA)
 
 
+@router.post("/reforms/check", summary="只校验一个改革方案，不放入")
+async def check_reform(request: Request, service: ServiceHere, _who: _Policy) -> ReformChecked:
+    """TOML；不可用时一次指出全部问题（422）。什么也不保存。"""
+    with looking(service) as aside:
+        upload = await take_upload(request, aside, largest(simulate_job.REFORM))
+        data = aside.files.path(upload.stored.sha256).read_bytes()
+    found = await run_in_threadpool(simulate_job.read_reform, data, "reform.toml")
+    return ReformChecked(
+        id=found.id, name=found.name, sha256=found.sha256, changes=len(found.changes),
+        problems=[told(problem) for problem in found.problems],
+    )  # fmt: skip
+
+
 @router.put("/reforms/{name}", summary="放入一个改革方案")
 async def put_reform(
     request: Request, service: ServiceHere, who: _Policy, name: NamePath,
@@ -189,12 +223,21 @@ async def put_reform(
     return await run_in_threadpool(put_upload, service, who, simulate_job.REFORM, name, upload, reason)
 
 
+@router.delete("/reforms/{name}", summary="删除放入的改革方案")
+def remove_reform(
+    service: ServiceHere, who: _Policy, name: NamePath,
+    reason: Annotated[str, Query(min_length=1, max_length=500, description="删除的理由")],
+) -> DocumentRemoved:  # fmt: skip
+    """此后的模拟不再用它；用过它的模拟不变，已有的版本留存。"""
+    return removed_document(service, who, simulate_job.REFORM, name, reason)
+
+
 @router.get("/case-files", summary="列出可用于测算的病例文件")
 def case_files(service: ServiceHere, _who: _Policy, after: After = "", limit: Limit = 100) -> Page[Document]:
     """每个文件的最新版本；只有名称和校验值。"""
     with service.database.read() as connection:
-        found = {item.name: item for item in list_documents(connection, "cases")}
-    return page_of(list(found.values()), lambda item: item.name, after, limit, shown_document)
+        found = standing_documents(connection, "cases")
+    return page_of(found, lambda item: item.name, after, limit, shown_document)
 
 
 @router.post("/simulations", status_code=202, summary="政策模拟")

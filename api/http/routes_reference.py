@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import polars as pl
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import Field
 
+from api.core.book_policies import policy_source
 from api.http.answers import Answer, Limit, Page
 from api.http.deps import Allowed, ServiceHere
+from api.http.downloads import attached, media_type
 from api.http.errors import not_found
 from api.http.paging import After, page_of
 from api.service.audit import Actor
 from api.service.basis import basis_of
+from api.service.context import Service
 from api.service.roles import Role
 from reference_tables.codes import load_code_books
 from reference_tables.columns import columns
@@ -24,6 +27,7 @@ from reference_tables.problems import catalogue
 
 router = APIRouter(prefix="/v1", tags=["reference"])
 _Reads = Annotated[Actor, Depends(Allowed("查阅", *Role))]
+_PolicyName = Annotated[str, Path(max_length=80, description="内置编号；current 为正在使用的")]
 _MOST = 200
 
 
@@ -131,17 +135,10 @@ def policies(_who: _Reads, after: After = "", limit: Limit = 100) -> Page[dict[s
 
 @router.get("/policies/{name}", summary="一个支付政策的全部参数")
 def policy(
-    service: ServiceHere, _who: _Reads,
-    name: Annotated[str, Path(max_length=80, description="内置编号；current 为正在使用的")],
+    service: ServiceHere, _who: _Reads, name: _PolicyName
 ) -> dict[str, Any]:  # fmt: skip
     """每个取值及其范围、日期、来源、可信程度。"""
-    if name == "current":
-        with service.database.read() as connection:
-            found = basis_of(service, connection).policy
-    elif name in find_policies():
-        found = load_policy(name)
-    else:
-        raise not_found("支付政策", name)
+    found = _found(service, name)[0]
     return _policy(found) | {
         "settings": [
             {
@@ -152,6 +149,28 @@ def policy(
             for item in found.settings
         ]
     }  # fmt: skip
+
+
+@router.get(
+    "/policies/{name}/file", summary="下载一个支付政策文件", response_class=Response,
+    responses={200: {"content": {"application/toml": {"schema": {"type": "string"}}}}},
+)  # fmt: skip
+def policy_file(service: ServiceHere, _who: _Reads, name: _PolicyName) -> Response:
+    """原样（TOML），可存为自己的政策再改。"""
+    found, text = _found(service, name)
+    file = f"{found.id}.toml"
+    return attached(text.encode(), media_type(file), file)
+
+
+def _found(service: Service, name: str) -> tuple[Policy, str]:
+    """A built-in policy or the one in force, and its text."""
+    if name == "current":
+        with service.database.read() as connection:
+            basis = basis_of(service, connection)
+        return basis.policy, basis.policy_text
+    if name not in find_policies():
+        raise not_found("支付政策", name)
+    return load_policy(name), policy_source(name)
 
 
 def _policy(found: Policy) -> dict[str, Any]:

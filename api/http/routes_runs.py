@@ -18,7 +18,8 @@ from api.http.answers import Answer, Asked, Job, KeyHeader, Limit, Page
 from api.http.deps import ServiceHere
 from api.http.job_asked import asked_job, once, taken
 from api.http.paging import After, page_of
-from api.http.routes_office import FIRST_YEAR, LAST_YEAR, Document, Office, shown_document
+from api.http.routes_documents import Document, Office, shown_document
+from api.http.routes_office import FIRST_YEAR, LAST_YEAR
 from api.service import budget_job, case_files_job, decisions, indicator_job, year_edits
 from api.service.documents import standing
 from api.service.office_work import book_of

@@ -1,4 +1,4 @@
-"""Decisions on special cases (特例单议) of a year, entered one by one, beside the quota of each hospital.
+"""Decisions on special cases (特例单议) of a year, entered one by one or as a list, beside the quota of each hospital.
 
 They are kept in the list that the year file names, in the order in which they were made: where a hospital has more than
 its quota, the year's clearing takes the first ones.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,8 +23,11 @@ from api.service.audit import Actor
 from api.service.basis import Basis, basis_of
 from api.service.context import Service
 from api.service.documents import DocumentInfo, Stand, put_document, standing
-from api.service.known import known_cases, known_hospitals
+from api.service.known import known_cases, known_hospitals, latest_year
 from api.service.office_work import DECISIONS, YEAR_FILE, year_file_name
+from api.service.runs import LOCKED, holding_clearing
+from api.service.submissions import NotTaken
+from api.service.told import MOST_TOLD
 from api.service.year_edits import year_tables
 from budget.special_quota import special_quota
 from reference_tables.problems import Problem, TablesRefused
@@ -68,13 +72,11 @@ def decide(
     service: Service, connection: sa.Connection, actor: Actor, year: int, row: Mapping[str, str], reason: str
 ) -> Sequence[Problem]:
     """Add a decision, or change the one made of the case before (which keeps its place); warnings about a case that has
-    not come yet and about the quota. Raises TablesRefused with the faults of the list, SV47 for a hospital that nothing
-    is known of."""
+    not come yet, about the quota and about a year that is locked. Raises TablesRefused with the faults of the list,
+    SV47 for a hospital that nothing is known of."""
     stand = standing(connection)
     hospital = row["hospital_id"]
-    known = known_hospitals(service, connection, stand, year)
-    if known and hospital not in known:
-        raise TablesRefused(DECISIONS, [Problem("SV47", {"value": hospital}, field="hospital_id", value=hospital)])
+    _check_known(known_hospitals(service, connection, stand, year), [hospital], DECISIONS)
     _, rows = decided(service, connection, year)
     key = (row["hospital_id"], row["case_id"])
     places = [at for at, old in enumerate(rows) if (old["hospital_id"], old["case_id"]) == key]
@@ -89,18 +91,73 @@ def decide(
     writer.writerows(rows)
     name = list_name(service, stand, year)
     data = text.getvalue().encode()
-    _read(service, basis_of(service, connection, stand), name, data)
+    listed = _read(service, basis_of(service, connection, stand), name, data)
     put_document(connection, actor, DECISIONS, name, service.files.put(data), MEDIA, reason)
-    told = []
-    if key not in set(known_cases(service, connection, year).iter_rows()):
-        told.append(Problem("SV48", {"value": row["case_id"], "hospital": hospital}, case_id=row["case_id"]))
-    over = [item for item in quotas(service, connection, year) if item.hospital_id == hospital and item.over]
+    return _told(service, connection, year, listed, key)
+
+
+def list_told(service: Service, stand: Stand, name: str, listed: pl.DataFrame) -> list[Problem]:
+    """Warnings about a whole list that is to be put under a name: the same as of each decision by itself, for every
+    year that goes by the list. Raises TablesRefused (SV47) with the hospitals that nothing is known of."""
+    told: list[Problem] = []
+    with service.database.read() as connection:
+        for year in _years_of(service, connection, stand, name):
+            hospitals = listed["hospital_id"].drop_nulls().unique().sort().to_list()
+            _check_known(known_hospitals(service, connection, stand, year), hospitals, name)
+            told += _told(service, connection, year, listed)
+    return told
+
+
+def _years_of(service: Service, connection: sa.Connection, stand: Stand, name: str) -> list[int]:
+    """The years whose settlements go by the list of a name. What cannot be read is told where it is used."""
+    found = []
+    last = latest_year(connection)
+    years = {int(item.name[:4]) for item in stand.all(YEAR_FILE) if item.name[:4].isdigit()}
+    for year in sorted(years if last is None else years | {last}):
+        with suppress(TablesRefused, NotTaken):
+            usual = list_name(service, stand, year)
+            if usual == name or (year not in years and stand.latest(DECISIONS, usual) is None):
+                found.append(year)
+    return found
+
+
+def _check_known(known: Collection[str], hospitals: Sequence[str], name: str) -> None:
+    """Is something known of all hospitals, where of any? Raises TablesRefused (SV47)."""
+    strange = [item for item in hospitals if known and item not in known]
+    if strange:
+        problems = [Problem("SV47", {"value": item}, field="hospital_id", value=item) for item in strange]
+        raise TablesRefused(name, problems)
+
+
+def _told(
+    service: Service, connection: sa.Connection, year: int, listed: pl.DataFrame, key: tuple[str, str] | None = None
+) -> list[Problem]:
+    """Warnings about a year's list: cases that have not come yet, hospitals beyond their quota, a year that is locked;
+    `key`: about one case and its hospital alone."""
+    known = known_cases(service, connection, year)
+    named = listed.filter(pl.col("hospital_id").is_not_null())
+    free = listed.filter(pl.col("hospital_id").is_null())
+    strange = named.join(known, on=list(KEY), how="anti", maintain_order="left").select(*KEY)
+    blank = free.join(known, on="case_id", how="anti", maintain_order="left").select(*KEY)
+    waiting = pl.concat([strange, blank])
+    if key is not None:
+        waiting = waiting.filter(hospital_id=key[0], case_id=key[1])
+    told = [
+        Problem("SV48", {"value": case, "hospital": hospital or "—"}, case_id=case)
+        for hospital, case in waiting.head(MOST_TOLD).select("hospital_id", "case_id").iter_rows()
+    ]  # fmt: skip
+    over = [item for item in _quotas(service, connection, year, listed) if item.over]
     told += [
         Problem("SV49", {
-            "hospital": hospital, "accepted": item.accepted, "quota": item.quota, "discharges": item.discharges,
-            "over": item.over,
-        }) for item in over
+            "hospital": item.hospital_id, "accepted": item.accepted, "quota": item.quota,
+            "discharges": item.discharges, "over": item.over,
+        }) for item in over if key is None or item.hospital_id == key[0]
     ]  # fmt: skip
+    holding = holding_clearing(connection, year)
+    if holding is not None and holding.state == LOCKED:
+        fresh, _ = applying(listed, open_book(service.books / str(year)), None)
+        if not fresh.is_empty() or not waiting.is_empty():
+            told.append(Problem("SV79", {"year": year, "value": holding.id}, value=holding.id))
     return told
 
 
@@ -138,11 +195,15 @@ def quotas(service: Service, connection: sa.Connection, year: int) -> list[Hospi
     """The quota of every hospital with settled cases or decisions, by the policy's share of discharges; a decision
     without a hospital counts for the hospital of its case. Decisions on cases that have not come yet are counted
     apart."""
-    basis = basis_of(service, connection)
     found, _ = decided(service, connection, year)
     listed = pl.DataFrame(schema=DECISION_SCHEMA)
     if found is not None:
-        listed = _read(service, basis, found.name, service.files.path(found.sha256).read_bytes())
+        data = service.files.path(found.sha256).read_bytes()
+        listed = _read(service, basis_of(service, connection), found.name, data)
+    return _quotas(service, connection, year, listed)
+
+
+def _quotas(service: Service, connection: sa.Connection, year: int, listed: pl.DataFrame) -> list[HospitalQuota]:
     folder = service.books / str(year)
     cases = pl.DataFrame(schema={"hospital_id": pl.String(), "case_id": pl.String()})
     if (folder / INDEX).exists():
@@ -157,7 +218,7 @@ def quotas(service: Service, connection: sa.Connection, year: int) -> list[Hospi
     for part, name in ((of_known, "accepted"), (of_others, "unknown")):
         counts = part.group_by("hospital_id").len(name)
         whole = whole.join(counts, on="hospital_id", how="full", coalesce=True)
-    share = basis.policy.get("special_quota")
+    share = basis_of(service, connection).policy.get("special_quota")
     made = []
     for hospital, discharges, applied, unknown in whole.sort("hospital_id").fill_null(0).iter_rows():
         of = special_quota(discharges, share.value, applied) if share is not None else None

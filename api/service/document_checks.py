@@ -18,9 +18,19 @@ from api.core.pay_inputs import read_decisions
 from api.service.audit import Actor
 from api.service.basis import Basis, basis_of
 from api.service.context import Service
-from api.service.documents import IN_FORCE, DocumentInfo, Stand, laid_out, put_document, standing
+from api.service.decisions import list_told
+from api.service.documents import (
+    IN_FORCE,
+    DocumentInfo,
+    Stand,
+    laid_out,
+    latest,
+    put_document,
+    remove_document,
+    standing,
+)
 from api.service.known import hospitals_at_work, latest_year
-from api.service.office_work import opened_year_file, year_file_name
+from api.service.office_work import opened_year_file, there, year_file_name
 from api.service.simulate_job import read_reform
 from api.service.submissions import safe_name
 from api.service.unpack import Unpackable, unpack
@@ -57,6 +67,34 @@ def put_checked(
         with service.database.write() as connection:
             if _fixed(standing(connection)) == _fixed(before):
                 return put_document(connection, actor, kind, name, stored, media_type, reason), told
+
+
+def remove_checked(
+    service: Service, actor: Actor, kind: str, name: str, reason: str
+) -> tuple[DocumentInfo, DocumentInfo | None]:
+    """Take a document away: its last version, and the document of an IN_FORCE kind that is in force from then on.
+
+    Raises NotTaken (SV03) when there is none, TablesRefused when what is in force does not do without it."""
+    while True:
+        with service.database.read() as connection:
+            before = standing(connection)
+        found, after = there(before, kind, name), before.without(kind, name)
+        if kind in IN_FORCE:
+            _still_works(service, before, after, name)
+        with service.database.write() as connection:
+            if _fixed(standing(connection)) == _fixed(before) and latest(connection, kind, name) == found:
+                gone = remove_document(connection, actor, found, reason)
+                return gone, after.latest(kind) if kind in IN_FORCE else None
+
+
+def _still_works(service: Service, before: Stand, after: Stand, name: str) -> None:
+    """Is what is in force as good without a document as it was? Raises TablesRefused with what is wrong then."""
+    try:
+        _basis(service, after)
+    except TablesRefused as error:
+        known = _wrong_now(service, before)
+        if not all(problem in known for problem in error.problems):
+            raise TablesRefused(name, [item for item in error.problems if item not in known]) from None
 
 
 def _fixed(stand: Stand) -> list[DocumentInfo]:
@@ -177,8 +215,7 @@ def _not_registered(service: Service, stand: Stand, found: YearFile) -> list[Pro
 
 
 def _decisions(service: Service, stand: Stand, path: Path) -> Sequence[Problem]:
-    read_decisions(path, _basis(service, stand).policy)
-    return ()
+    return list_told(service, stand, path.name, read_decisions(path, _basis(service, stand).policy))
 
 
 def _prepaid(service: Service, stand: Stand, path: Path) -> Sequence[Problem]:

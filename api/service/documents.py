@@ -1,7 +1,8 @@
 """What the office works by: policies, weights, year files, registers and lists, each change a new version.
 
 A job works by the documents as they stood when it was asked for: it names their versions in its arguments, and its run
-names them with their checksums.
+names them with their checksums. A document that is taken away gets a last version that says so: whatever is asked for
+later finds none of that name, what was made with its versions still does.
 """
 
 from __future__ import annotations
@@ -52,6 +53,11 @@ class DocumentInfo:
         """Which version it is, with its checksum."""
         return {"kind": self.kind, "name": self.name, "version": self.version, "sha256": self.sha256}
 
+    @property
+    def removed(self) -> bool:
+        """Does the version say that the document was taken away? Its checksum is that of the version before."""
+        return not self.media_type
+
 
 @dataclass(frozen=True)
 class Stand:
@@ -77,6 +83,10 @@ class Stand:
         kept = tuple(item for item in self.items if (item.kind, item.name) != (new.kind, new.name))
         return Stand((*kept, new))
 
+    def without(self, kind: str, name: str) -> Stand:
+        """As it would be with one document taken away."""
+        return Stand(tuple(item for item in self.items if (item.kind, item.name) != (kind, name)))
+
     def used(self, chosen: Mapping[str, Collection[str] | None]) -> list[list[str | int]]:
         """What a job's arguments name: kind, name, version of those in force and of those chosen, by kind; None: all of
         the kind."""
@@ -90,30 +100,57 @@ def put_document(
     connection: sa.Connection, actor: Actor, kind: str, name: str, stored: Stored, media_type: str, reason: str
 ) -> DocumentInfo:
     """A new version; the latest one itself when it has the same content and is still the one in force."""
-    last = latest(connection, kind, name)
-    if last is not None and last.sha256 == stored.sha256:
+    last = _last(connection, kind, name)
+    if last is not None and last.sha256 == stored.sha256 and not last.removed:
         in_force = last if kind not in _LAST else latest(connection, kind)
         if in_force == last:
             return last
+    return _added(connection, actor, kind, name, last, stored.sha256, media_type, reason)
+
+
+def remove_document(connection: sa.Connection, actor: Actor, found: DocumentInfo, reason: str) -> DocumentInfo:
+    """The last version of a document, which says that it was taken away; `found` is its version before."""
+    return _added(connection, actor, found.kind, found.name, found, found.sha256, "", reason)
+
+
+def _added(
+    connection: sa.Connection, actor: Actor, kind: str, name: str, last: DocumentInfo | None, sha256: str,
+    media_type: str, reason: str,
+) -> DocumentInfo:  # fmt: skip
     made = DocumentInfo(
-        kind, name, 1 if last is None else last.version + 1, stored.sha256, media_type, now(), actor.id, reason
-    )
+        kind, name, 1 if last is None else last.version + 1, sha256, media_type, now(), actor.id, reason
+    )  # fmt: skip
     connection.execute(document.insert().values({key: getattr(made, key) for key in DocumentInfo.__dataclass_fields__}))
-    details = {"version": made.version, "sha256": made.sha256, "reason": reason}
-    record(connection, actor, "document.put", f"{kind}/{name}", details)
+    details = {"version": made.version, "sha256": sha256, "reason": reason}
+    record(connection, actor, "document.remove" if made.removed else "document.put", f"{kind}/{name}", details)
     return made
 
 
-def latest(connection: sa.Connection, kind: str, name: str | None = None) -> DocumentInfo | None:
-    """The latest version of a document; without a name, the one of its kind that was put last."""
-    query = sa.select(document).where(document.c.kind == kind)
-    query = query.order_by(document.c.version.desc()) if name else query.order_by(document.c.created_at.desc())
-    row = connection.execute(query.where(document.c.name == name) if name else query).first()
+def _last(connection: sa.Connection, kind: str, name: str) -> DocumentInfo | None:
+    """The last version, be it that the document was taken away."""
+    query = sa.select(document).where(document.c.kind == kind, document.c.name == name)
+    row = connection.execute(query.order_by(document.c.version.desc())).first()
     return None if row is None else DocumentInfo(*row)
 
 
+def latest(connection: sa.Connection, kind: str, name: str | None = None) -> DocumentInfo | None:
+    """The latest version of a document; without a name, the one of its kind that was put last. None where it was taken
+    away."""
+    if name is not None:
+        found = _last(connection, kind, name)
+        return None if found is None or found.removed else found
+    query = sa.select(document).where(document.c.kind == kind)
+    seen = set[str]()
+    for row in connection.execute(query.order_by(document.c.created_at.desc(), document.c.version.desc())):
+        item = DocumentInfo(*row)
+        if item.name not in seen and not item.removed:
+            return item
+        seen.add(item.name)
+    return None
+
+
 def list_documents(connection: sa.Connection, kind: str | None = None) -> list[DocumentInfo]:
-    """All versions, by kind, name and version."""
+    """All versions, by kind, name and version; also those that say that a document was taken away."""
     query = sa.select(document).order_by(document.c.kind, document.c.name, document.c.version)
     return [
         DocumentInfo(*row)
@@ -123,8 +160,13 @@ def list_documents(connection: sa.Connection, kind: str | None = None) -> list[D
 
 def standing(connection: sa.Connection) -> Stand:
     """Documents as they stand now."""
-    found = {(item.kind, item.name): item for item in list_documents(connection)}
-    return Stand(tuple(sorted(found.values(), key=lambda item: (item.created_at, item.name))))
+    return Stand(tuple(sorted(standing_documents(connection), key=lambda item: (item.created_at, item.name))))
+
+
+def standing_documents(connection: sa.Connection, kind: str | None = None) -> list[DocumentInfo]:
+    """The latest version of every document that there is, by kind and name."""
+    found = {(item.kind, item.name): item for item in list_documents(connection, kind)}
+    return [item for item in found.values() if not item.removed]
 
 
 def stand_of(connection: sa.Connection, used: Sequence[Sequence[Any]]) -> Stand:

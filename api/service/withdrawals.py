@@ -1,9 +1,14 @@
-"""A list of settled cases that a hospital withdraws."""
+"""A list of settled cases that a hospital withdraws: a table in any of the encodings that case files have, or the
+first sheet of a workbook."""
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import fastexcel
 import polars as pl
 
 from api.core.settle import WITHDRAWAL_SCHEMA
@@ -11,15 +16,18 @@ from api.core.settle_files import read_withdrawals
 from api.service.batches import Batch
 from api.service.fitting import Around, fitting, once
 from api.service.submissions import SubmissionInfo
-from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused, problem_frame
+from grouper.formats.csv_text import UTF8, UTF8_BOM, detect_encoding
+from grouper.formats.detect import ZIP_MAGIC
+from grouper.formats.source import InputFile, IntakeError
+from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused, problem_frame, unreadable
 
 
 def read_withdrawn(path: Path, found: SubmissionInfo, around: Around) -> Batch:
     """The cases of the list that can be withdrawn (WITHDRAWAL_SCHEMA), and the problems of the others."""
     nothing = pl.DataFrame(schema=PROBLEM_SCHEMA)
     try:
-        listed = read_withdrawals(path)
-    except TablesRefused as error:
+        listed = read_withdrawals(_plain(path))
+    except (IntakeError, TablesRefused) as error:
         none = pl.DataFrame(schema=WITHDRAWAL_SCHEMA)
         why = problem_frame(error.problems).with_columns(pl.lit(found.file_name).alias("file"))
         return Batch(0, none, none, why)
@@ -33,3 +41,42 @@ def read_withdrawn(path: Path, found: SubmissionInfo, around: Around) -> Batch:
     gone, more = once(fit, out, found)
     cases = fit.filter(~pl.col("row").is_in(gone.implode()))
     return Batch(listed.height, cases, cases, pl.concat([nothing, *told, *more]).sort("row", maintain_order=True))
+
+
+def _plain(path: Path) -> Path:
+    """The list as CSV in UTF-8, each record on the line or row where a person sees it. Raises IntakeError (IN01, IN04,
+    IN05)."""
+    with InputFile(path) as source:
+        if source.head(len(ZIP_MAGIC)) == ZIP_MAGIC:
+            text = _lines(_first_sheet(source))
+        else:
+            encoding = detect_encoding(source)
+            if encoding in {UTF8, UTF8_BOM}:
+                return path
+            data = path.read_bytes()
+            try:
+                text = data.decode(encoding)
+            except UnicodeDecodeError as error:
+                raise source.refused("IN05", row=data[: error.start].count(b"\n") + 1) from None
+    made = path.with_name("list.csv")
+    made.write_text(text, encoding="utf-8", newline="")
+    return made
+
+
+def _first_sheet(source: InputFile) -> Sequence[Sequence[str | None]]:
+    try:
+        book = fastexcel.read_excel(source.path)
+        sheet = book.load_sheet(0, header_row=None, skip_rows=0, dtypes="string")
+        return sheet.to_polars().rows()
+    except fastexcel.FastExcelError as error:
+        raise source.refused("IN01", reason=unreadable(error)) from error
+
+
+def _lines(rows: Iterable[Sequence[str | None]]) -> str:
+    """Rows as lines of CSV; a row without anything is an empty line."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    for row in rows:
+        cells = [" ".join((cell or "").split()) for cell in row]
+        writer.writerow(cells if any(cells) else [])
+    return out.getvalue()

@@ -3,11 +3,13 @@ and hospital, office and book always say the same."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import xlsxwriter
 from small_service import MARCH, SmallService, small_service
 
 from api.core.book import open_book
@@ -43,12 +45,12 @@ def settle(here: SmallService, month: str, **asked: Any) -> dict[str, Any]:
     return {} if run is None else dict(office.get(f"/v1/runs/{run}").json()["summary"])
 
 
-def change(here: SmallService, kind: str, body: str, month: str = MARCH, **query: str) -> dict[str, Any]:
+def change(here: SmallService, kind: str, body: str | bytes, month: str = MARCH, **query: str) -> dict[str, Any]:
     """Hand in a correction or withdrawal and have it worked on: the submission with its problems."""
-    whole = (HEADER if kind == "correction" else LIST) + body
+    data = body if isinstance(body, bytes) else ((HEADER if kind == "correction" else LIST) + body).encode()
     client = here.client("H1")
     asked = {"month": month, "kind": kind, "reason": "录错", **query}
-    answer = client.post("/v1/submissions", params=asked, content=whole.encode())
+    answer = client.post("/v1/submissions", params=asked, content=data)
     assert answer.status_code in {200, 202}, answer.text
     here.work()
     return shown(here, answer.json()["id"])
@@ -318,6 +320,30 @@ def test_a_list_of_withdrawals_with_nothing_in_it_is_told(here: SmallService) ->
     found = change(here, "withdrawal", "")
     problems = here.client("H1").get(f"/v1/submissions/{found['id']}/problems").json()
     assert (found["state"], [item["code"] for item in problems]) == ("refused", ["IN03"])
+
+
+def _workbook() -> bytes:
+    data = io.BytesIO()
+    with xlsxwriter.Workbook(data) as book:
+        sheet = book.add_worksheet()
+        for at, cells in {0: LIST.strip().split(","), 1: ["H1", "A1", "录错\n重报"], 3: ["H1", "X9", ""]}.items():
+            sheet.write_row(at, 0, cells)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        _workbook(),
+        *((LIST + "H1,A1,录错，重报\n\nH1,X9,\n").encode(name) for name in ("gb18030", "utf-16", "utf-8-sig")),
+    ],
+    ids=["xlsx", "gb18030", "utf-16", "utf-8"],
+)
+def test_lists_of_withdrawals_as_they_come(here: SmallService, body: bytes) -> None:
+    found = change(here, "withdrawal", body)
+    assert (found["state"], found["accepted"], len(found["told"])) == ("accepted", 1, 1)
+    problems = here.client("H1").get(f"/v1/submissions/{found['id']}/problems").json()
+    assert [(item["case_id"], item["row"]) for item in problems] == [("X9", 4)]
 
 
 @pytest.mark.parametrize("kind", ["correction", "withdrawal"])
