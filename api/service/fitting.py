@@ -19,6 +19,7 @@ from reference_tables.problems import problem_rows
 
 ELSEWHERE_SCHEMA = {"case_id": pl.String(), "submission": pl.String()}
 _BARRED = ["INVALID", "DUPLICATE"]
+_MONTH = "SV31"
 _CONTENT = [name for name in PAYABLE_SCHEMA if name != "status"]
 
 
@@ -47,7 +48,8 @@ def fitting(
     frame: pl.DataFrame, found: SubmissionInfo, around: Around
 ) -> tuple[pl.DataFrame, pl.DataFrame, list[pl.DataFrame]]:
     """Of rows with hospital_id, case_id and row (and what cases have): those that stand; those that are barred for
-    faults told already, or as repetitions; and the problems of the others."""
+    faults told already, as repetitions or as cases of another month, which still speak of their case; and the problems
+    of the others."""
     known = (
         around.book.counting, around.book.ended, around.elsewhere, around.later.rename({"submission": "later"}),
     )  # fmt: skip
@@ -62,19 +64,21 @@ def fitting(
     ]
     if "month" in frame.columns:
         other = _of_another_month(found, around.book.closed_until)
-        rules.append(_Rule("SV31", other, "month", pl.col("month"), {"month": found.month}))
+        rules.append(_Rule(_MONTH, other, "month", pl.col("month"), {"month": found.month}))
     rules += _of_the_book(found) if found.by_case else _new()
-    told, out = [], pl.lit(value=False)
+    told, out, barred = [], pl.lit(value=False), pl.lit(value=False)
     for rule in rules:
-        rows = marked.filter(rule.met.fill_null(value=False) & ~out)
+        met = rule.met.fill_null(value=False) & ~out
+        barred = met if rule.code == _MONTH else barred
+        rows = marked.filter(met)
         args = {"value": rule.value, **rule.args}
         told.append(problem_rows(rows, rule.code, file=found.file_name, field=rule.field, value=rule.value, args=args))
-        out = out | rule.met.fill_null(value=False)
-    fit = marked.filter(~out).select(frame.columns)
+        out = out | met
+    fit, late = marked.filter(~out).select(frame.columns), marked.filter(barred).select(frame.columns)
     if "status" not in frame.columns:
-        return fit, fit.clear(), told
-    barred = pl.col("status").is_in(_BARRED)
-    return fit.filter(~barred), fit.filter(barred), told
+        return fit, late, told
+    repeated = pl.col("status").is_in(_BARRED)
+    return fit.filter(~repeated), pl.concat([fit.filter(repeated), late]), told
 
 
 def _of_another_month(found: SubmissionInfo, closed_until: str) -> pl.Expr:

@@ -1,0 +1,133 @@
+"""What counts of every case, as plain lists and dicts: a second reading of the rules for submissions, corrections,
+withdrawals and settlements, one case after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+Case = tuple[int, int]
+"""Month and cost (yuan) of a version of a case."""
+NEW, CORRECTION, WITHDRAWAL = "new", "correction", "withdrawal"
+
+
+@dataclass
+class Handed:
+    """A submission: `rows` of the file as (case, month, cost) in order, 0 and 0 of a withdrawal; `holds`: its accepted
+    cases."""
+
+    at: int
+    hospital: str
+    month: int
+    kind: str
+    rows: list[tuple[str, int, int]]
+    supersedes: int | None = None
+    reason: str = ""
+    state: str = "received"
+    holds: dict[str, Case] = field(default_factory=dict)
+
+    @property
+    def by_case(self) -> bool:
+        return self.kind != NEW and self.supersedes is None
+
+    @property
+    def ends_whole(self) -> bool:
+        return self.kind == WITHDRAWAL and self.supersedes is not None
+
+
+@dataclass
+class Model:
+    """`book`: the version that counts, by hospital and case; `closed`, `posted`: the last closed month and the last one
+    with a run, 0 for none."""
+
+    handed: list[Handed] = field(default_factory=list)
+    book: dict[tuple[str, str], Case] = field(default_factory=dict)
+    closed: int = 0
+    posted: int = 0
+
+    def receive(self, given: Handed) -> str | int:
+        """The number of the submission, of an earlier one with the same content, or the code of the refusal."""
+        for old in self.handed:
+            same = (old.hospital, old.month, old.kind) == (given.hospital, given.month, given.kind)
+            counts = old.state in {"received", "accepted"} or (old.state == "done" and old.kind == NEW)
+            content = old.rows == given.rows and (not given.ends_whole or old.supersedes == given.supersedes)
+            if same and counts and content and old.ends_whole == given.ends_whole:
+                return old.at if old.supersedes == given.supersedes else "SV69"
+        if given.supersedes is not None:
+            old = self.handed[given.supersedes]
+            if old.state == "done" and not old.by_case and not old.ends_whole:
+                return "SV71"
+            if old.state != "accepted":
+                return "SV11"
+            if old.by_case and given.kind == CORRECTION:
+                return "SV70"
+        elif given.kind != NEW and self.posted < given.month:
+            return "SV39"
+        elif given.kind == NEW and given.month <= self.closed and not given.reason:
+            return "SV10"
+        self.handed.append(given)
+        return given.at
+
+    def work(self) -> None:
+        """Everything received is worked on, in the order of its coming."""
+        for given in self.handed:
+            if given.state == "received":
+                self._work(given)
+
+    def _work(self, given: Handed) -> None:
+        ended = None if given.supersedes is None else self.handed[given.supersedes]
+        if given.ends_whole:
+            assert ended is not None
+            given.state = "done" if ended.state == "accepted" else "refused"
+            ended.state = "withdrawn" if given.state == "done" else ended.state
+            return
+        for case in {case for case, _, _ in given.rows}:
+            versions = {(month, cost) for other, month, cost in given.rows if other == case}
+            if len(versions) == 1 and self._stands(given, case, *versions):
+                given.holds[case] = versions.pop()
+        open_still = ended is None or ended.state == "accepted"
+        given.state = "accepted" if given.holds and open_still else "refused"
+        if given.state == "refused":
+            given.holds = {}
+            return
+        if ended is not None:
+            ended.state = "superseded"
+        for old in self.handed[: given.at] if given.by_case else []:
+            if old.by_case and old.hospital == given.hospital and old.state == "accepted":
+                for case in given.holds.keys() & old.holds.keys():
+                    del old.holds[case]
+                old.state = old.state if old.holds else "superseded"
+
+    def _stands(self, given: Handed, case: str, version: Case) -> bool:
+        settled = (given.hospital, case) in self.book
+        month = version[0]
+        if given.by_case:
+            return settled and (given.kind == WITHDRAWAL or month == given.month)
+        elsewhere = any(
+            case in old.holds and old.state == "accepted" and not old.by_case and old.hospital == given.hospital
+            for old in self.handed if old.at not in {given.at, given.supersedes}
+        )  # fmt: skip
+        in_time = month == given.month or (month < given.month and month <= self.closed)
+        return in_time and not settled and not elsewhere
+
+    def settle(self, month: int) -> None:
+        """What has been accepted for a month and those before it goes into the book."""
+        for given in self.handed:
+            if given.state == "accepted" and given.month <= month:
+                given.state = "done"
+                self._enter(self.book, given)
+
+    def standing(self) -> dict[tuple[str, str], Case]:
+        """What would count if all that waits were settled."""
+        found = dict(self.book)
+        for given in self.handed:
+            if given.state == "accepted":
+                self._enter(found, given)
+        return found
+
+    @staticmethod
+    def _enter(book: dict[tuple[str, str], Case], given: Handed) -> None:
+        for case, version in given.holds.items():
+            if given.kind == WITHDRAWAL:
+                del book[given.hospital, case]
+            else:
+                book[given.hospital, case] = version
