@@ -251,5 +251,6 @@ def _chances(frame: pl.DataFrame) -> Table:
     table = _table("基金当年结余（元）", "估计", "95% 区间", "超支的可能性")
     for row in frame.filter(pl.col("what") == "balance").iter_rows(named=True):
         value, low, high = (yuan_text(round(row[name])) for name in ("value", "low", "high"))
-        table.add_row(escape(row["label"]), value, f"{low} 至 {high}", f"{row['chance']:.1%}")
+        left = f"（另有 {row['left_out']:,} 次无法清算）" if row["left_out"] else ""
+        table.add_row(escape(row["label"]), value, f"{low} 至 {high}", f"{row['chance']:.1%}{left}")
     return table

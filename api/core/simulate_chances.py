@@ -193,7 +193,8 @@ def chances(
         label = names.get(hospital) or hospital
         rows.append(_row("hospital", hospital, label, Fraction(exact), drawn, chance=True))
     balances = {name: drawn[good] for name, drawn in has.balances.items()}
-    bootstrap = pl.DataFrame(rows, schema=BOOTSTRAP_SCHEMA, orient="row")
+    left_out = count - int(good.sum())
+    bootstrap = pl.DataFrame([{**row, "left_out": left_out} for row in rows], schema=BOOTSTRAP_SCHEMA, orient="row")
     return {"bootstrap": bootstrap, "fan": fan_rows(after, balances, 0)}, problems
 
 
@@ -248,7 +249,7 @@ def fan_rows(stage: Stage, balances: Mapping[str, Ints], years: int) -> pl.DataF
 def _row(
     what: str, key: str, label: str, value: Fraction, drawn: Ints | Floats, unit: str = "fen", *, chance: bool = False
 ) -> dict[str, Any]:
-    """A row of BOOTSTRAP_SCHEMA; with `chance` that of less than 0."""
+    """A row of BOOTSTRAP_SCHEMA but what was left out; with `chance` that of less than 0."""
     low, high = (Decimal(f"{np.quantile(drawn, at):.4f}") for at in (0.025, 0.975))
     below = rounded(Fraction(int((drawn < 0).sum()), len(drawn))) if chance else None
     return {

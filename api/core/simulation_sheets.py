@@ -41,7 +41,7 @@ COLUMNS = {
     "cleared_fen": "清算后支付", "group_before": "原病组", "name_before": "原名称", "group_after": "现病组",
     "name_after": "现名称",
     "what": "项目", "low": "95% 下限", "high": "95% 上限", "unit": "单位", "price_unit": "点值（费率）单位",
-    "chance": "可能性", "year": "年度", "low95": "95% 下限（元）",
+    "chance": "可能性", "left_out": "无法清算而未计的重抽样", "year": "年度", "low95": "95% 下限（元）",
     "low50": "50% 下限（元）", "median": "中位数（元）", "high50": "50% 上限（元）", "high95": "95% 上限（元）",
     "kind": "类型", "reached": "达到", "target": "目标", "residual": "相差", "iterations": "试算次数",
     "problem": "障碍", "sweep": "试算", "winners": "增加的机构", "losers": "减少的机构",

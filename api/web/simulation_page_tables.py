@@ -219,7 +219,8 @@ def chances_card(bootstrap: pl.DataFrame) -> str:
         line: Row = [(_WHAT[what] + unit, "left"), (row["label"] or row["key"] or UNKNOWN, "left")]
         line.append((STATES["before" if earlier else "after"], "left"))
         line += [_EMPTY if row[name] is None else decimal(row[name] / scale, places) for name in _BOUNDS]
-        rows.append([*line, _EMPTY if row["chance"] is None else f"{decimal(100 * row['chance'], 1)}%"])
+        chance = _EMPTY if row["chance"] is None else f"{decimal(100 * row['chance'], 1)}%"
+        rows.append([*line, chance + (f"（另有 {row['left_out']:,} 次无法清算）" if row["left_out"] else "")])
     head = ("项目", "基金池", "状态", "结果", "95% 区间下限", "上限", "超支的可能性")
     return card("点值与结余的区间", html_table(head, rows)) if rows else ""
 

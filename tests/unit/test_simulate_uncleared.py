@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 
+from api.cli.simulate_text import print_simulation
 from api.core.simulate import Simulation
 from api.core.simulate_chances import Resampled, outcomes, resample
 from api.core.simulation_files import page_head, told_problems
@@ -45,7 +48,9 @@ def beyond(done: Simulation, seed: int, count: int) -> list[int]:
     return np.flatnonzero(np.rint(fixed) > 1_097_535).tolist()
 
 
-def test_resamples_that_cannot_be_cleared_are_counted_and_told(simulated: Simulation) -> None:
+def test_resamples_that_cannot_be_cleared_are_counted_and_told(
+    simulated: Simulation, capsys: pytest.CaptureFixture[str]
+) -> None:
     failed = len(beyond(simulated, 3, RESAMPLES))
     assert 0 < failed < RESAMPLES
     told = [problem for problem in simulated.told if problem.code == "SI15"]
@@ -59,7 +64,14 @@ def test_resamples_that_cannot_be_cleared_are_counted_and_told(simulated: Simula
     # The console and the page tell them too.
     assert "SI15" in simulated.problems["code"].to_list()
     assert {problem.code for problem in told_problems(simulated)} >= {"SI15"}
-    assert told[0].message in simulation_page(page_head(simulated, "", {}), simulated.tables)
+    page = simulation_page(page_head(simulated, "", {}), simulated.tables)
+    assert told[0].message in page
+    # Beside every chance, for they lie among what it does not count.
+    assert simulated.tables["bootstrap"]["left_out"].unique().to_list() == [failed]
+    balances = simulated.tables["bootstrap"].filter(pl.col("what").str.starts_with("balance")).height
+    assert page.count(f"%（另有 {failed} 次无法清算）") == balances
+    print_simulation(simulated, "0" * 12, Path("."))
+    assert f"%（另有 {failed} 次无法清算）" in capsys.readouterr().err
 
 
 def test_intervals_are_those_of_the_other_resamples(simulated: Simulation) -> None:
