@@ -28,12 +28,8 @@ import polars as pl
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
-from api.http.app import create_app
-from api.http.protocol import SERVER
 from api.service.audit import COMMAND
 from api.service.context import open_service
-from api.service.handlers import handlers_of
-from api.service.logs import log_as_json
 from api.service.roles import Role
 from api.service.settings import Settings
 from api.service.tokens import create_token
@@ -69,23 +65,15 @@ def constant_app() -> FastAPI:
     return app
 
 
-def service_app() -> FastAPI:
-    """The service, from the environment; it writes its log as ever."""
-    log_as_json()
-    service = open_service(Settings(policy=POLICY, workers=1, requests_per_minute=10**9))
-    return create_app(service, handlers_of(service))
-
-
-def serve(what: str, handle: int) -> None:
-    """One server process on a socket that listens already."""
-    settings = SERVER if what == "service" else {"http": "h11", "log_config": None, "access_log": False}
-    config = uvicorn.Config(service_app if what == "service" else constant_app, factory=True, **settings)
+def serve_constant(handle: int) -> None:
+    """One process that answers the constant, on a socket that listens already."""
+    config = uvicorn.Config(constant_app, factory=True, http="h11", log_config=None, access_log=False)
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=handle)])
 
 
 @dataclass
 class Server:
-    """Where a server listens, and its processes."""
+    """Where a server listens, and its processes with those that they have started."""
 
     port: int
     processes: list[int] = field(default_factory=list)
@@ -93,31 +81,55 @@ class Server:
     @property
     def cpu_seconds(self) -> float:
         """What they have spent so far, whatever else the machine does."""
-        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.processes]
-        return sum(int(item[11]) + int(item[12]) for item in stats) / os.sysconf("SC_CLK_TCK")
+        left, spent = list(self.processes), 0
+        while left:
+            pid = left.pop()
+            found = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            spent += int(found[11]) + int(found[12])
+            left += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        return spent / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
 def served(what: str, workers: int, data: Path) -> Iterator[Server]:
-    """A server of its own with so many processes that share its socket."""
-    command = [sys.executable, "-m", "benchmarks.serve_lines", "--serve", what, "--handle"]
-    env = {**os.environ, "DRGDIP_DATA": str(data), "POLARS_MAX_THREADS": "1"}
+    """A server of its own with so many processes that share its socket: the constant's, or `drgdip serve`."""
+    env = {
+        **os.environ, "DRGDIP_DATA": str(data), "DRGDIP_POLICY": POLICY, "DRGDIP_REQUESTS_PER_MINUTE": str(10**9),
+        "POLARS_MAX_THREADS": "1",
+    }  # fmt: skip
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": env}
     # Made as TCP by name: asyncio sets TCP_NODELAY on no other, and then answers wait 40 ms for an acknowledgement.
     with (
         socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening,
         contextlib.ExitStack() as on,
     ):
         listening.bind(("127.0.0.1", 0))
-        listening.listen(128)
-        handle, made = listening.fileno(), Server(int(listening.getsockname()[1]))
-        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        for _ in range(workers):
+        made = Server(int(listening.getsockname()[1]))
+        if what == "service":
+            listening.close()
+            command = ["api.cli.main", "serve", "--port", str(made.port), "--processes", str(workers)]
+            commands: list[tuple[list[str], tuple[int, ...]]] = [(command, ())]
+        else:
+            listening.listen(128)
+            handle = listening.fileno()
+            commands = [(["benchmarks.serve_lines", "--handle", str(handle)], (handle,))] * workers
+        for command, handles in commands:
             server = on.enter_context(
-                subprocess.Popen([*command, str(handle)], env=env, pass_fds=[handle], **quiet)
+                subprocess.Popen([sys.executable, "-m", *command], pass_fds=handles, **quiet)
             )  # fmt: skip
             on.callback(server.terminate)
             made.processes.append(server.pid)
+        _until_it_listens(made.port)
         yield made
+
+
+def _until_it_listens(port: int) -> None:
+    for _ in range(_WAIT * 10):
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), _WAIT).close()
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"nothing listens on {port}")
 
 
 def single_line(bodies: Path, data: Path, token: str, workers: int, count: int) -> dict[str, Any]:
@@ -261,11 +273,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--requests", type=int, default=8000)
-    parser.add_argument("--serve", choices=["constant", "service"])
     parser.add_argument("--handle", type=int)
     given = parser.parse_args()
-    if given.serve:
-        serve(given.serve, given.handle)
+    if given.handle is not None:
+        serve_constant(given.handle)
         return
     sys.stdout.buffer.write(orjson.dumps(serve_lines(given.folder, given.requests), option=orjson.OPT_INDENT_2))
 

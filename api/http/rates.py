@@ -7,21 +7,21 @@ begins, more than the limit gets through; a caller may have to wait up to a seco
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import mmap
 import struct
-import tempfile
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context
 from typing import Any
 
 _SECONDS = 61
 _CALLERS = 8192
 _FIELDS = 2 + _SECONDS
 """Of a caller: who it is, the second it asked last, and its requests by second."""
-_NOBODY = nullcontext()
+_HELD_SECONDS = 0.1
+"""Far longer than anybody holds the lock who lives."""
 
 
 class Rates:
@@ -32,13 +32,12 @@ class Rates:
         self._callers = callers
         self._cells: Any = memoryview(mmap.mmap(-1, callers * _FIELDS * 8)).cast("q")
         self._places: dict[str, tuple[int, int]] = {}
-        # Let go by the system when the process that holds it dies.
-        self._file = tempfile.TemporaryFile() if processes > 1 else None  # noqa: SIM115 (as long as the counts)
+        self._lock = get_context("fork").Lock() if processes > 1 else None
 
     def wait(self, caller: str, at: float) -> float:
         """Seconds until the caller may ask again; 0 when it may now, and then the request counts. `at`: monotonic."""
         second = int(at)
-        with _NOBODY if self._file is None else self._locked():
+        with self._locked():
             cells = self._cells
             base = self._place(caller, second)
             first, last = base + 2, cells[base + 1]
@@ -57,11 +56,16 @@ class Rates:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        fcntl.lockf(self._file, fcntl.LOCK_EX)  # type: ignore[arg-type]
+        """Alone among the processes; one that died while it counted is not waited for for long, and lets go so."""
+        if self._lock is None:
+            yield
+            return
+        self._lock.acquire(timeout=_HELD_SECONDS)
         try:
             yield
         finally:
-            fcntl.lockf(self._file, fcntl.LOCK_UN)  # type: ignore[arg-type]
+            with suppress(ValueError):  # it was not dead, and has let go meanwhile
+                self._lock.release()
 
     def _place(self, caller: str, second: int) -> int:
         """Where a caller's counts are; a new one gets a free place, else that of who has been silent for longest."""

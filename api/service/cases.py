@@ -32,6 +32,7 @@ from reference_tables.problems import PROBLEM_SCHEMA, Problem
 
 ANY_HOSPITAL = "预估"
 """Stands for a hospital where a price is asked for without saying whose."""
+_BETWEEN = "\x1f"
 
 
 class BadCases(Exception):
@@ -64,7 +65,8 @@ def case_frame(cases: Sequence[dict[str, Any]]) -> pl.DataFrame:
         check_case(case, row, problems)
     if problems:
         raise BadCases(problems)
-    names = [name for name in checks() if any(name in case for case in cases)]
+    given: set[str] = set().union(*cases)
+    names = [name for name in checks() if name in given]
     schema = _schema(names)
     # The row first: cases that say nothing at all are cases too.
     rows = pl.Series("row", range(1, len(cases) + 1), dtype=pl.UInt32)
@@ -107,6 +109,11 @@ def _whole(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _column(values: list[Any], dtype: pl.DataType) -> pl.Series:
+    if dtype == pl.List(pl.String):
+        # One text each, cut again by polars: lists of texts are taken one by one, which is slow. Checked texts have no
+        # control characters.
+        joined = [None if value is None else _BETWEEN.join(["", *value]) for value in values]
+        return pl.Series(joined, dtype=pl.String).str.split(_BETWEEN).list.slice(1)
     if dtype == pl.Date or isinstance(dtype, pl.Datetime):
         read = date.fromisoformat if dtype == pl.Date else datetime.fromisoformat
         values = [None if value is None else read(value) for value in values]
