@@ -53,6 +53,7 @@ _OWN: Mapping[str, tuple[str, ...]] = {
     "POST /v1/group": _GROUP, "POST /v1/group/batch": ("SV07", *_GROUP),
     "POST /v1/submissions": ("SV02", "SV03", "SV10", "SV11", "SV39", "SV68", "SV69", "SV70", "SV71", "SV76", *_FILE),
     "GET /v1/submissions/{name}": ("SV03",), "GET /v1/submissions/{name}/{part}": ("SV03", *_STATE),
+    "GET /v1/submissions/{name}/explain": ("SV03", *_FILE), "GET /v1/submissions/{name}/whatif": ("SV03", *_FILE),
     "PUT /v1/documents/{kind}/{name}": ("SV41", "SV43", "SV47", *_FILE), "GET /v1/documents/{kind}/{name}": ("SV03",),
     "POST /v1/documents/{kind}/{name}/check": ("SV41", "SV43", "SV47", *_FILE),
     "DELETE /v1/documents/{kind}/{name}": ("SV03",), "DELETE /v1/reforms/{name}": ("SV03",),

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import orjson
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
@@ -18,6 +17,7 @@ from api.http.answers import Answer
 from api.http.bodies import take_upload
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import Refused, not_found
+from api.http.views import plain
 from api.service.aside import looking
 from api.service.audit import Actor
 from api.service.basis import basis_of
@@ -102,7 +102,7 @@ async def check_policy(request: Request, service: ServiceHere, _who: _Checks) ->
             for item in all_readiness(found)
         }  # fmt: skip
         return Checked(
-            id=found.id, name=found.name, method=found.method, sha256=found.sha256, commands=_plain(ready),
+            id=found.id, name=found.name, method=found.method, sha256=found.sha256, commands=plain(ready),
             problems=[told(problem) for problem in found.problems],
         )  # fmt: skip
 
@@ -174,7 +174,7 @@ def scheme_code(
     views = show_dip_code(pack, code) if isinstance(pack, DipPack) else show_code(pack, code)
     if not views:
         raise not_found("编码", code)
-    found: list[dict[str, Any]] = _plain(views)
+    found: list[dict[str, Any]] = plain(views)
     return found
 
 
@@ -185,11 +185,11 @@ def scheme_diff(service: ServiceHere, _who: _Reads, name: _Scheme, other: _Schem
     found: dict[str, Any]
     if isinstance(before, DrgPack) and isinstance(after, DrgPack):
         drg = diff_packs(before, after)
-        found = _plain({"changes_grouping": drg.changes_grouping, **vars(drg)})
+        found = plain({"changes_grouping": drg.changes_grouping, **vars(drg)})
     elif isinstance(before, DipPack) and isinstance(after, DipPack):
         dip = diff_dip_packs(before, after)
         changes = {"changes_grouping": dip.changes_grouping, "changes_scores": dip.changes_scores}
-        found = _plain({**changes, **vars(dip)})
+        found = plain({**changes, **vars(dip)})
     else:
         dip_name, drg_name = (name, other) if isinstance(before, DipPack) else (other, name)
         raise Refused(Problem("DP19", {"dip": dip_name, "drg": drg_name}))
@@ -213,8 +213,3 @@ def _pack(service: Service, name: str) -> Pack:
     if name not in built_in_packs():
         raise not_found("分组方案", name)
     return find_pack(name)
-
-
-def _plain(value: Any) -> Any:
-    """Views as plain values."""
-    return orjson.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=str))

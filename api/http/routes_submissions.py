@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from api.http.answers import IdPath, KeyHeader, Limit, MonthQuery, Page, Submission
+from api.http.answers import Answer, IdPath, KeyHeader, Limit, MonthQuery, Page, Submission
 from api.http.bodies import remember, replayed, take_text, take_upload
 from api.http.deps import ActorHere, Allowed, ServiceHere, own
 from api.http.downloads import FileKind, frame_response
 from api.http.errors import Refused, not_found
+from api.http.job_asked import taken
 from api.http.paging import check_after
+from api.http.views import plain
 from api.service.audit import Actor
+from api.service.cases import compared, explained
 from api.service.roles import Role
+from api.service.stored_case import StoredCase, stored_case
 from api.service.submissions import STATES_ZH, Given, NotTaken, SubmissionInfo, find, listed, receive
+from api.service.unpack import Unpackable
 from api.store.tables import submission
+from grouper.intake import IntakeError
 from reference_tables.columns import HEADER_FORMATS, MESSAGE_FORMATS
 from reference_tables.problems import Problem
 
@@ -61,6 +68,32 @@ class Part(StrEnum):
 
     RESULTS = "results"
     PROBLEMS = "problems"
+
+
+class CaseOfSubmission(Answer):
+    """已提交的一个病例，和所依据的。"""
+
+    submission: str = Field(description="提交编号", examples=["sub_5d1f0c2b9a7e4c3d8f6a1b20"])
+    case_id: str = Field(examples=["H1-101"])
+    row: int = Field(description="在文件中的行号，表头为第 1 行", examples=[2])
+    basis: dict[str, str] = Field(description="受理时的政策、分组方案等，编号和校验值")
+    problems: list[dict[str, Any]] = Field(description="读取这一行时的问题")
+
+
+class CaseExplained(CaseOfSubmission):
+    """一个病例的分组依据。"""
+
+    trace: dict[str, Any] = Field(description="逐条规则的依据，与 /v1/group?trace=true 相同")
+
+
+class CaseCompared(CaseOfSubmission):
+    """一个病例换编码后的分组。"""
+
+    whatif: dict[str, Any] = Field(description="别的编码会怎样，与 /v1/group?whatif=true 相同")
+
+
+_CaseId = Annotated[str | None, Query(max_length=200, description="病例号", examples=["H1-101"])]
+_Row = Annotated[int | None, Query(ge=1, le=2**31, description="行号（打开文件所见）；病例号重复时用它指明一例")]
 
 
 def shown(found: SubmissionInfo) -> Submission:
@@ -156,6 +189,25 @@ def one(service: ServiceHere, who: _Sees, name: IdPath) -> Submission:
     return shown(_found(service, who, name))
 
 
+@router.get("/{name}/explain", summary="已提交的一个病例为什么分到这一组")
+def explain(
+    service: ServiceHere, who: _Sees, name: IdPath, case_id: _CaseId = None, row: _Row = None
+) -> CaseExplained:  # fmt: skip
+    """由提交的文件原样读出，按受理时的分组方案逐条规则说明；没有受理的病例也可以看。"""
+    found = _case(service, who, name, case_id, row)
+    trace = plain(explained(found.frame, found.basis))
+    return CaseExplained(**_place(name, found), trace=trace)
+
+
+@router.get("/{name}/whatif", summary="已提交的一个病例换主要诊断、去掉编码会怎样")
+def whatif(
+    service: ServiceHere, who: _Sees, name: IdPath, case_id: _CaseId = None, row: _Row = None
+) -> CaseCompared:  # fmt: skip
+    """换主要诊断、换主要手术、去掉某个编码后的分组，按受理时的分组方案；只供核对，编码以病历为准。"""
+    found = _case(service, who, name, case_id, row)
+    return CaseCompared(**_place(name, found), whatif=plain(compared(found.frame, found.basis)))
+
+
 @router.get("/{name}/{part}", summary="下载受理结果或问题清单", response_class=Response)
 def download(
     service: ServiceHere,
@@ -171,6 +223,24 @@ def download(
         state = STATES_ZH[found.state]
         raise Refused(Problem("SV11", {"what": f"提交 {name}", "state": state, "action": "下载结果"}))
     return frame_response(service, sha256, format, f"{name}-{part.value}")
+
+
+def _case(service: ServiceHere, who: Actor, name: str, case_id: str | None, row: int | None) -> StoredCase:
+    found = _found(service, who, name)
+    try:
+        with taken():
+            return stored_case(service, found, case_id, row)
+    except IntakeError as error:
+        raise Refused(*error.problems) from None
+    except Unpackable as error:
+        raise Refused(error.problem) from None
+
+
+def _place(name: str, found: StoredCase) -> dict[str, Any]:
+    problems = plain(found.problems.to_dicts())
+    return {
+        "submission": name, "case_id": found.case_id, "row": found.row, "basis": found.basis.about, "problems": problems
+    }  # fmt: skip
 
 
 def _owner(who: Actor, hospital: str | None, what: str) -> str:

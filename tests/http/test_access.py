@@ -23,7 +23,8 @@ MAY = {
     "GET /metrics": "oa",
     "POST /v1/group": "hoa", "POST /v1/group/batch": "hoa",
     "POST /v1/submissions": "hoa", "GET /v1/submissions": "hoa", "GET /v1/submissions/{name}": "hoa",
-    "GET /v1/submissions/{name}/{part}": "hoa",
+    "GET /v1/submissions/{name}/{part}": "hoa", "GET /v1/submissions/{name}/explain": "hoa",
+    "GET /v1/submissions/{name}/whatif": "hoa",
     "PUT /v1/documents/{kind}/{name}": "oa", "GET /v1/documents": "oa", "GET /v1/documents/{kind}/{name}": "oa",
     "POST /v1/documents/{kind}/{name}/check": "oa", "DELETE /v1/documents/{kind}/{name}": "oa",
     "POST /v1/reforms/check": "opa", "DELETE /v1/reforms/{name}": "opa", "POST /v1/schemes/check": "opa",
@@ -145,10 +146,10 @@ def test_every_route_by_every_role(here: Hospitals) -> None:
 def test_another_hospitals_things_look_as_if_they_were_not_there(here: Hospitals) -> None:
     ids = [key.split(" ") for key, letters in MAY.items() if "{name}" in key and "h" in letters]
     own = [(method, path) for method, path in ids if not path.startswith(("/v1/policies", "/v1/schemes"))]
-    assert len(own) == 8
+    assert len(own) == 10
     for method, path in own:
         body = {"state": "confirmed", "comment": ""} if path.endswith("answer") else None
-        url = here.url(path)
+        url = here.url(path) + ("?case_id=A1" if path.endswith(("explain", "whatif")) else "")
         known, none = url.split("/")[3], f"{url.split('/')[3][:4]}{'00' * 12}"
         told = []
         for name, asked in ((known, url), (none, url.replace(known, none))):
@@ -159,7 +160,8 @@ def test_another_hospitals_things_look_as_if_they_were_not_there(here: Hospitals
     # The same things are there for their owner.
     for method, path in own:
         if method == "GET":
-            assert here.small.client("H1").get(here.url(path)).status_code == 200, path
+            which = {"case_id": "A1"} if path.endswith(("explain", "whatif")) else {}
+            assert here.small.client("H1").get(here.url(path), params=which).status_code == 200, path
 
 
 def test_lists_hold_a_hospitals_own_alone(here: Hospitals) -> None:

@@ -6,6 +6,7 @@ import gzip
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -41,6 +42,36 @@ def test_rows_of_others_and_of_other_months_stay_out_with_their_problem(here: Sm
     told = {(item["case_id"], item["code"]) for item in problems}
     assert {("A2", "SV30"), ("A3", "SV31")} <= told
     assert any(case == "A4" for case, _ in told)
+
+
+def test_one_case_of_a_submission_explained_and_varied(here: SmallService) -> None:
+    cases = row("A1") + row("A/2 号", principal_dx="I60.000") + row("A3", sex="") + row("A1", principal_dx="I60.000")
+    client, data = here.client("H1"), gzip.compress((HEADER + cases).encode())
+    found = client.post("/v1/submissions", params={"month": MARCH, "name": "m.csv.gz"}, content=data).json()
+    here.work()
+    url = f"/v1/submissions/{found['id']}"
+    one = client.get(f"{url}/explain", params={"case_id": "A/2 号"}).json()
+    assert (one["case_id"], one["row"], one["basis"]["policy"], one["problems"]) == ("A/2 号", 3, "small", [])
+    grouped = {item["case_id"]: item["group"] for item in client.get(f"{url}/results").json()}
+    assert one["trace"]["answer"]["drg"] == grouped["A/2 号"]
+    varied = here.client("office").get(f"{url}/whatif", params={"row": 3}).json()
+    assert varied["whatif"]["as_is"]["drg"] == grouped["A/2 号"]
+    bad = client.get(f"{url}/explain", params={"case_id": "A3"}).json()
+    assert (bad["trace"]["answer"]["status"], bad["row"]) == ("INVALID", 4)
+    refusals: tuple[tuple[dict[str, Any], int, str], ...] = (
+        ({}, 422, "SV04"), ({"case_id": "A9"}, 404, "SV03"), ({"row": 99}, 404, "SV03"),
+        ({"case_id": "A3", "row": 2}, 404, "SV03"), ({"case_id": "A1"}, 422, "SV04"),
+    )  # fmt: skip
+    for asked, status, told in refusals:
+        answer = client.get(f"{url}/whatif", params=asked)
+        assert (answer.status_code, answer.json()["code"]) == (status, told), asked
+    assert "第 2、5 行" in answer.json()["detail"]
+    assert client.get(f"{url}/explain", params={"case_id": "A1", "row": 5}).json()["row"] == 5
+    ended = {"month": MARCH, "kind": "withdrawal", "reason": "重报", "supersedes": found["id"]}
+    name = client.post("/v1/submissions", params=ended).json()["id"]
+    here.work()
+    assert client.get(f"/v1/submissions/{name}/explain", params={"row": 1}).json()["code"] == "SV03"
+    assert client.get(f"{url}/explain", params={"row": 3}).json()["trace"] == one["trace"]
 
 
 def test_the_same_bytes_are_one_submission(here: SmallService) -> None:
@@ -154,6 +185,25 @@ def test_progress_is_told_while_the_work_lasts(here: SmallService, monkeypatch: 
     assert {of for _, of in told} == {5}
     done = here.client("H1").get(f"/v1/jobs/{found['job_id']}").json()
     assert (done["progress"], done["progress_of"]) == (5, 5)
+    # How many rows a workbook has is not known before it is read: that is said, and no number made up.
+    buffer = io.BytesIO()
+    with xlsxwriter.Workbook(buffer) as book:
+        for at, line in enumerate([HEADER, *(row(f"B{at}") for at in range(5))]):
+            book.worksheets_objs or book.add_worksheet()
+            book.worksheets()[0].write_row(at, 0, line.strip().split(","))
+    client, seen = here.client("H1"), []
+
+    def asked(context: JobContext) -> None:
+        hold(context)
+        seen.append(client.get(f"/v1/jobs/{context.held.id}").json())
+
+    monkeypatch.setattr(JobContext, "hold", asked)
+    answer = client.post("/v1/submissions", params={"month": MARCH, "name": "b.xlsx"}, content=buffer.getvalue())
+    here.work()
+    assert [(item["state"], item["progress_of"]) for item in seen] == [("running", None)] * len(seen)
+    assert seen[-1]["progress"] == 5
+    done = client.get(f"/v1/jobs/{answer.json()['job_id']}").json()
+    assert (done["state"], done["progress"], done["progress_of"]) == ("done", 5, 5)
 
 
 def test_a_file_that_is_none_is_refused_and_nothing_is_lost(here: SmallService) -> None:
