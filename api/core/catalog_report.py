@@ -47,11 +47,11 @@ NOT_TO_BE_HAD = "无法计算（费用全部相同）"
 _RIV_HEADER = ("分组方案", "组数", "病例数", "RIV（全部病例）", "裁剪后病例数", "RIV（裁剪后）")
 
 
-def write_report(catalog: BuiltCatalog, path: Path, *, cases: bool = True) -> None:
-    """Write the report; the file appears only when it is complete. `cases` False: no single case is named in it.
-    OSError when it cannot be written."""
+def write_report(catalog: BuiltCatalog, path: Path, *, cases: bool = True, served: bool = False) -> None:
+    """Write the report; the file appears only when it is complete. `cases` False: no single case is named in it;
+    `served`: for those who mend over HTTP. OSError when it cannot be written."""
     with open_sheets(path) as sheets:
-        _Report(sheets, catalog).write(cases=cases)
+        _Report(sheets, catalog).write(cases=cases, served=served)
 
 
 def group_rows(catalog: BuiltCatalog) -> Iterator[tuple[Cell, ...]]:
@@ -103,7 +103,7 @@ class _Report:
         self.sheets, self.catalog = sheets, catalog
         self.groups = list(group_rows(catalog))
 
-    def write(self, *, cases: bool) -> None:
+    def write(self, *, cases: bool, served: bool) -> None:
         years = tuple(f"{year} 年病例数" for year in self.catalog.years)
         self._summary(self.sheets.sheet("摘要"))
         self._table("病种", (*GROUP_HEADER, *years), (*GROUP_WIDTHS, *[12] * len(years)), self.groups)
@@ -116,7 +116,7 @@ class _Report:
         )
         if self.catalog.auxiliary is not None:
             self._table("辅助目录", FACTOR_HEADER, FACTOR_WIDTHS, list(self._factors(self.catalog.auxiliary)))
-        write_aside(self.sheets, self.catalog.history, cases=cases)
+        write_aside(self.sheets, self.catalog.history, cases=cases, served=served)
 
     def _factors(self, found: AuxiliaryEstimate) -> Iterator[tuple[Cell, ...]]:
         """What became of every dimension in every core group: its factors, or why it has none."""
@@ -215,20 +215,22 @@ class _Report:
         self.sheets.table(name, header, widths, rows, [_PLACES_OF.get(label, 4) for label in header])
 
 
-def write_aside(sheets: Sheets, history: GroupedHistory, *, cases: bool = True) -> None:
-    """A sheet with the problems of a history: each rule with an example and a remedy, then case by case; without
-    `cases` the rules and how many there are alone."""
+def write_aside(sheets: Sheets, history: GroupedHistory, *, cases: bool = True, served: bool = False) -> None:
+    """A sheet with the problems of a history: each rule with an example and a remedy, `served` over HTTP or by command,
+    then case by case; without `cases` the rules and how many there are alone."""
     sheet = sheets.sheet("问题与未计入统计")
     sheets.header(sheet, ("规则", "级别", "问题数", "问题举例", "处理建议"), (8, 8, 12, 60, 50))
     line = 0
     for (code, level), count in sorted(history.problems.items()):
         example = str(history.listed.filter(history.listed["code"] == code)["message"][0]) if cases else ""
         line += 1
-        sheets.row(sheet, line, (code, LEVEL_ZH[Level(level)], count, example, catalogue()[code].fix))
+        kind = catalogue()[code]
+        fix = (served and kind.service_fix) or kind.fix
+        sheets.row(sheet, line, (code, LEVEL_ZH[Level(level)], count, example, fix))
     if not cases:
         return
     line += 2
-    note = f"病例（每条规则最多列 {catalog_rules().listed} 例；--problems 给出全部）"
+    note = f"病例（每条规则最多列 {catalog_rules().listed} 例；{'problems.csv' if served else '--problems'} 给出全部）"
     sheet.write_string(line, 0, note, sheets.bold)
     line += 1
     sheets.labels(sheet, line, ("规则", "文件", "行号", "病例号", "字段", "值"))

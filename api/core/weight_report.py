@@ -28,9 +28,11 @@ _TOP = 20
 _GROUPS, _COMPARED = "病组权重", "对照"
 
 
-def write_weight_report(weights: Weights, comparison: Comparison | None, path: Path, *, cases: bool = True) -> None:
-    """Write the workbook, whole or not at all. `cases` False: no single case is named in it. OSError when it cannot be
-    written."""
+def write_weight_report(
+    weights: Weights, comparison: Comparison | None, path: Path, *, cases: bool = True, served: bool = False
+) -> None:
+    """Write the workbook, whole or not at all. `cases` False: no single case is named in it; `served`: for those who
+    mend over HTTP. OSError when it cannot be written."""
     with open_sheets(path) as sheets:
         summary = sheets.sheet("摘要")
         years = tuple(f"{year} 年病例数" for year in weights.years)
@@ -51,7 +53,7 @@ def write_weight_report(weights: Weights, comparison: Comparison | None, path: P
             only += [(code, "", "仅对照表") for code in comparison.only_theirs]
             sheets.table("仅一方有的病组", ("编码", "名称", "所在"), (14, 50, 14), only, [4] * 3)
         _summary(sheets, summary, weights, comparison)
-        write_aside(sheets, weights.history, cases=cases)
+        write_aside(sheets, weights.history, cases=cases, served=served)
 
 
 def group_rows(weights: Weights) -> Iterator[tuple[Cell, ...]]:

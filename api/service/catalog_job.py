@@ -86,8 +86,8 @@ def work_on(service: Service, context: JobContext) -> Any:
             problems=problems, progress=lambda _, rows: context.tell(rows, 0),
         )  # fmt: skip
         zip_pack(out / "pack", out / "pack.zip")
-        write_report(built, out / "report.xlsx", cases=False)
-        write_report(built, out / FULL_REPORT)
+        write_report(built, out / "report.xlsx", cases=False, served=True)
+        write_report(built, out / FULL_REPORT, served=True)
         problems.write_csv(out)
         inputs = [{"name": Path(path).name, "sha256": file_sha256(Path(path))} for path in sorted(paths)]
         proof = deciding(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from api.core.clear_request import Cleared, ClearRequest, clear_request
 from api.core.clearing_files import POOL_HEADER, pool_rows, run_id_of, statement_rows, write_clearing
 from api.service.audit import Actor
 from api.service.basis import Basis, basis_of, made_with
+from api.service.batches import served
 from api.service.context import Service
 from api.service.documents import ASIDE, Stand, laid_out, stand_of, standing
 from api.service.jobs import enqueue
@@ -146,7 +147,8 @@ def make_draft(service: Service, context: JobContext) -> Any:
     year = int(args["year"])
     with _laid_out(service, context, args) as (folder, asked):
         done = clear_request(asked.request, asked.given, asked.basis.scheme, book_of(service, year))
-        run_id = write_clearing(done.clearing, folder / "out", done.deciding, asked.command, done.levels)
+        clearing = replace(done.clearing, problems=served(done.clearing.problems))
+        run_id = write_clearing(clearing, folder / "out", done.deciding, asked.command, done.levels)
         files = kept_folder(service.files, folder / "out")
     proof = {**done.deciding, "run_id": run_id, "recompute": asked.command, "asked": dict(args)}
     made = Made(

@@ -17,6 +17,7 @@ from api.core.book import Book
 from api.core.catalog_scores import QuotaUnfit
 from api.service.audit import Actor
 from api.service.basis import Basis, basis_of, made_with
+from api.service.batches import served
 from api.service.book_cases import year_book
 from api.service.context import Service
 from api.service.documents import KINDS, DocumentInfo, Stand, laid_out, latest, stand_of, standing
@@ -150,13 +151,13 @@ def deciding(command: str, basis: Basis | None, **more: Any) -> dict[str, Any]:
 
 
 class Kept:
-    """A sink that holds problems."""
+    """A sink that holds problems, mended by routes and documents."""
 
     def __init__(self) -> None:
         self._frames = [pl.DataFrame(schema=PROBLEM_SCHEMA)]
 
     def write(self, frame: pl.DataFrame) -> None:
-        self._frames.append(frame)
+        self._frames.append(served(frame))
 
     @property
     def frame(self) -> pl.DataFrame:

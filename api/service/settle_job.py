@@ -35,7 +35,7 @@ from api.core.settle_report import write_settlement
 from api.core.settle_statements import statement_rows, write_hospital_statements
 from api.service.audit import Actor, record
 from api.service.basis import Basis, basis_of, made_with
-from api.service.batches import kept, opened
+from api.service.batches import kept, opened, served
 from api.service.book_cases import year_book
 from api.service.context import Service
 from api.service.decisions import applying, list_in_use
@@ -146,7 +146,7 @@ def work_on(service: Service, context: JobContext) -> Any:
         done = len(names) + 1
         progress.of = done + settled.statement["hospital_id"].n_unique()
         progress.tell(done)
-        write_settlement(settled, folder / "out")
+        write_settlement(replace(settled, problems=served(settled.problems)), folder / "out")
         write_hospital_statements(settled, folder / "out" / "statements", lambda made: progress.tell(done + made))
         left = _anew(read, rows) | _refused(service, settled, rows)
         files = kept_folder(service.files, folder / "out")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from api.core.simulate import Simulation, simulate
 from api.core.simulate_cases import SimulationRequest
 from api.core.simulation_files import told_problems, write_simulation
 from api.service.audit import Actor
+from api.service.batches import served
 from api.service.context import Service
 from api.service.documents import ASIDE, Stand, laid_out
 from api.service.history_terms import check_scheme, scheme_of
@@ -124,7 +126,8 @@ def work_on(service: Service, context: JobContext) -> Any:
         steps = _Steps(context)
         done = simulate(request, basis.policy, scheme, figures, steps.rows, steps.next)
         command = _command(request, args, figures is not None)
-        run_id = write_simulation(done, folder / "out", command)
+        told_here = replace(done, problems=served(done.problems), reading=served(done.reading))
+        run_id = write_simulation(told_here, folder / "out", command)
         proof = {**done.deciding, "run_id": run_id, "recompute": command}
         made = Made(
             JOB, year or int(args["submitted"] or 0) or _year(done), "", DONE, run_id, _summary(done), proof,

@@ -87,8 +87,8 @@ def work_on(service: Service, context: JobContext) -> Any:
         out = folder / "out"
         out.mkdir()
         (out / "weights.csv").write_bytes(BOM + weight_table(found).write_csv().encode())
-        write_weight_report(found, beside, out / "report.xlsx", cases=False)
-        write_weight_report(found, beside, out / FULL_REPORT)
+        write_weight_report(found, beside, out / "report.xlsx", cases=False, served=True)
+        write_weight_report(found, beside, out / FULL_REPORT, served=True)
         problems.write_csv(out)
         proof = _proof(found, basis, args)
         made = Made(

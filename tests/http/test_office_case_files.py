@@ -36,6 +36,12 @@ def test_cases_are_priced_as_by_the_command(here: SmallService, city: City, tmp_
     assert rows(file(here, run, "cases.csv")) == rows(out.read_bytes())
     assert len(rows(out.read_bytes())) == 24
     assert {item["kind"] for item in run["made_with"]["documents"]} == {"hospitals", "cases"}
+    no_tier = month.read_bytes().replace(b"H1,3,", b"H9,9,", 1)
+    assert no_tier != month.read_bytes()
+    put(office, "cases", month.name, no_tier)
+    run = run_of(here, job(here, "/v1/payments", year=2026, cases=[month.name], month="2026-01"))
+    [told] = [item for item in rows(file(here, run, "problems.csv")) if item["code"] == "PA05"]
+    assert told["fix"] == "用 PUT /v1/documents/hospitals/文件名 放入医疗机构名册，写明政策所用的级别"
     assert code(office.post("/v1/payments", json={"year": 2026, "cases": ["none.csv"]})) == (404, "SV03")
 
 

@@ -73,7 +73,10 @@ def test_the_walk_leaves_the_files_it_names(walked: tuple[Path, str]) -> None:
     folder, _ = walked
     assert (folder / "H1-2026-01-results.xlsx").read_bytes()[:2] == b"PK"
     assert "合成市第一医院" in (folder / "H1-2026-01.html").read_text(encoding="utf-8")
-    assert "H2" not in (folder / "H1-2026.html").read_text(encoding="utf-8")
+    cleared = (folder / "H1-2026.html").read_text(encoding="utf-8")
+    assert "H2" not in cleared
+    assert "超出名额的特例单议" in cleared
+    assert "改按病组（病种）支付：H1-023" in cleared
     rows = (folder / "2026-01.csv").read_text(encoding="utf-8-sig").splitlines()
     assert {line.split(",")[0] for line in rows[1:]} == {"H1", "H2"}
     with tarfile.open(folder / "service.tar") as packed:

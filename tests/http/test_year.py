@@ -119,11 +119,14 @@ def test_a_clearing_goes_from_draft_to_locked(here: SmallService, city: City) ->
     documents(here, city)
     for month in city.months[:2]:
         hand_in(here, month)
-        job(here, "/v1/settlements", month=month.stem)
+        job(here, "/v1/settlements", month=month.stem, close=month is city.months[0])
     name = job(here, "/v1/clearings", year=2026)["result"]["run"]
     hospital, office = here.client("H1"), here.client("office")
     own = hospital.get(f"/v1/runs/{name}").json()
     assert {row["hospital"] for row in own["summary"]["statement"]} == {"H1"}
+    problems = office.get(f"/v1/runs/{name}/files/problems.csv").content.decode("utf-8-sig")
+    assert "结算时写 close: true 关账（POST /v1/settlements；" in problems, "CL61, mended by a request"
+    assert "--" not in problems
     assert own["files"] == ["statements/H1.html", "statements/H1.json", "statements/H1.xlsx"]
     assert hospital.get(f"/v1/runs/{name}/files/statements/H2.html").status_code == 404
     assert hospital.get(f"/v1/runs/{name}/files/statements/H1.html").status_code == 200

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import zipfile
+from pathlib import Path
+
 import polars as pl
 import pytest
 
 from api.core.clearing import PaidInYear
+from api.core.clearing_files import write_clearing
 from api.core.clearing_statement import hospital_statements
 from budget.ledger import balances, unbalanced
 from budget.money import to_fen
@@ -188,7 +192,7 @@ def test_a_fixed_quota_below_its_points_is_topped_up_from_the_line() -> None:
     ]
 
 
-def test_special_cases_beyond_the_quota_are_priced_as_others() -> None:
+def test_special_cases_beyond_the_quota_are_priced_as_others(tmp_path: Path) -> None:
     # Ten discharges at 15 %: one special case, the first accepted. A1 and A2 are asked for, A3 is refused.
     rows = [case(f"A{at}", "G1", "10000", "3000") for at in range(10)]
     decisions = pl.DataFrame(
@@ -209,6 +213,13 @@ def test_special_cases_beyond_the_quota_are_priced_as_others() -> None:
     assert (item.value, item.how) == (
         "1", "本院年度出院 10 人次，名额 1 例，按评议先后取；超出名额的改按病组（病种）支付：A1"
     )  # fmt: skip
+    write_clearing(found, tmp_path / "out", {}, "drgdip clear")
+    place = tmp_path / "out" / "statements"
+    with zipfile.ZipFile(place / "A.xlsx") as packed:
+        sheets = packed.read("xl/sharedStrings.xml").decode()
+    for text in (sheets, (place / "A.html").read_text(encoding="utf-8")):
+        assert "超出名额的特例单议（例）" in text
+        assert item.how in text
     with pytest.raises(TablesRefused) as refused:
         clear(region_policy("dip"), cases(*rows), decisions=decisions)
     assert [problem.args["key"] for problem in refused.value.problems] == ["special_quota"]
