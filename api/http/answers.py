@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from reference_tables.columns import HEADER_FORMATS, MESSAGE_FORMATS
 
 MONTH = r"^20[0-9]{2}-(0[1-9]|1[0-2])$"
 IdPath = Annotated[str, Path(max_length=40, pattern=r"^[a-z]+_[0-9a-f]+$", description="编号")]
@@ -26,6 +29,21 @@ KeyHeader = Annotated[
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """No character at all, and halves of one."""
 T = TypeVar("T")
+
+
+class CaseFormat(StrEnum):
+    """In which form the cases are."""
+
+    AUTO = "auto"
+    FLAT, OPENDRG, HQMS, N041 = HEADER_FORMATS
+    MESSAGE_4101, MESSAGE_4101A = MESSAGE_FORMATS
+
+
+class Edition(StrEnum):
+    """In which edition the codes are."""
+
+    INSURANCE = "insurance"
+    CLINICAL = "clinical"
 
 
 class Answer(BaseModel):
@@ -94,7 +112,9 @@ class Job(Answer):
     state: str = Field(description="queued、running、done、failed、cancelled", examples=["running"])
     attempts: int
     progress: int = Field(description="已完成（行、步）", examples=[1024])
-    progress_of: int = Field(description="总数，0 = 未知", examples=[2000])
+    progress_of: int | None = Field(
+        None, description="总数（行、步）；null = 还不知道，如 XLSX、JSON 数组要读完才知道有多少行", examples=[2000]
+    )
     created_at: str
     finished_at: str | None = None
     result: dict[str, Any] | None = None

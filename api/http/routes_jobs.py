@@ -30,7 +30,8 @@ _POLL_SECONDS = 0.3
 
 def shown(found: JobInfo) -> Job:
     """A job as answered."""
-    return Job(**{name: value for name, value in asdict(found).items() if name != "hospital_id"})
+    values = {name: value for name, value in asdict(found).items() if name != "hospital_id"}
+    return Job(**{**values, "progress_of": found.progress_of or None})
 
 
 @router.get("", summary="列出最近的任务")
