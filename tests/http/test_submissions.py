@@ -185,25 +185,6 @@ def test_progress_is_told_while_the_work_lasts(here: SmallService, monkeypatch: 
     assert {of for _, of in told} == {5}
     done = here.client("H1").get(f"/v1/jobs/{found['job_id']}").json()
     assert (done["progress"], done["progress_of"]) == (5, 5)
-    # How many rows a workbook has is not known before it is read: that is said, and no number made up.
-    buffer = io.BytesIO()
-    with xlsxwriter.Workbook(buffer) as book:
-        for at, line in enumerate([HEADER, *(row(f"B{at}") for at in range(5))]):
-            book.worksheets_objs or book.add_worksheet()
-            book.worksheets()[0].write_row(at, 0, line.strip().split(","))
-    client, seen = here.client("H1"), []
-
-    def asked(context: JobContext) -> None:
-        hold(context)
-        seen.append(client.get(f"/v1/jobs/{context.held.id}").json())
-
-    monkeypatch.setattr(JobContext, "hold", asked)
-    answer = client.post("/v1/submissions", params={"month": MARCH, "name": "b.xlsx"}, content=buffer.getvalue())
-    here.work()
-    assert [(item["state"], item["progress_of"]) for item in seen] == [("running", None)] * len(seen)
-    assert seen[-1]["progress"] == 5
-    done = client.get(f"/v1/jobs/{answer.json()['job_id']}").json()
-    assert (done["state"], done["progress"], done["progress_of"]) == ("done", 5, 5)
 
 
 def test_a_file_that_is_none_is_refused_and_nothing_is_lost(here: SmallService) -> None:
