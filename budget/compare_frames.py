@@ -189,8 +189,8 @@ BOOTSTRAP_SCHEMA: dict[str, pl.DataType] = {
 }
 """95 % intervals from resampled cases. `what`: point_value (by pool), balance (of the fund's year by pool; `chance` of
 an overrun), both after the reform; the same before it with _before; hospital (what the reform changes for it; `chance`
-of a loss). `unit`: fen, of a point value 元/权重, 元/点 or 元/分. `left_out` resamples could not be cleared and count
-in neither interval nor chance."""
+of a loss; not of members of county groups, whose bundles are not resampled). `unit`: fen, of a point value 元/权重,
+元/点 or 元/分. `left_out` resamples could not be cleared and count in neither interval nor chance."""
 
 FAN_SCHEMA: dict[str, pl.DataType] = {
     "year": COUNT,

@@ -187,7 +187,10 @@ def chances(
             rows.append(_row(f"balance{suffix}", name, name, Fraction(year.balance), drawn, chance=True))
     names = dict(before.cases.select("hospital_id", "hospital_name").unique("hospital_id").iter_rows())
     nothing = np.zeros(count, np.int64)
-    for hospital in sorted({*had.hospitals, *has.hospitals}):
+    bundled = {hospital for stage in (before, after) if stage.cleared for hospital, _ in stage.cleared.bundles}
+    if bundled:
+        problems.append(Problem("SI18", {"count": len(bundled)}))
+    for hospital in sorted({*had.hospitals, *has.hospitals} - bundled):
         drawn = (has.hospitals.get(hospital, nothing) - had.hospitals.get(hospital, nothing))[good]
         exact = _cleared(after, hospital) - _cleared(before, hospital)
         label = names.get(hospital) or hospital

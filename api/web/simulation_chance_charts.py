@@ -42,7 +42,7 @@ def chance_charts(tables: Mapping[str, pl.DataFrame]) -> list[Chart]:
 def _intervals(bootstrap: pl.DataFrame) -> Chart | None:
     """The gain of each hospital with its interval, the chance of a loss beside it."""
     rows = bootstrap.filter(pl.col("what") == "hospital").sort(["value", "key"], descending=[True, False])
-    if rows.is_empty():
+    if rows.is_empty() or not rows.select(pl.any_horizontal((pl.col("value", "low", "high") != 0).any())).item():
         return None
     shown = ends_of(rows, MOST_BARS, ENDS)
     labels = apart(shown)

@@ -33,6 +33,8 @@ LINKS = 30
 """So many of the largest flows between groups are drawn one by one."""
 OTHER = "其他"
 _NARROW_STEPS = 4
+_FAR = 5
+"""An interval so many times its width away from 0 is shown from nearby."""
 _BEFORE, _AFTER = "#9aa9b8", "#1f77b4"
 _MORE, _LESS, _TOTAL = "#e08e36", "#5aa9d6", "#6b7a89"
 _MOVED = {1: "rgba(58,143,92,.42)", -1: "rgba(200,85,61,.42)", 0: "rgba(150,160,170,.35)"}
@@ -249,10 +251,17 @@ def _one_year(rows: pl.DataFrame, pool: str, at: int, unit: int, name: str) -> C
         hovertemplate="%{x} 年<br>中位数 %{y:,.2f} " + name + "<extra></extra>",
     )  # fmt: skip
     figure.update_layout(barmode="overlay")
-    figure.add_hline(y=0, line={"color": LOSS, "width": 1.2})
     figure.update_xaxes(type="category", title_text="年度")
     figure.update_yaxes(title_text=f"当年结余，{name}")
-    note = "改革后；由重抽样推算；红线以下为当年超支。"
+    bottom, top = (numbers(rows[end], unit, 4)[0] for end in ("low95", "high95"))
+    far = 0 < _FAR * (top - bottom) < max(bottom, -top)
+    if far:
+        # Seen from 0 the intervals would be a line.
+        figure.update_yaxes(range=[round(1.5 * bottom - 0.5 * top, 4), round(1.5 * top - 0.5 * bottom, 4)])
+    else:
+        figure.add_hline(y=0, line={"color": LOSS, "width": 1.2})
+    sign = "当年结余" if bottom > 0 else "当年超支"
+    note = "改革后；由重抽样推算；" + (f"纵轴不从 0 起，都为{sign}。" if far else "红线以下为当年超支。")
     return Chart(f"fan-{at}", f"基金结余展望：{pool}", note, figure, narrow=True)
 
 

@@ -7,6 +7,7 @@ colour too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import plotly.graph_objects as go
@@ -40,6 +41,8 @@ _NARROW = ("tier", "insurance", "kind", "pool", "county_group", "department", "m
 _HALF, _MARK, _NARROW_PIXELS, _WIDE_PIXELS = 5.9, 12, 600, 1240
 """Pixels: half a character of the texts, half a mark with some air, a chart in a pair and one of its own."""
 _LABEL, _LONG_LABEL = 34, 52
+_SIZE = itemgetter(0)
+_NOTHING = "改革前后完全相同，没有增减；增减各图略去。"
 _GAP = "\u2002"
 """A space that browsers keep at the beginning of a text too."""
 _MANY = 100
@@ -57,12 +60,37 @@ def gain_charts(tables: Mapping[str, pl.DataFrame]) -> list[Chart]:
     made: list[Chart | None] = []
     if "gain" in tables:
         gain = tables["gain"]
+        if not _moved(gain):
+            return [chart] if (chart := _scatter(gain, _NOTHING)) is not None else []
         made += [_hospitals(gain), _scatter(gain), _sizes(gain, tables.get("winners"))]
-        made += [_dimension(gain, name) for name in _NARROW]
-        made.append(_dimension(gain, "group"))
+        made += [_dimension(gain, name, wide=wide) for name, wide in _in_pairs(gain)]
+        made.append(_dimension(gain, "group", wide=True))
     made += [_deciles(tables["deciles"])] if "deciles" in tables else []
     made += [_lorenz(tables["lorenz"])] if "lorenz" in tables else []
     return [chart for chart in made if chart is not None]
+
+
+def _moved(gain: pl.DataFrame) -> bool:
+    """Is any amount another one after the reform?"""
+    ends = ((pl.col(f"{stage}_before_fen"), pl.col(f"{stage}_after_fen")) for stage in stages(gain))
+    return bool(gain.select(pl.any_horizontal(before.ne_missing(after).any() for before, after in ends)).item())
+
+
+def _in_pairs(gain: pl.DataFrame) -> list[tuple[str, bool]]:
+    """The narrow dimensions by their number of rows, so that charts side by side are about as tall; one more than fits
+    in pairs is as wide as the page (True) and comes last: the one without which the pairs differ least."""
+    counted = dict(gain.group_by("dimension").len().iter_rows())
+    sizes = sorted(((counted.get(name, 0), name) for name in _NARROW if counted.get(name, 0) > 1), key=_SIZE)
+    if len(sizes) % 2 == 0:
+        return [(name, False) for _, name in sizes]
+
+    def uneven(without: int) -> int:
+        rest = [size for at, (size, _) in enumerate(sizes) if at != without]
+        return sum(other - one for one, other in zip(rest[::2], rest[1::2], strict=True))
+
+    alone = min(range(len(sizes)), key=uneven)
+    paired = [(name, False) for at, (_, name) in enumerate(sizes) if at != alone]
+    return [*paired, (sizes[alone][1], True)]
 
 
 def change_texts(rows: pl.DataFrame) -> list[tuple[str, str]]:
@@ -178,12 +206,12 @@ def _hospitals(gain: pl.DataFrame) -> Chart | None:
     return Chart("hospitals", "各医疗机构增减", note, figure)
 
 
-def _scatter(gain: pl.DataFrame) -> Chart | None:
+def _scatter(gain: pl.DataFrame, said: str = "") -> Chart | None:
     """What each hospital gets after the reform against before, with the line where both are the same."""
     known = stages(gain)
-    shown = {stage: at_stage(gain, "hospital", stage) for stage in known}
+    every = {stage: at_stage(gain, "hospital", stage) for stage in known}
     shown = {
-        stage: rows.filter((pl.col("before_fen") > 0) & (pl.col("after_fen") > 0)) for stage, rows in shown.items()
+        stage: rows.filter((pl.col("before_fen") > 0) & (pl.col("after_fen") > 0)) for stage, rows in every.items()
     }
     amounts = [fen for rows in shown.values() for fen in (*rows["before_fen"], *rows["after_fen"])]
     if not amounts:
@@ -213,14 +241,20 @@ def _scatter(gain: pl.DataFrame) -> Chart | None:
             )  # fmt: skip
         figure.update_xaxes(title_text=f"改革前统筹基金支付，{unit}", row=1, col=at, **axis)
         figure.update_yaxes(title_text=f"改革后，{unit}" if at == 1 else "", row=1, col=at, **axis)
-    note = "虚线上的医疗机构前后相同；▲ 在线上方为增加，▼ 在下方为减少。"
+    note = said or "虚线上的医疗机构前后相同；▲ 在线上方为增加，▼ 在下方为减少。"
+    note += "".join(
+        f"{STAGES[stage]}有 {lacking} 家改革前或改革后不大于 0，未画。"
+        for stage in known
+        if (lacking := every[stage].height - shown[stage].height)
+    )
     return Chart("scatter", "改革前后对照", note, figure)
 
 
 def _sizes(gain: pl.DataFrame, winners: pl.DataFrame | None) -> Chart | None:
     """The rate of each hospital's change against its size, by tier."""
     stage = stages(gain)[-1]
-    rows = at_stage(gain, "hospital", stage).filter((pl.col("before_fen") > 0) & pl.col("rate").is_not_null())
+    every = at_stage(gain, "hospital", stage)
+    rows = every.filter((pl.col("before_fen") > 0) & pl.col("rate").is_not_null())
     if rows.is_empty():
         return None
     tiers = {} if winners is None else dict(winners.select("hospital", "tier").iter_rows())
@@ -245,11 +279,13 @@ def _sizes(gain: pl.DataFrame, winners: pl.DataFrame | None) -> Chart | None:
     figure.update_xaxes(title_text=f"改革前统筹基金支付，{unit}", **axis)
     figure.update_yaxes(title_text="增减率，%", ticksuffix="%")
     note = f"一点为一家医疗机构，{STAGES[stage]}；虚线以上为增加，以下为减少。"
+    note += f"{every.height - rows.height} 家改革前不大于 0，未画。" if rows.height < every.height else ""
     return Chart("sizes", "增减率与规模", note, figure)
 
 
-def _dimension(gain: pl.DataFrame, dimension: str) -> Chart | None:
-    """The change by the keys of one dimension: bars of the last known stage, a diamond where it was before clearing."""
+def _dimension(gain: pl.DataFrame, dimension: str, *, wide: bool) -> Chart | None:
+    """The change by the keys of one dimension: bars of the last known stage, a diamond where it was before clearing;
+    `wide` as the page or in a pair."""
     known = stages(gain)
     ordered = at_stage(gain, dimension, known[-1])
     if ordered.height < 2:
@@ -260,7 +296,6 @@ def _dimension(gain: pl.DataFrame, dimension: str) -> Chart | None:
     if shown.is_empty():
         return None
     labels = _coded(shown) if dimension in {"group", "mdc"} else apart(shown)
-    wide = dimension == "group"
     figure = panels([""], 130 + max(24 * shown.height, 60))
     earlier: list[float] = []
     if len(known) > 1:
@@ -285,7 +320,7 @@ def _dimension(gain: pl.DataFrame, dimension: str) -> Chart | None:
         f"增加、减少最多的各 {TOP_GROUPS} 个，共 {ordered.height} 个有增减。" if shown.height < ordered.height else ""
     )
     diamond = "条为清算后，◇ 为清算前。" if len(known) > 1 else ""
-    return Chart(dimension, f"按{word}增减", f"{which}{diamond}{_COLOUR_NOTE}", figure, narrow=dimension != "group")
+    return Chart(dimension, f"按{word}增减", f"{which}{diamond}{_COLOUR_NOTE}", figure, narrow=not wide)
 
 
 def _coded(rows: pl.DataFrame) -> list[str]:

@@ -380,14 +380,3 @@ def test_the_page_is_offline_and_always_the_same() -> None:
 def test_only_what_is_made_up_is_marked() -> None:
     assert own_text(simulation_page(SimulationHead("一", synthetic=True), {})).count(MARK) > 3
     assert MARK not in simulation_page(SimulationHead("一"), city_tables(12))
-
-
-def test_no_change_at_all_is_zero_everywhere() -> None:
-    gain = small_gain().with_columns(
-        pl.col(f"{name}_before_fen").alias(f"{name}_after_fen") for name in ("package", "fund", "cleared")
-    )
-    figures = drawn({"gain": gain})
-    for key in ("hospitals", "tier"):
-        for bar in of_type(figures[key], "bar"):
-            assert decoded(bar["x"]) == [0.0, 0.0, 0.0]
-        assert figures[key]["layout"]["xaxis"]["range"] == [-1.0, 1.0]
