@@ -231,7 +231,7 @@ def _read_by(
     """The submissions with their cases as they are by the settlement's own basis."""
     with_cases = {name for role in ("cases", "corrections") for name in args[role]}
     return {
-        name: as_settled(service, row, basis, folder / "read" / name) if name in with_cases else row
+        name: as_settled(service, row, basis, args["documents"], folder / "read" / name) if name in with_cases else row
         for name, row in rows.items()
     }
 

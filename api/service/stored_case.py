@@ -1,4 +1,5 @@
-"""One case of a submission, read again out of the file as it was handed in, with what the submission was grouped by."""
+"""One case of a submission, read again out of the file as it was handed in, with what the submission was grouped by:
+the documents of when it came, or of its settlement where that read it anew."""
 
 from __future__ import annotations
 
@@ -56,7 +57,8 @@ def stored_case(service: Service, found: SubmissionInfo, case_id: str | None, ro
         raise nothing
     with service.database.read() as connection:
         args = orjson.loads(connection.execute(sa.select(job.c.args).where(job.c.id == found.job_id)).scalar_one())
-        basis = basis_of(service, connection, stand_of(connection, args["documents"]))
+        used = (found.summary or {}).get("documents", args["documents"])
+        basis = basis_of(service, connection, stand_of(connection, used))
     with TemporaryDirectory(dir=service.work) as folder:
         limit = service.settings.max_unpacked_bytes
         path = unpack(service.files.path(found.sha256), Path(folder), found.file_name, limit)

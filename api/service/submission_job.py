@@ -90,7 +90,8 @@ def work_on(service: Service, context: JobContext) -> Any:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     refused = bool((batch.problems["level"] == Level.ERROR.value).any()) or batch.cases.is_empty()
-    summary = {"basis": looked.basis.about, "late": [], "of_closed_months": {}}
+    documents = context.held.args["documents"]
+    summary = {"basis": looked.basis.about, "documents": documents, "late": [], "of_closed_months": {}}
     values = kept(service, batch, summary)
     replaced = replacing(service, found, batch.cases, looked.waiting) if found.by_case and not refused else []
 

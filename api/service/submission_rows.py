@@ -8,9 +8,10 @@ files. Which rows are accepted stays as it was told.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import polars as pl
@@ -20,6 +21,7 @@ from api.core.payable import PayableBlock, PayableFiles
 from api.service.basis import Basis
 from api.service.batches import Batch, kept, opened
 from api.service.context import Service
+from api.service.documents import IN_FORCE
 from api.service.submissions import SubmissionInfo
 from api.service.unpack import unpack
 from budget.frames import PAYABLE_SCHEMA
@@ -55,14 +57,17 @@ def results_of(pricer: Pricer, cases: pl.DataFrame) -> pl.DataFrame:
     return in_yuan(pl.concat([priced, cases.select("tier", "file", "row")], how="horizontal"))
 
 
-def as_settled(service: Service, found: SubmissionInfo, basis: Basis, folder: Path) -> SubmissionInfo:
-    """A submission with its accepted cases as they are by the basis of a settlement: itself where they were read by
-    the same. `folder`: a place of its own to unpack into."""
+def as_settled(
+    service: Service, found: SubmissionInfo, basis: Basis, documents: Sequence[Sequence[Any]], folder: Path
+) -> SubmissionInfo:
+    """A submission with its accepted cases as they are by the basis of a settlement, made of `documents` (kind, name,
+    version): itself where they were read by the same. `folder`: a place of its own to unpack into."""
     assert isinstance(found.summary, dict), "what was accepted has a summary"
     then, now = found.summary["basis"], basis.about
     if all(then.get(name) == now.get(name) for name in _READ_BY):
         return found
-    made = kept(service, _anew(service, found, basis, folder), {**found.summary, "basis": now})
+    used = [item for item in documents if item[0] in IN_FORCE]
+    made = kept(service, _anew(service, found, basis, folder), {**found.summary, "basis": now, "documents": used})
     files = {name: made[name] for name in ("cases_sha256", "results_sha256", "problems_sha256")}
     return replace(found, **files, summary=orjson.loads(made["summary"]))
 

@@ -12,6 +12,8 @@ import pytest
 from small_service import MARCH, SmallService, small_service
 
 from api.core.book import open_book
+from api.service.stored_case import stored_case
+from api.service.submissions import find
 from tests.unit.pay_examples import HEADER, RATE, policy_text, row
 
 PAYS = {**RATE, "prepay_period": '"month"', "prepay_share": '"0.9"'}
@@ -68,6 +70,11 @@ def test_a_submission_goes_by_what_was_in_force_when_it_came_and_a_settlement_by
     assert after["summary"]["by_kind"]["normal"]["package"] == "27000.00"
     bases = [found["summary"]["basis"]["hospitals_sha256"] for found in (first, after)]
     assert bases == [hashlib.sha256(listed(tier)).hexdigest() for tier in ("三级", "二级")]
+    with here.service.database.read() as connection:
+        settled = find(connection, sent["id"])
+    assert settled is not None
+    again = stored_case(here.service, settled, "A1", None).basis.about
+    assert again == after["summary"]["basis"], "a case is explained by what its group is of"
 
 
 def test_what_the_office_mends_is_paid_without_being_handed_in_again(here: SmallService) -> None:
