@@ -11,6 +11,7 @@ import pytest
 
 from api.core.simulate import Simulation
 from api.core.simulate_notes import other_counts
+from api.core.simulate_sweep import sweep_label
 from reference_tables.problems import Problem, problem_frame
 from tests.unit.clearing_city import City, write_city
 from tests.unit.simulated_city import POINT, RATE, change, reform, run
@@ -60,12 +61,16 @@ def test_a_county_group_that_overspends_bears_it(city: City, tmp_path: Path) -> 
     year.write_text(scored + group, encoding="utf-8")
     (tmp_path / city.decisions.name).write_bytes(city.decisions.read_bytes())
     grouped = City(city.months, register, city.decisions, year)
-    done = run(grouped, reform(change("base_rate", "scale", "1.5")), policy=RATE)
+    done = run(grouped, reform(change("base_rate", "scale", "1.5")), policy=RATE, bootstrap=2)
     labels = done.tables["gain"].filter(pl.col("dimension") == "county_group")["label"].to_list()
     assert labels == ["（不属医共体）", "Y1 东县医共体"]
     row = done.tables["winners"].row(by_predicate=pl.col("hospital") == "H3", named=True)
     # The budget is 950 yuan; of the overrun up to a tenth of it the fund bears 60 %: 57 yuan.
     assert row["cleared_before_fen"] == row["cleared_after_fen"] == 100_700
+    # An interval of what it gets from the pools alone would contradict that.
+    drawn = done.tables["bootstrap"].filter(pl.col("what") == "hospital")["key"].to_list()
+    assert drawn == ["H1", "H2"]
+    assert [problem.args["count"] for problem in done.told if problem.code == "SI18"] == [1]
 
 
 def _cleared(count: int, *codes: str) -> Any:
@@ -82,3 +87,18 @@ def test_clearings_of_different_numbers_of_cases_say_why() -> None:
         "清算计入的病例改革前 1,489 例、改革后 1,500 例，相差 11 例：再入院合并计为一次，改革前 11 例、改革后 0 例"
     )
     assert not list(other_counts(_cleared(1500, "CL56"), _cleared(1500, "CL55")))
+
+
+@pytest.mark.parametrize(
+    ("body", "label"),
+    [
+        ('key = "coefficient"\nstart = "0.9"\nstop = "1.10"\nfor = { tier = "三级" }',
+         "医疗机构系数（机构级别 三级）乘以 0.9 至 1.1"),
+        ('key = "base_rate"\naction = "set"\nstart = "9000"\nstop = "9500.50"', "费率设为 9000 至 9500.5 元/权重"),
+        ('key = "weight"\nstart = "1"\nstop = "2"\nfor = { type = "surgical" }',
+         "病组权重（分值）（病组类型 外科手术组）乘以 1 至 2"),
+    ],
+)  # fmt: skip
+def test_a_sweep_says_what_is_tried(body: str, label: str) -> None:
+    (sweep,) = reform(f"[[sweep]]\n{body}\nsteps = 3\n").sweeps
+    assert sweep_label(sweep) == label
