@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.http import (
     routes_audit,
+    routes_case_files,
     routes_cases,
     routes_checks,
     routes_documents,
@@ -40,8 +41,8 @@ from grouper.proof import program_version
 _TITLE = "drgdip"
 _ABOUT = "DRG/DIP 分组与医保预算服务。金额单位为分（fen）或注明的元，日期为 ISO 8601，编码为国家医保版。"
 _ROUTES = (
-    routes_cases, routes_submissions, routes_documents, routes_office, routes_runs, routes_policy, routes_checks,
-    routes_jobs, routes_reference, routes_audit, routes_system,
+    routes_cases, routes_submissions, routes_documents, routes_office, routes_runs, routes_case_files, routes_policy,
+    routes_checks, routes_jobs, routes_reference, routes_audit, routes_system,
 )  # fmt: skip
 
 

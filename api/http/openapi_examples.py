@@ -33,6 +33,7 @@ BODIES: Mapping[str, Any] = {
         "month": "2026-01", "spend": "spend.csv", "balances": {"职工": "15.2"}, "deficits": [],
     },
     "POST /v1/indicators": {"year": 2026, "cases": ["2026-01.csv"], "priced": True},
+    "POST /v1/groupings": {"year": 2026, "cases": ["2026-01.csv"], "strict": True},
     "POST /v1/validations": {"year": 2026, "cases": ["2026-01.csv"]},
     "POST /v1/payments": {"year": 2026, "cases": ["2026-01.csv"], "month": "2026-01"},
     "POST /v1/reports": {"year": 2026, "title": "合成市 2026 年住院医保支付与清算"},
@@ -57,7 +58,8 @@ FILES: Mapping[str, Mapping[str, str]] = {
     "POST /v1/submissions": {"text/csv": _CASES},
     "PUT /v1/documents/{kind}/{name}": {"application/octet-stream": _REGISTER},
     "POST /v1/documents/{kind}/{name}/check": {"application/octet-stream": _REGISTER},
-    "PUT /v1/reforms/{name}": {"application/toml": _REFORM}, "POST /v1/reforms/check": {"application/toml": _REFORM},
+    "PUT /v1/reforms/{name}": {"application/toml": _REFORM},
+    "POST /v1/reforms/check": {"application/toml": _REFORM},
 }
 """Files by route and media type."""
 

@@ -63,6 +63,7 @@ SHAPES: Mapping[str, str] = {
     "Auxiliary": "辅助目录：空为沿用所给方案的，或默认的维度；default 默认；none 不用。",
     "CaseFormat": "病例文件的格式；auto 为自动识别。",
     "CatalogMethod": "分值的测算办法；空为通常的。", "Combination": "病例的哪些手术操作组成核心病种。",
+    "Edition": "编码版本：insurance 医保版 2.0、clinical 国临版。",
     "FileKind": "下载的形式。", "Kind": "提交的种类：new 新提交、correction 更正、withdrawal 撤回。",
     "LocalLevel": "病例的性质：local 本地的、synthetic 虚构的。", "Method": "支付方式，各有一个政策模板。",
     "Part": "results 受理的病例及其支付，problems 各行的问题。",

@@ -17,7 +17,7 @@ from api.http.answers import Answer
 from api.http.bodies import take_upload
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import Refused, not_found
-from api.http.views import plain
+from api.http.views import commands_of, plain
 from api.service.aside import looking
 from api.service.audit import Actor
 from api.service.basis import basis_of
@@ -34,7 +34,6 @@ from reference_tables.pack_show import check_pack, show_code
 from reference_tables.pack_writer import write_pack
 from reference_tables.packs import DipPack, DrgPack, Pack, built_in_packs, find_pack
 from reference_tables.policy import parse_policy
-from reference_tables.policy_readiness import all_readiness
 from reference_tables.policy_template import TEMPLATE_METHODS, policy_template
 from reference_tables.problems import Problem
 
@@ -95,14 +94,8 @@ async def check_policy(request: Request, service: ServiceHere, _who: _Checks) ->
         if _names_folder(text):
             raise Refused(unfit("weights", "只能写内置编号，不能写文件"))
         found = parse_policy(text, "policy.toml")
-        ready = {
-            item.command: {
-                "can_run": item.can_run, "missing": item.missing, "partial": item.partial, "on_demand": item.on_demand,
-            }
-            for item in all_readiness(found)
-        }  # fmt: skip
         return Checked(
-            id=found.id, name=found.name, method=found.method, sha256=found.sha256, commands=plain(ready),
+            id=found.id, name=found.name, method=found.method, sha256=found.sha256, commands=commands_of(found),
             problems=[told(problem) for problem in found.problems],
         )  # fmt: skip
 

@@ -14,14 +14,17 @@ from api.http.deps import Allowed, ServiceHere
 from api.http.downloads import attached, media_type
 from api.http.errors import not_found
 from api.http.paging import After, page_of
+from api.http.views import commands_of
 from api.service.audit import Actor
 from api.service.basis import basis_of
 from api.service.context import Service
 from api.service.roles import Role
 from reference_tables.codes import load_code_books
 from reference_tables.columns import columns
+from reference_tables.group_weights import built_in_weights, find_group_weights
 from reference_tables.packs import built_in_packs, find_pack
 from reference_tables.policy import Policy, find_policies, load_policy
+from reference_tables.policy_schema import policy_schema
 from reference_tables.problems import ProblemKind as Kind
 from reference_tables.problems import catalogue
 
@@ -60,6 +63,33 @@ class ProblemKind(Answer):
     title: str
     message: str
     fix: str
+
+
+class PolicyParameter(Answer):
+    """支付政策可以规定的一个参数。"""
+
+    key: str = Field(description="政策文件中的写法", examples=["high_limit"])
+    section: str = Field(description="所属部分", examples=["outliers"])
+    label: str
+    meaning: str
+    type: str = Field(description="取值的类型", examples=["decimal"])
+    unit: str = Field(description="单位", examples=["元"])
+    values: list[str] = Field(description="可取的值；空为不限于几个值")
+    labels: dict[str, str] = Field(description="各值的中文")
+    scope: list[str] = Field(description="可按什么不同", examples=[["insurance", "tier"]])
+    methods: list[str] = Field(description="用于哪些支付方式")
+    needed: list[str] = Field(description="哪些命令少不了它", examples=[["pay", "settle"]])
+    on_demand: list[str] = Field(description="哪些命令遇到有关病例时才要它")
+
+
+class WeightTableShown(Answer):
+    """内置的权重（分值）表。"""
+
+    id: str = Field(examples=["synthetic-city-drg"])
+    title: str = Field(description="名称和来源")
+    data_level: str
+    groups: int = Field(description="病组、病种个数", examples=[628])
+    sha256: str
 
 
 @router.get("/codes", summary="按编码或名称查编码")
@@ -127,6 +157,22 @@ def current(service: ServiceHere, _who: _Reads) -> dict[str, str]:
         return basis_of(service, connection).about
 
 
+@router.get("/policy-parameters", summary="支付政策可以规定的全部参数")
+def policy_parameters(_who: _Reads, after: After = "", limit: Limit = 1000) -> Page[PolicyParameter]:
+    """含义、类型、单位、取值，哪些命令要用。"""
+    known = list(policy_schema().parameters.values())
+    return page_of(
+        known, lambda item: item.key, after, limit,
+        lambda item: PolicyParameter(**{name: getattr(item, name) for name in PolicyParameter.model_fields}),
+    )  # fmt: skip
+
+
+@router.get("/weight-tables", summary="内置的权重（分值）表")
+def weight_tables(_who: _Reads, after: After = "", limit: Limit = 100) -> Page[WeightTableShown]:
+    """政策的 weights、测算的 compare 可写的编号。"""
+    return page_of(list(built_in_weights()), str, after, limit, _weights)
+
+
 @router.get("/policies", summary="内置的支付政策")
 def policies(_who: _Reads, after: After = "", limit: Limit = 100) -> Page[dict[str, Any]]:
     """编号、名称、方法、数据性质。"""
@@ -137,9 +183,10 @@ def policies(_who: _Reads, after: After = "", limit: Limit = 100) -> Page[dict[s
 def policy(
     service: ServiceHere, _who: _Reads, name: _PolicyName
 ) -> dict[str, Any]:  # fmt: skip
-    """每个取值及其范围、日期、来源、可信程度。"""
+    """每个取值及其范围、日期、来源、可信程度；能运行哪些命令、还缺哪些参数。"""
     found = _found(service, name)[0]
     return _policy(found) | {
+        "commands": commands_of(found),
         "settings": [
             {
                 "key": item.key, "value": item.raw, "for": dict(item.scope), "from": str(item.since or ""),
@@ -179,6 +226,13 @@ def _policy(found: Policy) -> dict[str, Any]:
         "scheme": found.header.scheme, "data_level": found.header.data_level, "sha256": found.sha256,
         "from": str(found.header.effective_from), "until": str(found.header.effective_until or ""),
     }  # fmt: skip
+
+
+def _weights(name: str) -> WeightTableShown:
+    found = find_group_weights(name)
+    return WeightTableShown(
+        id=name, title=found.title, data_level=found.data_level, groups=len(found.rw_e6), sha256=found.sha256
+    )  # fmt: skip
 
 
 def _pack(pack: Any) -> dict[str, Any]:

@@ -20,10 +20,9 @@ from api.http.job_asked import asked_job, once, taken
 from api.http.paging import After, page_of
 from api.http.routes_documents import Document, Office, shown_document
 from api.http.routes_office import FIRST_YEAR, LAST_YEAR
-from api.service import budget_job, case_files_job, decisions, indicator_job, year_edits
+from api.service import budget_job, decisions, indicator_job, year_edits
 from api.service.documents import standing
 from api.service.office_work import book_of
-from api.service.runs import PAY, VALIDATE
 from api.service.told import told
 from budget.money import yuan_text
 from reference_tables.problems import Problem
@@ -68,22 +67,6 @@ class IndicatorsAsked(Asked):
     year: Year
     cases: list[DocumentName] = Field(default_factory=list, max_length=60, description="病例文件名；不写则用年度账册")
     priced: bool = Field(True, description="病例文件按政策定价，另有倍率和支付方式的指标")
-
-
-class ValidationAsked(Asked):
-    """病例质控的要求。"""
-
-    year: Year
-    cases: list[DocumentName] = Field(min_length=1, max_length=60, description="病例文件名（kind=cases）")
-    scheme: str = Field("", max_length=120, description="内置分组方案；默认为正在使用的")
-
-
-class PaymentAsked(Asked):
-    """病例定价的要求。"""
-
-    year: Year
-    cases: list[DocumentName] = Field(min_length=1, max_length=60, description="病例文件名（kind=cases）")
-    month: str = Field("", pattern=r"^(20[0-9]{2}-(0[1-9]|1[0-2]))?$", description="只定价这个结算月份的病例")
 
 
 class ReportAsked(Asked):
@@ -212,26 +195,6 @@ def indicators(service: ServiceHere, who: Office, asked: IndicatorsAsked, key: K
         lambda connection: indicator_job.ask_indicators(
             service, connection, who, asked.year, asked.cases, priced=asked.priced
         ),
-    )  # fmt: skip
-
-
-@router.post("/validations", status_code=202, summary="病例质控：问题清单")
-def validation(service: ServiceHere, who: Office, asked: ValidationAsked, key: KeyHeader = None) -> Job:
-    """按结算清单质控规则检查病例文件，一次列出全部问题（XLSX、CSV）；不提交，不定价。"""
-    args = asked.model_dump()
-    return asked_job(
-        service, who, key, {"route": "validations", **args},
-        lambda connection: case_files_job.ask(connection, who, VALIDATE, args),
-    )  # fmt: skip
-
-
-@router.post("/payments", status_code=202, summary="病例定价")
-def payment(service: ServiceHere, who: Office, asked: PaymentAsked, key: KeyHeader = None) -> Job:
-    """按正在使用的政策为病例文件逐例定价（CSV）；不记账，结算用 /v1/settlements。"""
-    args = asked.model_dump()
-    return asked_job(
-        service, who, key, {"route": "payments", **args},
-        lambda connection: case_files_job.ask(connection, who, PAY, args),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from api.http.answers import Answer, IdPath, KeyHeader, Limit, MonthQuery, Page, Submission
+from api.http.answers import Answer, CaseFormat, IdPath, KeyHeader, Limit, MonthQuery, Page, Submission
 from api.http.bodies import remember, replayed, take_text, take_upload
 from api.http.deps import ActorHere, Allowed, ServiceHere, own
 from api.http.downloads import FileKind, frame_response
@@ -26,7 +26,6 @@ from api.service.submissions import STATES_ZH, Given, NotTaken, SubmissionInfo, 
 from api.service.unpack import Unpackable
 from api.store.tables import submission
 from grouper.intake import IntakeError
-from reference_tables.columns import HEADER_FORMATS, MESSAGE_FORMATS
 from reference_tables.problems import Problem
 
 router = APIRouter(prefix="/v1/submissions", tags=["submissions"])
@@ -41,14 +40,6 @@ class Kind(StrEnum):
     NEW = "new"
     CORRECTION = "correction"
     WITHDRAWAL = "withdrawal"
-
-
-class CaseFormat(StrEnum):
-    """In which form the cases are."""
-
-    AUTO = "auto"
-    FLAT, OPENDRG, HQMS, N041 = HEADER_FORMATS
-    MESSAGE_4101, MESSAGE_4101A = MESSAGE_FORMATS
 
 
 class State(StrEnum):

@@ -1,16 +1,20 @@
-"""Case files of the office checked by the quality rules, or priced case by case, as jobs: the commands' own lists."""
+"""Case files of the office grouped, checked by the quality rules, or priced case by case, as jobs: the commands' own
+results."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
+import polars as pl
 import sqlalchemy as sa
 
 from api.core.clearing_files import run_id_of
-from api.core.pay import pay_files, summary_dict
+from api.core.pay import pay_files
+from api.core.pay import summary_dict as pay_dict
 from api.core.payable import PayableFiles
 from api.service.audit import Actor
 from api.service.context import Service
@@ -28,23 +32,49 @@ from api.service.office_work import (
     plain_args,
     working,
 )
-from api.service.runs import DONE, PAY, VALIDATE, Made, kept_folder
+from api.service.runs import DONE, GROUP, PAY, VALIDATE, Made, kept_folder
 from api.service.told import counted
 from api.service.values import new_id
 from api.service.worker import JobContext
 from grouper.intake import IntakeError
+from grouper.normalize import Edition
 from grouper.output import ResultWriter
-from grouper.pipeline import validate_files
+from grouper.pipeline import group_files, summary_dict, validate_files
 from grouper.proof import file_sha256
 from grouper.worklist import write_worklist
 
+_OF_THIS_RUN = frozenset({"seconds", "cases_per_second", "unusable_files"})
+"""What a summary says of the machine's moment, not of the cases."""
+
 
 def ask(connection: sa.Connection, actor: Actor, kind: str, args: Mapping[str, Any]) -> str:
-    """The id of a job that checks (VALIDATE) or prices (PAY) case documents. Raises NotTaken (SV03)."""
+    """The id of a job that groups (GROUP), checks (VALIDATE) or prices (PAY) case documents. Raises NotTaken (SV03)."""
     all_needed(connection, CASES, args["cases"])
     check_scheme(str(args.get("scheme", "")))
     used = documents_for(connection, cases=args["cases"])
     return enqueue(connection, actor, kind, f"{kind} {new_id('ask')}", {**args, "documents": used})
+
+
+def group(service: Service, context: JobContext) -> Any:
+    """The handler of groupings: every case's group, reason and deciding codes."""
+    args, problems = context.held.args, Kept()
+    with working(service, context) as folder:
+        stand, basis = asked_with(service, context)
+        paths = lay_cases(service, stand, folder, args["cases"])
+        scheme = scheme_of(basis, str(args["scheme"]))
+        out = folder / "out"
+        out.mkdir()
+        with _written(out, "groups.csv", "groups.parquet") as results:
+            summary = group_files(
+                paths, scheme, results, problems=problems, **_reading(args), strict=bool(args["strict"]), threads=1,
+                progress=lambda _, rows: context.tell(rows, 0),
+            )  # fmt: skip
+            _check_usable(summary.unusable)
+        problems.write_csv(out)
+        told = {name: value for name, value in summary_dict(summary, scheme).items() if name not in _OF_THIS_RUN}
+        told |= {"scheme": scheme.pack.id, "scheme_sha256": scheme.pack.sha256, "problems": counted(problems.frame)}
+        made = _made(service, GROUP, int(args["year"]), paths, args, told, out)
+    return ending(context, made, stand, basis)
 
 
 def check(service: Service, context: JobContext) -> Any:
@@ -55,10 +85,9 @@ def check(service: Service, context: JobContext) -> Any:
         paths = lay_cases(service, stand, folder, args["cases"])
         scheme = scheme_of(basis, str(args["scheme"]))
         summary, not_applied = validate_files(
-            paths, problems, scheme=scheme, progress=lambda _, rows: context.tell(rows, 0)
+            paths, problems, **_reading(args), scheme=scheme, progress=lambda _, rows: context.tell(rows, 0)
         )
-        if summary.unusable:
-            raise IntakeError([problem for _, error in summary.unusable for problem in error.problems])
+        _check_usable(summary.unusable)
         out = folder / "out"
         out.mkdir()
         for name in ("worklist.xlsx", "worklist.csv"):
@@ -79,24 +108,60 @@ def price(service: Service, context: JobContext) -> Any:
         paths = lay_cases(service, stand, folder, args["cases"])
         files = PayableFiles(
             paths, basis.scheme, basis.policy, basis.values, hospitals=basis.hospitals, separate=basis.separate,
-            threads=1, progress=lambda _, rows: context.tell(rows, 0),
+            threads=1, progress=lambda _, rows: context.tell(rows, 0), **_reading(args),
         )  # fmt: skip
         out = folder / "out"
         out.mkdir()
-        results = ResultWriter.open(str(out / "cases.csv"))
-        try:
+        with _written(out, "cases.csv") as results:
             summary = pay_files(files, basis.policy, basis.values, results, problems=problems, month=str(args["month"]))
-        except BaseException:
-            results.abort()
-            raise
-        results.close()
-        if files.unusable:
-            raise IntakeError([problem for _, error in files.unusable for problem in error.problems])
+            _check_usable(files.unusable)
         problems.write_csv(out)
-        told = summary_dict(summary, basis.policy, basis.scheme) | {"problems": counted(problems.frame)}
+        told = pay_dict(summary, basis.policy, basis.scheme) | {"problems": counted(problems.frame)}
         plain = orjson.loads(orjson.dumps(told, option=orjson.OPT_NON_STR_KEYS, default=str))
         made = _made(service, PAY, int(args["year"]), paths, args, plain, out)
     return ending(context, made, stand, basis)
+
+
+class _Reading(TypedDict):
+    fmt: str
+    edition: Edition
+
+
+def _reading(args: Mapping[str, Any]) -> _Reading:
+    """How the files of a request are read."""
+    return {"fmt": str(args.get("format", "auto")), "edition": args.get("edition", "insurance")}
+
+
+class _Tables:
+    """A sink that writes several files of the same rows."""
+
+    def __init__(self, writers: Sequence[ResultWriter]) -> None:
+        self._writers = writers
+
+    def write(self, frame: pl.DataFrame) -> None:
+        """Add rows."""
+        for writer in self._writers:
+            writer.write(frame)
+
+
+@contextmanager
+def _written(folder: Path, *names: str) -> Iterator[_Tables]:
+    """A sink that leaves nothing behind when the work inside fails."""
+    writers = [ResultWriter.open(str(folder / name)) for name in names]
+    try:
+        yield _Tables(writers)
+    except BaseException:
+        for writer in writers:
+            writer.abort()
+        raise
+    for writer in writers:
+        writer.close()
+
+
+def _check_usable(unusable: Sequence[tuple[str, IntakeError]]) -> None:
+    """Raises IntakeError with the problems of files that cannot be read at all."""
+    if unusable:
+        raise IntakeError([problem for _, error in unusable for problem in error.problems])
 
 
 def _made(

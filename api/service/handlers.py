@@ -17,7 +17,7 @@ from api.service import (
     weights_job,
 )
 from api.service.context import Service
-from api.service.runs import ADVANCE, LOCK_JOB, PAY, VALIDATE
+from api.service.runs import ADVANCE, GROUP, LOCK_JOB, PAY, VALIDATE
 from api.service.submission_job import work_on
 from api.service.worker import Handler
 
@@ -36,6 +36,7 @@ def handlers_of(service: Service) -> Mapping[str, Handler]:
         simulate_job.JOB: partial(simulate_job.work_on, service),
         weights_job.JOB: partial(weights_job.work_on, service),
         catalog_job.JOB: partial(catalog_job.work_on, service),
+        GROUP: partial(case_files_job.group, service),
         VALIDATE: partial(case_files_job.check, service),
         PAY: partial(case_files_job.price, service),
     }

@@ -25,7 +25,7 @@ DRAFT, APPROVED, LOCKED, SUPERSEDED, DONE = "draft", "approved", "locked", "supe
 REOPENED = "reopened"
 """A clearing that was locked and taken back by a later settlement, which named it; a new clearing takes its place."""
 CONFIRMED, DISPUTED = "confirmed", "disputed"
-CLEAR, VALIDATE, PAY = "clear", "validate", "pay"
+CLEAR, GROUP, VALIDATE, PAY = "clear", "group", "validate", "pay"
 ADVANCE = "advance"
 """The job, and its run, that pays advances out of the book."""
 LOCK_JOB = "lock"
@@ -37,7 +37,7 @@ STATES_ZH = {
 }  # fmt: skip
 KINDS_ZH = {
     "budget": "总额预算", "advance": "预付金", "settle": "月度结算", "clear": "年终清算", "indicators": "运行指标",
-    "report": "年度报告", "validate": "病例质控", "pay": "病例定价",
+    "report": "年度报告", "group": "病例分组", "validate": "病例质控", "pay": "病例定价",
     "simulate": "政策模拟", "weights": "权重（分值）测算", "catalog": "病种目录",
 }  # fmt: skip
 POLICY_KINDS = ("simulate", "weights", "catalog", "indicators")

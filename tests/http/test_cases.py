@@ -198,8 +198,14 @@ def test_reference(here: SmallService) -> None:
     assert client.get("/v1/codes", params={"q": "切除术", "kind": "px"}).json()["items"][0]["kind"] == "px"
     assert client.get("/v1/schemes/current").json()["policy"] == "small"
     assert "synthetic-city-dip" in {item["id"] for item in client.get("/v1/policies").json()["items"]}
-    settings = client.get("/v1/policies/synthetic-city-dip").json()["settings"]
-    assert any(item["key"] == "point_value" for item in settings)
+    policy = client.get("/v1/policies/synthetic-city-dip").json()
+    assert any(item["key"] == "point_value" for item in policy["settings"])
+    assert policy["commands"]["clear"]["can_run"]
+    parameters = {item["key"]: item for item in client.get("/v1/policy-parameters").json()["items"]}
+    assert {item["key"] for item in policy["settings"]} <= parameters.keys()
+    assert parameters["point_value"]["needed"]
+    tables = {item["id"]: item for item in client.get("/v1/weight-tables").json()["items"]}
+    assert tables["suzhou-2023"]["groups"] == 648
     assert client.get("/v1/policies/nobody").status_code == 404
     assert any(item["code"] == "SV01" for item in client.get("/v1/problems").json()["items"])
     assert any(item["name"] == "sex" for item in client.get("/v1/columns").json()["items"])

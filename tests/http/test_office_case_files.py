@@ -58,3 +58,28 @@ def test_cases_are_checked_as_by_the_command(here: SmallService, city: City, tmp
     assert rows(out.read_bytes())
     assert run["summary"]["cases"] == 24
     assert all(item["fix"] for item in run["summary"]["problems"])
+
+
+def test_cases_are_grouped_as_by_the_command(here: SmallService, city: City, tmp_path: Path) -> None:
+    office, month = here.client("office"), city.months[0]
+    broken = month.read_bytes().replace(b",1,", b",9,", 3)
+    place = tmp_path / month.name
+    place.write_bytes(broken)
+    put(office, "cases", month.name, broken)
+    asked = {"year": 2026, "cases": [month.name], "strict": True, "edition": "clinical", "format": "flat"}
+    run = run_of(here, job(here, "/v1/groupings", **asked))
+    out, listed = tmp_path / "groups.csv", tmp_path / "problems.csv"
+    command(
+        "group", place, "--scheme", "chs-drg-1.1", "--strict", "--edition", "clinical", "--format", "flat", "-o", out,
+        "--problems", listed,
+    )  # fmt: skip
+    assert file(here, run, "groups.csv") == out.read_bytes()
+    assert [(item["code"], item["row"]) for item in rows(file(here, run, "problems.csv"))] == [
+        (item["code"], item["row"]) for item in rows(listed.read_bytes())
+    ]
+    assert (run["kind"], run["summary"]["rows"], len(rows(out.read_bytes()))) == ("group", 24, 24)
+    parquet = office.get(f"/v1/runs/{run['id']}/files/groups.parquet")
+    assert parquet.headers["content-type"] == "application/vnd.apache.parquet"
+    assert office.get("/v1/runs", params={"kind": "group"}).json()["items"][0]["id"] == run["id"]
+    for wrong in ({"format": "xml"}, {"edition": "icd"}, {"scheme": "none"}):
+        assert not office.post("/v1/groupings", json=asked | wrong).is_success

@@ -1,0 +1,68 @@
+"""The office's case files grouped, checked by the quality rules, or priced: the commands' own results, as jobs."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from api.http.answers import Asked, CaseFormat, Edition, Job, KeyHeader
+from api.http.deps import ServiceHere
+from api.http.job_asked import asked_job
+from api.http.routes_documents import Office
+from api.http.routes_runs import DocumentName, Year
+from api.service import case_files_job
+from api.service.audit import Actor
+from api.service.runs import GROUP, PAY, VALIDATE
+
+router = APIRouter(prefix="/v1", tags=["office"])
+
+
+class _FilesAsked(Asked):
+    year: Year
+    cases: list[DocumentName] = Field(min_length=1, max_length=60, description="病例文件名（kind=cases）")
+    format: CaseFormat = Field(CaseFormat.AUTO, description="病例格式；auto 为自动识别")
+    edition: Edition = Field(Edition.INSURANCE, description="编码版本：insurance 医保版 2.0、clinical 国临版")
+
+
+class GroupingAsked(_FilesAsked):
+    """病例分组的要求。"""
+
+    scheme: str = Field("", max_length=120, description="内置分组方案；默认为正在使用的")
+    strict: bool = Field(False, description="质控规则拒收的病例记为数据无效")
+
+
+class ValidationAsked(_FilesAsked):
+    """病例质控的要求。"""
+
+    scheme: str = Field("", max_length=120, description="内置分组方案；默认为正在使用的")
+
+
+class PaymentAsked(_FilesAsked):
+    """病例定价的要求。"""
+
+    month: str = Field("", pattern=r"^(20[0-9]{2}-(0[1-9]|1[0-2]))?$", description="只定价这个结算月份的病例")
+
+
+@router.post("/groupings", status_code=202, summary="病例分组")
+def grouping(service: ServiceHere, who: Office, asked: GroupingAsked, key: KeyHeader = None) -> Job:
+    """病例文件逐例分组，与命令 drgdip group 的结果相同（CSV、Parquet），附问题清单；不提交，不定价。"""
+    return _asked(service, who, key, "groupings", GROUP, asked)
+
+
+@router.post("/validations", status_code=202, summary="病例质控：问题清单")
+def validation(service: ServiceHere, who: Office, asked: ValidationAsked, key: KeyHeader = None) -> Job:
+    """按结算清单质控规则检查病例文件，一次列出全部问题（XLSX、CSV）；不提交，不定价。"""
+    return _asked(service, who, key, "validations", VALIDATE, asked)
+
+
+@router.post("/payments", status_code=202, summary="病例定价")
+def payment(service: ServiceHere, who: Office, asked: PaymentAsked, key: KeyHeader = None) -> Job:
+    """按正在使用的政策为病例文件逐例定价（CSV）；不记账，结算用 /v1/settlements。"""
+    return _asked(service, who, key, "payments", PAY, asked)
+
+
+def _asked(service: ServiceHere, who: Actor, key: str | None, route: str, kind: str, asked: Asked) -> Job:
+    args = asked.model_dump(mode="json")
+    return asked_job(
+        service, who, key, {"route": route, **args}, lambda connection: case_files_job.ask(connection, who, kind, args)
+    )
