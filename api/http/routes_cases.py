@@ -16,6 +16,7 @@ from api.http.deps import Allowed, ServiceHere
 from api.http.errors import Refused, media_refused
 from api.http.plain_route import PlainRoute
 from api.http.strict import JSON, media_of, read_json
+from api.service.arrow_streams import stated_bytes
 from api.service.audit import Actor
 from api.service.basis import Basis, RecentBasis, basis_of
 from api.service.binary_tables import frame_is_large, parquet_problem
@@ -45,8 +46,6 @@ _MANY = {"requestBody": {"required": True, "content": {
     "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
     "application/vnd.apache.arrow.stream": {"schema": {"type": "string", "format": "binary"}},
 }}}  # fmt: skip
-_COMPRESSED = (b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
-"""How compressed buffers of Arrow IPC begin (zstd, LZ4), behind eight bytes that say how long they are unpacked."""
 _MOST_UNPACKED = 1 << 28
 
 
@@ -177,7 +176,7 @@ def _table(media: str, body: bytes, most: int) -> pl.DataFrame:
         if problem is not None:
             raise _too_large() if problem.code == "SV34" else Refused(problem)
         return pl.read_parquet(io.BytesIO(body))
-    if _stated_bytes(body) > _MOST_UNPACKED:
+    if stated_bytes(body) > _MOST_UNPACKED:
         raise _too_large()
     frame = pl.read_ipc_stream(io.BytesIO(body))
     if frame_is_large(frame, _MOST_UNPACKED):
@@ -187,17 +186,6 @@ def _table(media: str, body: bytes, most: int) -> pl.DataFrame:
 
 def _too_large() -> Refused:
     return Refused(Problem("SV05", {"limit": _MOST_UNPACKED}))
-
-
-def _stated_bytes(body: bytes) -> int:
-    """What the compressed buffers of an Arrow stream say they take unpacked; the readers allocate that much."""
-    total = 0
-    for mark in _COMPRESSED:
-        at = body.find(mark)
-        while at >= 0:
-            total += max(0, int.from_bytes(body[max(0, at - 8) : at], "little", signed=True))
-            at = body.find(mark, at + 1)
-    return total
 
 
 def _rows(columns: Any) -> list[dict[str, Any]] | None:
