@@ -147,7 +147,7 @@ CHANGES_SCHEMA: dict[str, pl.DataType] = {
 }
 """One row per thing that a reform switches (key `switch.policy`, `switch.scheme`, `switch.weights`) and per change, in
 order: values put (`settings`, null for a scheme), groups, cases and hospitals in its scope, and cases there whose
-payment moved; `cleared`: hospitals whose money after clearing its reform as a whole moved, null without a year file;
+payment its reform as a whole moved; `cleared`: hospitals whose money after clearing it moved, null without a year file;
 `before` and `after`: the value or range of values that held for these cases, in Chinese."""
 
 STEPS_SCHEMA: dict[str, pl.DataType] = {

@@ -32,10 +32,11 @@ from api.core.simulate_tables import (
     moved_groups,
     moved_payments,
     steps_table,
+    touched_by,
 )
 from api.core.simulate_trial import Trial
 from api.core.solved import Solved, solved_frame
-from budget.reformed_effect import AppliedChange, touched
+from budget.reformed_effect import AppliedChange
 from grouper.pipeline import Progress
 from grouper.proof import program_version
 from grouper.schemes import Scheme
@@ -126,7 +127,7 @@ def simulate(
     told("汇总")
     compared, unknown = compared_frame(before, after)
     start = steps[1] if switch else before
-    touches = touched(base.cases, made.changes, start.priced, after.priced)
+    touches = touched_by(base.cases, made.changes, spans)
     tables = gain_tables(before, after, compared, read.base.scheme)
     tables["steps"] = steps_table(steps)
     switch_moved = moved_payments(before, start)

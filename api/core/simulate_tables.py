@@ -10,7 +10,7 @@ from api.core.simulate_stage import Stage, hospital_totals
 from budget.compare import gains, transitions
 from budget.compare_frames import ALL_POOLS, CHANGES_SCHEMA, STEPS_SCHEMA
 from budget.compare_winners import deciles, lorenz, winners
-from budget.reformed_effect import AppliedChange
+from budget.reformed_effect import TOUCHED_SCHEMA, AppliedChange, touched
 from grouper.schemes import Scheme
 from reference_tables.drg_pack import DrgPack
 from reference_tables.policy_schema import policy_schema
@@ -72,20 +72,28 @@ def cleared_moved(before: Stage, after: Stage) -> int | None:
     return sum(had.get(hospital, 0) != has.get(hospital, 0) for hospital in {*had, *has})
 
 
+def touched_by(cases: pl.DataFrame, applied: Sequence[AppliedChange], spans: Mapping[str, Span]) -> pl.DataFrame:
+    """TOUCHED_SCHEMA of all changes in order; payments moved are those that the reform of a change moved."""
+    found = [
+        touched(cases, [item for item in applied if item.reform_id == name], before.priced, after.priced)
+        for name, (before, after) in spans.items()
+    ]
+    return pl.concat([pl.DataFrame(schema=TOUCHED_SCHEMA), *found])
+
+
 def changes_table(
     switched: Sequence[Mapping[str, object]],
     applied: Sequence[AppliedChange],
-    touched: pl.DataFrame,
+    touches: pl.DataFrame,
     spans: Mapping[str, Span],
 ) -> pl.DataFrame:
-    """CHANGES_SCHEMA: the rows of what was `switched`, then what each change put, and what it touched (`touched`
+    """CHANGES_SCHEMA: the rows of what was `switched`, then what each change put, and what it touched (`touches`
     TOUCHED_SCHEMA); `spans`: the stages before and after each reform by its id."""
     parameters, actions = policy_schema().parameters, reform_schema().actions
-    counts = {row["change"]: row for row in touched.iter_rows(named=True)}
     cleared = {name: cleared_moved(*span) for name, span in spans.items()}
     rows = list(switched)
-    for at, item in enumerate(applied):
-        change, count = item.change, counts[at]
+    for item, count in zip(applied, touches.iter_rows(named=True), strict=True):
+        change = item.change
         rows.append({
             "reform": item.reform_id, "place": change.place, "key": change.key,
             "label": parameters[change.key].label, "action": actions[change.action],

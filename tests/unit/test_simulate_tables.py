@@ -102,3 +102,12 @@ def test_clearings_of_different_numbers_of_cases_say_why() -> None:
 def test_a_sweep_says_what_is_tried(body: str, label: str) -> None:
     (sweep,) = reform(f"[[sweep]]\n{body}\nsteps = 3\n").sweeps
     assert sweep_label(sweep) == label
+
+
+def test_what_one_reform_moved_is_not_told_of_another(city: City) -> None:
+    pools = reform(change("pools", "set", "merged"), "pools")
+    cut = reform(change("coefficient", "scale", "0.9", 'for = { tier = "三级" }'), "cut")
+    rows = {row["reform"]: row for row in run(city, pools, cut, policy=RATE).tables["changes"].iter_rows(named=True)}
+    assert rows["pools"]["cases"] == 288
+    assert rows["pools"]["moved"] == 0 < rows["pools"]["cleared"]
+    assert 0 < rows["cut"]["moved"] <= rows["cut"]["cases"] == 96
