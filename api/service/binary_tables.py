@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, cast
 
 import polars as pl
 
+from api.service.trial import DAMAGED, LARGE, tried
 from reference_tables.problems import Problem
 
 VALUE_BYTES = 16
@@ -24,7 +25,7 @@ _USUAL_HEAD, _LONGEST_HEAD, _LONGEST_FOOTER, _DEEPEST = 1 << 12, 1 << 20, 64 << 
 _PAGE_BYTES = 1 << 12
 """What a page counts for beside its values: a file of nothing but empty pages would take long to be looked through."""
 _MOST_COLUMNS = 2_000
-_UNREADABLE = (
+UNREADABLE = (
     pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, IndexError, KeyError, TypeError,
     AttributeError, OverflowError,
 )  # fmt: skip
@@ -38,15 +39,27 @@ def is_parquet(head: bytes) -> bool:
 
 def parquet_problem(source: Path | bytes, limit: int) -> Problem | None:
     """Why a Parquet file is not read: SV34 when its values take more than `limit` bytes in memory, SV09 when it is
-    damaged. None when it may be read."""
+    damaged. None when it may be read. Raises OSError when it cannot be read for trial."""
     try:
         with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as stream:
-            too_much = _stated(stream, limit) > limit
-        if not too_much:
-            too_much = _texts(pl.scan_parquet(source, glob=False), limit)
-    except _UNREADABLE:
+            verdict = LARGE if _stated(stream, limit) > limit else ""
+    except UNREADABLE:
+        verdict = DAMAGED
+    verdict = verdict or tried(source, limit)
+    if verdict == DAMAGED:
         return Problem("SV09", {"reason": "不是完整的 Parquet 文件"})
-    return Problem("SV34", {"limit": limit}) if too_much else None
+    return Problem("SV34", {"limit": limit}) if verdict == LARGE else None
+
+
+def read_through(source: Path | io.BytesIO, limit: int) -> bool:
+    """Read a Parquet file to its end and forget it; False when its texts, written out, take more than `limit` bytes.
+    Raises UNREADABLE, or ends the process: called where that harms nobody (`api.service.trial`)."""
+    lazy = pl.scan_parquet(source, glob=False)
+    if _texts(lazy, limit):
+        return False
+    for _ in lazy.collect_batches():
+        pass
+    return True
 
 
 def frame_is_large(frame: pl.DataFrame, limit: int) -> bool:
@@ -76,7 +89,10 @@ def _stated(stream: BinaryIO, limit: int) -> int:
                 head, length = _head(stream, at)
                 if min(head[2], head[3]) < 0:
                     raise ValueError("a page of negative size")
-                values = max((head.get(kind, {}).get(1, 0) for kind in (5, 7, 8)), default=0)
+                counts = [head.get(kind, {}).get(1, 0) for kind in (5, 7, 8)]
+                values = max(counts)
+                if min(counts) < 0:
+                    raise ValueError("a page of less than no values")
                 total += _PAGE_BYTES + head[2] + values * VALUE_BYTES
                 at += length + head[3]
     return total

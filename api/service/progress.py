@@ -54,7 +54,7 @@ def rows_in(path: Path) -> int:
     if head == b"PAR1":
         try:
             return int(pl.scan_parquet(path).select(pl.len()).collect().item())
-        except (pl.exceptions.PolarsError, OSError):
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
             return 0
     if path.suffix.lower() not in _LINES:
         return 0
