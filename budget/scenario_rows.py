@@ -30,6 +30,8 @@ BANDS = 4
 _FIXED_KINDS = frozenset({"bed_day", "single_disease", "by_item", "unpaid"})
 _LACKING = frozenset({"NO_WEIGHT", "ZERO_SCORE", "NO_REFERENCE"})
 _LARGE = 10**9
+ANY_HOSPITAL = "\n"
+"""Stands in a key for every hospital, where nothing of the policy differs by hospital; no id is this."""
 _KINDS = {"UNGROUPED": "ungrouped", "AMBIGUOUS": "ambiguous"}
 
 
@@ -83,6 +85,12 @@ class Part:
         """The number as nothing moves."""
         return max(self.factor * self.value, self.least)
 
+    def at_hospital(self, hospital: str) -> Part:
+        """The same at one hospital, where it was found at any."""
+        if self.address is None or self.address.get("hospital") != ANY_HOSPITAL:
+            return self
+        return Part(self.value, {**self.address, "hospital": hospital}, self.factor, self.least)
+
 
 @dataclass(frozen=True)
 class OrdinaryRow:
@@ -93,6 +101,12 @@ class OrdinaryRow:
     coefficient: Part
     price: Part
     limits: tuple[LimitBand, ...]
+
+    def at_hospital(self, hospital: str) -> OrdinaryRow:
+        """A row read for any hospital (ANY_HOSPITAL), as it is at one of them."""
+        moving = (self.weight, self.coefficient, self.price)
+        weight, coefficient, price = (part.at_hospital(hospital) for part in moving)
+        return OrdinaryRow(self.shape, weight, coefficient, price, self.limits)
 
     def agrees(self, row: PlanRow) -> bool:
         """Are the bands, as nothing moves, those that the planner made?"""

@@ -28,7 +28,7 @@ from budget.scenario_grid import Grid, RowParts, make_grid
 from budget.scenario_lines import Reals
 from budget.scenario_moves import SCOPES, Scenarios
 from budget.scenario_planned import PlannedRows, whole_ratios
-from budget.scenario_rows import BANDS, OrdinaryRow, RowReader, Shape
+from budget.scenario_rows import ANY_HOSPITAL, BANDS, OrdinaryRow, RowReader, Shape
 
 HOSPITAL, GROUP = ("hospital_id", "pool"), ("group",)
 _CELLS = 1 << 21
@@ -80,8 +80,8 @@ class ScenarioSums:
         split = _split_rows(
             cases.select("tier", "hospital_id", "month")[pl.Series(at)], priced.row[at], priced.keys, scopes
         )
-        rows = [reader.ordinary(key, priced.table.rows[place]) for key, place in zip(split.keys, split.of, strict=True)]
-        modes = [_fund_mode(pricer, key) for key in split.keys]
+        rows = _read_rows(reader, split, priced)
+        modes = _fund_modes(pricer, split)
         order = _order(rows, modes)
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
@@ -274,11 +274,13 @@ def _exact_sums(code: Ints, amount: Ints, size: int) -> Ints:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows of the cases: their `keys`, the plan row `of` each, and `row` int64 [cases]."""
+    """Rows of the cases: their `keys`, the plan row `of` each, and `row` int64 [cases]; `by_hospital`: hospitals are
+    told apart that the plan has one row for."""
 
     keys: list[PriceKey]
     of: list[int]
     row: Ints
+    by_hospital: bool
 
 
 def _split_rows(cases: pl.DataFrame, row: Ints, keys: Sequence[PriceKey], scopes: Sequence[str]) -> _Rows:
@@ -290,7 +292,30 @@ def _split_rows(cases: pl.DataFrame, row: Ints, keys: Sequence[PriceKey], scopes
     for *values, plan in parts.frame.iter_rows():
         given = {name: value for name, value in zip(asked, values, strict=True) if value}
         made.append((replace(keys[plan], **given), plan))
-    return _Rows([key for key, _ in made], [plan for _, plan in made], parts.code)
+    return _Rows([key for key, _ in made], [plan for _, plan in made], parts.code, "hospital" in asked)
+
+
+def _read_rows(reader: RowReader, split: _Rows, priced: PricedCases) -> list[OrdinaryRow | None]:
+    """The row of each key as scenarios see it; one that the plan has for all hospitals is read once for all of them."""
+    known: dict[tuple[int, PriceKey], OrdinaryRow | None] = {}
+    found = []
+    for key, place in zip(split.keys, split.of, strict=True):
+        shared = replace(key, hospital=ANY_HOSPITAL) if split.by_hospital and key.hospital else key
+        if (place, shared) not in known:
+            known[place, shared] = reader.ordinary(shared, priced.table.rows[place])
+        row = known[place, shared]
+        found.append(row if row is None or shared is key else row.at_hospital(key.hospital))
+    return found
+
+
+def _fund_modes(pricer: Pricer, split: _Rows) -> list[FundMode]:
+    """How the fund's part of each row is worked out, which differs by insurance, tier and month."""
+    known: dict[tuple[str, str, str], FundMode] = {}
+    for key in split.keys:
+        place = (key.insurance, key.tier, key.month)
+        if place not in known:
+            known[place] = _fund_mode(pricer, key)
+    return [known[key.insurance, key.tier, key.month] for key in split.keys]
 
 
 def _fund_mode(pricer: Pricer, key: PriceKey) -> FundMode:

@@ -21,7 +21,16 @@ from budget.solve import Grid, OutOfReach, solve_for
 Factors = Mapping[str, Fraction]
 Evaluate = Callable[[Sequence[Fraction]], Sequence[int]]
 """Factors by hospital -> money by hospital, fen; both in the order of the corridor's members."""
+Near = Callable[[Sequence[Fraction], Sequence[int]], Evaluate]
+"""Factors and what was measured with them -> about what others come to, without measuring it."""
 MOST_STEPS = 40
+_MOST_MEASURED = 8
+"""Steps that are measured where what lies between them is worked out."""
+_NEARER = Fraction(99, 100)
+_IDLE = 2
+"""So many measured steps of which none is nearer than _NEARER of the nearest before them are the last ones."""
+_NO_NEARER = 6
+"""So many guessed steps without coming nearer end the guessing."""
 _DAMPED = Fraction(9, 10)
 _STEP = Fraction(1, 10**6)
 """What is told of widening: percentage points with four decimals."""
@@ -95,12 +104,14 @@ class _Counted:
         return tuple(self.evaluate(factors))
 
 
-def keep_corridor(corridor: Corridor, evaluate: Evaluate, *, coupled: bool = False) -> Balanced:
+def keep_corridor(
+    corridor: Corridor, evaluate: Evaluate, *, coupled: bool = False, near: Near | None = None
+) -> Balanced:
     """The factors with the least change that keep the corridor; with what stands in the way when there are none, and
-    then the factors that come nearest to it."""
+    then the factors that come nearest to it. `near` spares a coupled corridor most of its evaluations."""
     counted = _Counted(evaluate)
     if coupled:
-        return _keep_coupled(corridor, counted)
+        return _keep_coupled(corridor, counted, near)
     found = _keep(corridor, counted)
     slacks = tuple(_widened(corridor, counted, found, slack) for slack in found.slacks)
     return Balanced(found.factors, found.reached, slacks, counted.tried)
@@ -256,21 +267,27 @@ def _total_slack(corridor: Corridor, missing: int) -> Slack:
     return Slack("total", "", missing, Fraction(abs(missing), whole or 1))
 
 
-def _keep_coupled(corridor: Corridor, evaluate: _Counted) -> Balanced:
+def _keep_coupled(corridor: Corridor, evaluate: _Counted, near: Near | None) -> Balanced:
     """Step by step: whoever lies outside is moved to its edge as if the point value stood still; the value then moves
-    everybody a little, and the rest follows in the next step. Where not all come within, the step that came nearest."""
-    grid, members = corridor.grid, corridor.members
+    everybody a little, and the rest follows in the next step. With `near` only each step that it leads to is measured.
+    Where not all come within, the step that came nearest."""
+    members = corridor.members
     factors = dict.fromkeys(corridor.owners, Fraction(1))
     reached = evaluate([factors[member.owner] for member in members])
     steps = [(sum(_outside(corridor, reached)), 0, factors, reached)]
-    while any(_outside(corridor, reached)) and len(steps) <= MOST_STEPS:
-        wanted = {owner: factors[owner] * ratio for owner, ratio in _wanted(corridor, reached).items()}
-        moved = {owner: grid.value(grid.nearest(wanted.get(owner, factor))) for owner, factor in factors.items()}
+    most = MOST_STEPS if near is None else _MOST_MEASURED
+    while any(_outside(corridor, reached)) and len(steps) <= most:
+        moved = _step(corridor, factors, reached)
+        if near is not None:
+            moved = _led(corridor, near([factors[member.owner] for member in members], reached), moved)
         if moved == factors:
             break
         whole, factors = sum(reached), moved
         reached = evaluate([factors[member.owner] for member in members])
         steps.append((sum(_outside(corridor, reached)), len(steps), factors, reached))
+        far = [step[0] for step in steps]
+        if near is not None and len(far) > _IDLE and min(far[-_IDLE:]) > min(far[:-_IDLE]) * _NEARER:
+            break  # what is worked out leads no further
         if sum(reached) == whole and _given_total(corridor, whole):
             break  # the pool's money is given, and no factors make it fit
     _, _, factors, reached = min(steps, key=lambda step: step[:2])
@@ -284,6 +301,29 @@ def _keep_coupled(corridor: Corridor, evaluate: _Counted) -> Balanced:
         if lack
     ]
     return Balanced(factors, reached, tuple(slacks) if total is None else (total,), evaluate.tried)
+
+
+def _step(corridor: Corridor, factors: Factors, reached: Sequence[int]) -> dict[str, Fraction]:
+    """The factors that lead everybody to its edge as if the point value stood still."""
+    grid = corridor.grid
+    wanted = {owner: factors[owner] * ratio for owner, ratio in _wanted(corridor, reached).items()}
+    return {owner: grid.value(grid.nearest(wanted.get(owner, factor))) for owner, factor in factors.items()}
+
+
+def _led(corridor: Corridor, guess: Evaluate, factors: dict[str, Fraction]) -> dict[str, Fraction]:
+    """Where further steps from these factors lead by a guess of what they come to: to the one nearest by it."""
+    best = None
+    for step in range(MOST_STEPS):
+        reached = guess([factors[member.owner] for member in corridor.members])
+        outside = sum(_outside(corridor, reached))
+        if best is None or outside < best[0]:
+            best = outside, step, factors
+        moved = _step(corridor, factors, reached)
+        if not outside or moved == factors or step - best[1] >= _NO_NEARER:
+            break
+        factors = moved
+    assert best is not None, "at least one step"
+    return best[2]
 
 
 def _outside(corridor: Corridor, reached: Sequence[int]) -> list[int]:

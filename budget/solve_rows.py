@@ -1,5 +1,5 @@
-"""Plan rows under a factor on each hospital's coefficient, for solvers that try many: exactly those of the policy with
-the factors as changes, but what does not differ by hospital is looked up once for all.
+"""Plan rows under a factor on each hospital's coefficient or base rate, for solvers that try many: exactly those of the
+policy with the factors as changes, but what does not differ by hospital is looked up once for all.
 
 Hospitals of one factor share their rows where nothing else of the policy differs by hospital, and the rows of the step
 before are kept for whoever has the same factor in the next.
@@ -22,6 +22,8 @@ from budget.price_terms import PriceKey, PriceTerms
 from budget.pricing import Pricer
 from reference_tables.policy import Policy
 
+FACTORED = ("coefficient", "base_rate")
+"""What a factor by hospital can be on."""
 _ONE = Fraction(1)
 _ANY = "*"
 _OF = "\n"
@@ -29,12 +31,14 @@ _OF = "\n"
 
 
 class FactorRows:
-    """The rows of one policy; `pricer` for the factors of a step (hospital -> factor, 1 where none is named)."""
+    """The rows of one policy; `pricer` for the factors of a step (hospital -> factor, 1 where none is named) on the
+    values of `key`, one of FACTORED."""
 
-    def __init__(self, policy: Policy, values: GroupValues) -> None:
+    def __init__(self, policy: Policy, values: GroupValues, key: str = "coefficient") -> None:
+        assert key in FACTORED, "a value that factors by hospital can be on"
         self.policy = policy
         self.values = values
-        self.terms = _FactorTerms(policy, values)
+        self.terms = _FactorTerms(policy, values, key)
         self._planner = PricePlanner(self.terms)
         self._by_hospital = any("hospital" in policy.names(key) for key in pricing_keys(policy))
         self._factors: dict[str, Fraction] = {}
@@ -66,10 +70,12 @@ class FactorRows:
 
 
 class _FactorTerms(PriceTerms):
-    """Terms with `factor` on the coefficient of every key that names a hospital; each value is looked up once."""
+    """Terms with `factor` on the coefficient or base rate (`key`) of every key that names a hospital; each value is
+    looked up once."""
 
-    def __init__(self, policy: Policy, values: GroupValues) -> None:
+    def __init__(self, policy: Policy, values: GroupValues, key: str) -> None:
         super().__init__(policy, values)
+        self.key = key
         self.factor = _ONE
         self._known: dict[tuple[Any, ...], Any] = {}
 
@@ -81,7 +87,11 @@ class _FactorTerms(PriceTerms):
 
     def want(self, key: str, of: PriceKey, **other: str) -> Any:
         found = self.look(key, of, **other)
-        return super().want(key, of, **other) if found is None else found
+        if found is None:
+            return super().want(key, of, **other)
+        # A tier's rate that a basic group is paid by is no hospital's, and asked for without one.
+        factored = key == self.key == "base_rate" and other.get("hospital", of.hospital)
+        return found * self.factor if factored else found
 
     def weight(self, of: PriceKey) -> Fraction | None:
         at = ("weight of", of)
@@ -104,7 +114,7 @@ class _FactorTerms(PriceTerms):
         return self._moved(of, self._known[at])
 
     def _moved(self, of: PriceKey, found: Fraction | None) -> Fraction | None:
-        return found if found is None or not of.hospital else found * self.factor
+        return found if found is None or not of.hospital or self.key != "coefficient" else found * self.factor
 
 
 class _FactorPricer(Pricer):

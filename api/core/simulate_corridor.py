@@ -8,7 +8,8 @@ from math import ceil
 
 import polars as pl
 
-from api.core.simulate_stage import Stage, clear_base, cleared_by_hospital
+from api.core.simulate_solve_near import ClearedFactors
+from api.core.simulate_stage import Stage, cleared_by_hospital
 from api.core.simulate_task import Task
 from api.core.solved import Solved, factor_text, percent, signed, yuan
 from budget.money import round_half_up
@@ -17,7 +18,7 @@ from budget.scenario_moves import KEYS, Scenarios, move_of
 from budget.scenario_sums import NotMovable, ScenarioSums
 from budget.solve import Grid, factor_grid
 from budget.solve_corridor import Balanced, Corridor, Evaluate, Member, Slack, keep_corridor
-from budget.solve_rows import FactorRows
+from budget.solve_rows import FACTORED
 from reference_tables.policy_schema import policy_schema
 from reference_tables.problems import Problem
 from reference_tables.reform import Change
@@ -53,11 +54,14 @@ def solve_corridor(task: Task) -> Solved:
         return [money.get(member.hospital, 0) for member in members]
 
     coupled = on == "cleared"
-    evaluate = _evaluation(task, key, members, on, anew)
-    found = keep_corridor(corridor, evaluate, coupled=coupled)
+    quick = ClearedFactors(task, key, [member.hospital for member in members]) if coupled and key in FACTORED else None
+    evaluate = _evaluation(task, key, members, on, anew) if quick is None else quick.measured
+    near = None if quick is None else quick.near
+    found = keep_corridor(corridor, evaluate, coupled=coupled, near=near)
     final = [found.factors[member.owner] for member in members]
     if evaluate is not anew and list(found.reached) != anew(final):
-        found = keep_corridor(corridor, anew, coupled=coupled)  # what is told is always as all cases are paid
+        # What is told is always as all cases are paid.
+        found = keep_corridor(corridor, anew, coupled=coupled, near=near)
     label = policy_schema().parameters[key].label
     reached = sum(found.reached)
     return Solved(
@@ -70,11 +74,9 @@ def solve_corridor(task: Task) -> Solved:
 
 
 def _evaluation(task: Task, key: str, members: Sequence[Member], on: str, anew: Evaluate) -> Evaluate:
-    """The quickest way to what hospitals get under factors: sums of cases, or clearing by rows that hospitals share;
-    `anew` prices all cases under the factors as changes."""
-    if on == "cleared":
-        return _clearing(task, members) if key == "coefficient" else anew
-    if key not in KEYS:
+    """The quickest way to what hospitals get under factors: sums of cases before clearing; `anew` prices all cases
+    under the factors as changes."""
+    if on == "cleared" or key not in KEYS:
         return anew
     summed = _sums(task)
 
@@ -83,21 +85,6 @@ def _evaluation(task: Task, key: str, members: Sequence[Member], on: str, anew: 
             return _moved(summed, key, members, factors, on)
         except NotMovable:
             return anew(factors)
-
-    return evaluate
-
-
-def _clearing(task: Task, members: Sequence[Member]) -> Evaluate:
-    """What hospitals get after clearing under factors on their coefficients."""
-    reformed, year_file = task.reformed, task.trials.year_file
-    assert year_file is not None, "asked for before"
-    base = task.trials.in_pools(reformed.policy)
-    rows = FactorRows(reformed.policy, reformed.values)
-
-    def evaluate(factors: Sequence[Fraction]) -> Sequence[int]:
-        named = {member.hospital: factor for member, factor in zip(members, factors, strict=True)}
-        money = cleared_by_hospital(clear_base(base, year_file, rows.pricer(named)))
-        return [money.get(member.hospital, 0) for member in members]
 
     return evaluate
 

@@ -69,20 +69,20 @@ def cases() -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("made", [as_it_is, own_coefficients, own_rate])
-@pytest.mark.parametrize("name", [RATE, POINT])
+@pytest.mark.parametrize(("name", "key"), [(RATE, "coefficient"), (POINT, "coefficient"), (RATE, "base_rate")])
 def test_prices_are_those_of_the_changes(
-    name: str, made: Callable[[Policy, GroupValues], tuple[Policy, GroupValues]]
+    name: str, key: str, made: Callable[[Policy, GroupValues], tuple[Policy, GroupValues]]
 ) -> None:
     policy, values = made(load_policy(name), VALUES)
     body = "".join(
-        change("coefficient", "scale", str(float(factor)), f'for = {{ hospital = "{hospital}" }}')
+        change(key, "scale", str(float(factor)), f'for = {{ hospital = "{hospital}" }}')
         for hospital, factor in FACTORS.items()
         if factor != 1
     )
     changed = apply_reforms(policy, values, [reform(body)], GroupFacts.none())
     frame = cases()
     expected = Pricer(changed.policy, changed.values).price(frame, display=False)
-    rows = FactorRows(policy, values)
+    rows = FactorRows(policy, values, key)
     rows.pricer({"H1": Fraction(2)}).price(frame, display=False)  # the rows of a step before
     found = rows.pricer(FACTORS).price(frame, display=False)
     assert found.frame.equals(expected.frame.select(AMOUNTS))
