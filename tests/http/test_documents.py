@@ -292,13 +292,15 @@ def test_a_locked_clearing_is_taken_back_only_by_a_settlement_that_names_it(here
     whole = office.get("/v1/documents/decisions/decisions.csv").content
     told_all = office.put("/v1/documents/decisions/decisions.csv", content=whole).json()["problems"]
     assert told_one[-1] in told_all
-    hand_in(here, city.months[1])
     for given in ({}, {"reopen": "漏报"}, {"supersedes": name}, {"reopen": "漏报", "supersedes": "run_00"}):
         answer = office.post("/v1/settlements", json={"month": "2026-02", **given})
         assert (answer.status_code, answer.json()["code"]) == (409, "SV56"), given
         assert name in answer.json()["problems"][0]["fix"]
     assert office.get(f"/v1/runs/{name}").json()["state"] == "locked"
-    assert job(here, "/v1/settlements", month="2026-02", reopen="漏报", supersedes=name)["state"] == "done"
+    asked = {"month": "2026-02", "reopen": "漏报", "supersedes": name, "reason": "漏报", "close": False}
+    assert job(here, "/v1/settlements", **asked)["state"] == "done"
+    hand_in(here, city.months[1])
+    assert job(here, "/v1/settlements", month="2026-02")["state"] == "done"
     run = office.get(f"/v1/runs/{name}").json()
     assert (run["state"], run["state_text"]) == ("reopened", "已重新打开，待重新清算")
     entries = office.get("/v1/audit", params={"action": "run.reopened"}).json()["items"]
