@@ -18,7 +18,6 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from fastapi import FastAPI, Request, Response
-from polars.exceptions import PanicException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -27,7 +26,7 @@ from api.http.metrics import Metrics
 from api.http.plain_route import PlainRoute
 from api.service.context import Service
 from api.service.logs import ABOUT
-from api.service.quiet import trace_of
+from api.service.quiet import ends_all, trace_of
 from reference_tables.problems import Problem
 
 log = logging.getLogger("drgdip.http")
@@ -104,7 +103,9 @@ class Envelope:
                 await problem_response([problem], Request(scope))(scope, receive, answered)
             else:
                 await self.inner(scope, counted, answered)
-        except (Exception, PanicException) as error:
+        except BaseException as error:
+            if ends_all(error):
+                raise
             # Messages of exceptions may quote what was sent: the log says what broke and where, not what it held.
             log.error("request broke off: %s", trace_of(error))
             if not begun:

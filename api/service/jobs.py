@@ -4,13 +4,15 @@ A job is enqueued in the transaction that asks for it, under a key: the same key
 says again and again that it is alive, and finishes it in one transaction with all that it changes in the catalogue;
 whoever has lost the lease meanwhile (a worker that was stopped, a machine that slept) cannot finish. A job whose worker
 falls silent, or is known to be dead, is leased anew, a few times; what a handler does outside the catalogue must bear
-being done twice. A job that is cancelled or given up undoes in the catalogue what asking for it did there.
+being done twice. A job that is cancelled or given up undoes in the catalogue what asking for it did there. Leases are
+timed by the database's clock: those of the machines need not agree.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -20,7 +22,7 @@ import sqlalchemy as sa
 from api.service.audit import SYSTEM, Actor, record
 from api.service.holders import is_dead, this_process
 from api.service.told import told_all
-from api.service.values import canonical, later, new_id, now
+from api.service.values import canonical, later, new_id, now, stamp
 from api.store.database import Database
 from api.store.faults import point
 from api.store.tables import job
@@ -28,6 +30,8 @@ from reference_tables.problems import Problem
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 ENDED = frozenset({DONE, FAILED, CANCELLED})
+_LONGEST_WAIT = 60.0
+"""No job is put back to wait for so many seconds."""
 STATES_ZH = {QUEUED: "等待中", RUNNING: "进行中", DONE: "已完成", FAILED: "未能完成", CANCELLED: "已取消"}
 
 
@@ -166,7 +170,10 @@ class Queue:
         """Lease the oldest job that waits, or whose worker has fallen silent or is dead; None when there is none. A job
         that has been tried too often is given up."""
         with self.database.write() as connection:
-            while (row := self._oldest(connection)) is not None and (row.cancel or row.attempts >= self.most_attempts):
+            at = self.database.clock(connection)
+            while (row := self._oldest(connection, at)) is not None and (
+                row.cancel or row.attempts >= self.most_attempts
+            ):
                 if row.cancel:
                     self._undone(connection, row, CANCELLED)
                 else:
@@ -177,7 +184,7 @@ class Queue:
             lease = new_id("lease")
             values = {
                 "state": RUNNING, "attempts": row.attempts + 1, "lease": lease, "holder": this_process(),
-                "lease_until": later(self.lease_seconds), "progress": 0, "progress_of": 0,
+                "lease_until": later(self.lease_seconds, at), "progress": 0, "progress_of": 0,
             }  # fmt: skip
             connection.execute(job.update().where(job.c.id == row.id).values(values))
         point("job leased")
@@ -188,15 +195,18 @@ class Queue:
         with self.database.write() as connection:
             if self._hold(connection, held).cancel:
                 raise Cancelled(held.id)
-            values: dict[str, object] = {"lease_until": later(self.lease_seconds)}
+            until = later(self.lease_seconds, self.database.clock(connection))
+            values: dict[str, object] = {"lease_until": until}
             if progress is not None and of is not None:
                 values |= {"progress": progress, "progress_of": of}
             connection.execute(job.update().where(job.c.id == held.id).values(values))
 
     def finish(self, held: Leased, change: Change) -> None:
-        """Do what the job changes in the catalogue and end it, both or neither. Raises LeaseLost."""
+        """Do what the job changes in the catalogue and end it, both or neither. Raises LeaseLost; Cancelled when it was
+        asked to stop before: whoever asked was told so."""
         with self.database.write() as connection:
-            self._hold(connection, held)
+            if self._hold(connection, held).cancel:
+                raise Cancelled(held.id)
             result = change(connection)
             self._end(connection, held.id, DONE, result=canonical(dict(result)))
         point("job finished")
@@ -221,14 +231,17 @@ class Queue:
         """Put a job back to wait for so long, its try not counted. Raises LeaseLost."""
         with self.database.write() as connection:
             self._hold(connection, held)
-            values = {"state": QUEUED, "lease": None, "lease_until": later(seconds), "attempts": held.attempts - 1}
+            until = later(seconds, self.database.clock(connection))
+            values = {"state": QUEUED, "lease": None, "lease_until": until, "attempts": held.attempts - 1}
             connection.execute(job.update().where(job.c.id == held.id).values(values))
 
-    def _oldest(self, connection: sa.Connection) -> Any:
+    def _oldest(self, connection: sa.Connection, at: datetime) -> Any:
         """The row of the oldest job that may be leased: it never was, or its time of waiting or silence is over, or its
         worker's process is known to be dead. After half of the tries that too waits for the lease: a service that dies
-        again and again, for whatever reason, must not use them all up in a moment."""
-        over = job.c.lease_until.is_(None) | (job.c.lease_until < now())
+        again and again, for whatever reason, must not use them all up in a moment. A job that waits does so for
+        moments: a time far off is that of a clock which has been put back since."""
+        over = job.c.lease_until.is_(None) | (job.c.lease_until < stamp(at))
+        over |= (job.c.state == QUEUED) & (job.c.lease_until > later(_LONGEST_WAIT, at))
         holders = connection.execute(sa.select(job.c.holder).where(job.c.state == RUNNING).distinct()).scalars()
         dead = [holder for holder in holders if holder and is_dead(holder)]
         if dead:

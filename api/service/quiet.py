@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
+
+
+def ends_all(error: BaseException) -> bool:
+    """Is it no failure of the work, but the end of the whole program or of a request? Panics of libraries are neither
+    `Exception`s nor of one kind."""
+    return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit | asyncio.CancelledError)
 
 
 def trace_of(error: BaseException) -> str:

@@ -19,9 +19,9 @@ def stamp(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def later(seconds: float) -> str:
-    """The time so many seconds from now."""
-    return stamp(datetime.now(UTC) + timedelta(seconds=seconds))
+def later(seconds: float, at: datetime | None = None) -> str:
+    """The time so many seconds from now, or from another time."""
+    return stamp((at or datetime.now(UTC)) + timedelta(seconds=seconds))
 
 
 def new_id(kind: str) -> str:

@@ -15,12 +15,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from polars.exceptions import PanicException
-
 from api.core.book import HELD, BookRefused
 from api.service.jobs import Cancelled, Change, Leased, LeaseLost, Queue
 from api.service.logs import ABOUT
-from api.service.quiet import trace_of
+from api.service.quiet import ends_all, trace_of
 from api.service.submissions import NotTaken
 from api.service.unpack import Unpackable
 from api.store.database import Unavailable
@@ -113,8 +111,10 @@ class Worker:
             except Unavailable:
                 log.warning("the database does not answer; trying again")
                 self.stopping.wait(_AFTER_TROUBLE)
-            except (Exception, PanicException) as error:
+            except BaseException as error:
                 # A worker that ends unseen would leave the service without one.
+                if ends_all(error):
+                    raise
                 log.error("the worker goes on after: %s", trace_of(error))
                 self.stopping.wait(_AFTER_TROUBLE)
 
@@ -158,7 +158,9 @@ class Worker:
             self.queue.give_back(held, 0.0 if self.stopping.is_set() else _AFTER_TROUBLE)
         except LeaseLost:
             raise
-        except (Exception, PanicException) as error:
+        except BaseException as error:
+            if ends_all(error):
+                raise
             if cannot_write(error):
                 # The database or the disk is at fault, not the work.
                 log.warning("job %s put back: %s", held.id, type(error).__name__)
@@ -188,3 +190,6 @@ class Worker:
                 context.cancelled.set()
             except Unavailable:
                 continue
+            except Exception as error:
+                # Silent from here on it would lose the job, and go on working at it in vain.
+                log.error("telling of %s broke off: %s", context.held.id, trace_of(error))

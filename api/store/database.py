@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,14 @@ class Database:
             raise
         except sa.exc.TimeoutError as error:
             raise Unavailable("all connections are in use") from error
+
+    def clock(self, connection: sa.Connection) -> datetime:
+        """The time by the one clock that all who use the database share: PostgreSQL's own; for SQLite, which is on this
+        machine, the machine's."""
+        if self.is_sqlite:
+            return datetime.now(UTC)
+        found: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return found.astimezone(UTC)
 
     def close(self) -> None:
         """Let all connections go."""

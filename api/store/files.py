@@ -153,7 +153,11 @@ class FileWriter:
             self._stream.close()
             point("file written")
             place = self._store._place(stored.sha256)
-            place.parent.mkdir(exist_ok=True)
+            if not place.parent.exists():
+                place.parent.mkdir(exist_ok=True)
+                _sync_folder(
+                    self._store.folder
+                )  # else the new folder may be gone after a power cut, with what is in it
             self._path.rename(place)
             _sync_folder(place.parent)
         except OSError:

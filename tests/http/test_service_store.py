@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from databases import fresh_database, fresh_url
 
 from api.service.audit import Actor, record, verify
-from api.service.jobs import DONE, FAILED, Cancelled, LeaseLost, Queue, enqueue, find_job
+from api.service.jobs import CANCELLED, DONE, FAILED, Cancelled, Change, Leased, LeaseLost, Queue, enqueue, find_job
 from api.service.roles import Role
 from api.service.tokens import NoSuchToken, actor_of, create_token, has_tokens, list_tokens, revoke_token
+from api.service.worker import JobContext, Worker
 from api.store.database import Database
 from api.store.files import FileStore, TooLarge
 from api.store.migrate import NewerDatabase, migrate
@@ -216,6 +217,61 @@ def test_cancelling(database: Database) -> None:
         assert queue.cancel(connection, OFFICE, runs)
     with pytest.raises(Cancelled):
         queue.alive(held)
+    with pytest.raises(Cancelled):  # what was taken back is not done all the same
+        queue.finish(held, lambda connection: {"by": str(connection)})
+    queue.stop(held)
+    with database.read() as connection:
+        found = find_job(connection, runs)
+    assert found is not None
+    assert (found.state, found.result) == (CANCELLED, None)
+
+
+def test_a_clock_that_was_put_back_keeps_no_job_waiting(database: Database) -> None:
+    queue = Queue(database, 30, 3)
+    with database.write() as connection:
+        enqueue(connection, OFFICE, "test", "one", {})
+    held = queue.take()
+    assert held is not None
+    queue.give_back(held, 1.0)
+    assert queue.take() is None
+    with database.write() as connection:
+        connection.execute(job.update().values(lease_until="2999-01-01T00:00:00.000000Z"))
+    again = queue.take()
+    assert again is not None
+    assert (again.id, again.attempts) == (held.id, 1)
+    with database.write() as connection:
+        connection.execute(job.update().values(lease_until="2999-01-01T00:00:00.000000Z"))
+    assert queue.take() is None  # somebody works on it
+
+
+class _Panic(BaseException):
+    """As libraries raise it that are no Python."""
+
+
+def test_a_worker_outlives_panics_and_troubles_of_telling(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    queue, told = Queue(database, 0.04, 3), threading.Event()
+    alive, calls = queue.alive, iter(range(1_000))
+
+    def broken(held: Leased, progress: int | None = None, of: int | None = None) -> None:
+        if next(calls) == 0:
+            raise ValueError("no number")
+        alive(held, progress, of)
+        told.set()
+
+    def panics(_context: JobContext) -> Change:
+        assert told.wait(60)
+        raise _Panic
+
+    monkeypatch.setattr(queue, "alive", broken)
+    with database.write() as connection:
+        names = [enqueue(connection, OFFICE, kind, kind, {}) for kind in ("panics", "works")]
+    worker = Worker(queue, {"panics": panics, "works": lambda _: lambda _: {"sum": 7}})
+    assert [worker.work_once(), worker.work_once()] == [True, True]
+    with database.read() as connection:
+        found = [find_job(connection, name) for name in names]
+    assert [item.state for item in found if item] == [FAILED, DONE]
 
 
 def test_many_workers_never_share_a_job(database: Database) -> None:
