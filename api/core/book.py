@@ -13,7 +13,6 @@ names it; a run that breaks off leaves files nobody reads, never half a month.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from typing import Any
 import orjson
 import polars as pl
 
+from api.core.book_rows import json_of, parquet_of, part_of
 from api.core.book_seals import broken, read_as_written, seal_of
 from api.store.faults import point
 from budget.frames import PAYABLE_SCHEMA, PRICED_SCHEMA
@@ -40,7 +40,6 @@ HELD = "ST03"
 PARTS = ("months", "ledger", "runs", "policies")
 FORMAT = 2
 KEY = ("hospital_id", "case_id")
-
 POSTED_SCHEMA: dict[str, pl.DataType] = {**PRICED_SCHEMA, "pool": pl.String(), "basis": pl.String()}
 """A priced case with the pool it is posted in, and the key of the policy it was priced by."""
 
@@ -132,8 +131,8 @@ class Book:
     policies: tuple[BookPolicy, ...] = ()
     runs: tuple[Run, ...] = ()
     faults: tuple[Problem, ...] = field(default=(), repr=False, compare=False)
-    _read: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False, compare=False)
-    _counting: dict[str, pl.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+    _read: dict[tuple[str, ...], pl.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+    _counting: dict[tuple[str, ...], pl.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def closed_until(self) -> str:
@@ -185,34 +184,47 @@ class Book:
             raise BookRefused([found])
         return found
 
-    def frame(self, role: str, schema: Mapping[str, pl.DataType], run: Run | None = None) -> pl.DataFrame:
-        """What all runs (or one) have of a role, in the order of runs, with `from_run` and `book_month` unless the
-        schema has them."""
+    def frame(
+        self, role: str, schema: Mapping[str, pl.DataType], run: Run | None = None, among: pl.DataFrame | None = None
+    ) -> pl.DataFrame:
+        """What all runs (or one) have of a role, in the order of runs, with `book_run` and `book_month`: the columns of
+        the schema, which may be some of the role's; of the cases `among` (KEY), or of all."""
         frames = [pl.DataFrame(schema={**schema, "book_run": pl.String(), "book_month": pl.String()})]
         for each in self.runs if run is None else (run,):
             for file in each.files:
                 if file.role == role:
-                    if file.path not in self._read:
-                        self._read[file.path] = pl.read_parquet(self.data(file))
                     marks = pl.lit(each.run_id).alias("book_run"), pl.lit(each.month).alias("book_month")
-                    frames.append(self._read[file.path].with_columns(*marks))
+                    frames.append(self._part(file, tuple(schema), among).with_columns(*marks))
         return pl.concat(frames)
 
-    def cases(self) -> pl.DataFrame:
-        """The cases that count now: PAYABLE_SCHEMA with `book_run` and `book_month`, where each was accepted last."""
-        return self._current("cases", PAYABLE_SCHEMA)
+    def _part(self, file: BookFile, names: tuple[str, ...], among: pl.DataFrame | None) -> pl.DataFrame:
+        if among is not None:
+            return part_of(self.data(file), names, among)
+        known = (file.path, *names)
+        if known not in self._read:
+            self._read[known] = part_of(self.data(file), names, None)
+        return self._read[known]
 
-    def priced(self) -> pl.DataFrame:
-        """The cases that count now as they were priced and posted: POSTED_SCHEMA with `book_run` and `book_month`."""
-        return self._current("priced", POSTED_SCHEMA)
+    def cases(self, names: Sequence[str] = tuple(PAYABLE_SCHEMA), among: pl.DataFrame | None = None) -> pl.DataFrame:
+        """The cases that count now (PAYABLE_SCHEMA, or the columns `names` of it with KEY) with `book_run` and
+        `book_month`, where each was accepted last; of the cases `among` (KEY), or all."""
+        return self._current("cases", {name: PAYABLE_SCHEMA[name] for name in names}, among)
 
-    def _current(self, role: str, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
-        if role not in self._counting:
-            ended = self.changes().select(*KEY, "from_run")
-            self._counting[role] = self.frame(role, schema).join(
-                ended, left_on=[*KEY, "book_run"], right_on=[*KEY, "from_run"], how="anti", maintain_order="left"
-            )
-        return self._counting[role]
+    def priced(self, names: Sequence[str] = tuple(POSTED_SCHEMA), among: pl.DataFrame | None = None) -> pl.DataFrame:
+        """The same as they were priced and posted: POSTED_SCHEMA."""
+        return self._current("priced", {name: POSTED_SCHEMA[name] for name in names}, among)
+
+    def _current(self, role: str, schema: Mapping[str, pl.DataType], among: pl.DataFrame | None) -> pl.DataFrame:
+        known = (role, *schema)
+        if among is None and known in self._counting:
+            return self._counting[known]
+        ended = self.changes().select(*KEY, book_run="from_run")
+        found = self.frame(role, schema, among=among)
+        if ended.height:
+            found = found.join(ended, on=[*KEY, "book_run"], how="anti", maintain_order="left")
+        if among is None:
+            self._counting[known] = found
+        return found
 
     def changes(self) -> pl.DataFrame:
         """What later runs changed of earlier cases: CHANGE_SCHEMA with the changing run and its month."""
@@ -262,8 +274,8 @@ class Book:
         the folder cannot be written; then the book is as it was.
         """
         self.check_index()
-        files = [self._store(run, role, _parquet(frame), frame.height) for role, frame in frames.items()]
-        files += [self._store(run, role, _json(value), 1) for role, value in documents.items()]
+        files = [self._store(run, role, parquet_of(frame), frame.height) for role, frame in frames.items()]
+        files += [self._store(run, role, json_of(value), 1) for role, value in documents.items()]
         for role, (place, data) in (kept or {}).items():
             write_whole(self.path / place, data)
             files.append(BookFile(role, place, hashlib.sha256(data).hexdigest(), 1))
@@ -292,7 +304,7 @@ class Book:
             "policies": [asdict(policy) for policy in self.policies],
             "runs": [asdict(run) for run in self.runs],
         }
-        write_whole(self.path / INDEX, orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
+        write_whole(self.path / INDEX, json_of(content))
 
     def document(self, run: Run, role: str) -> Any:
         """A JSON file of a run."""
@@ -383,13 +395,3 @@ def write_whole(path: Path, data: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-def _parquet(frame: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer)
-    return buffer.getvalue()
-
-
-def _json(value: object) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"

@@ -337,7 +337,8 @@ def _proof(run_id: str, record: Mapping[str, object], given: MonthInput) -> dict
 
 def _named(rows: pl.DataFrame, book: Book, moved: Movement, month: str) -> pl.DataFrame:
     """The statement with each hospital's name."""
-    names = pl.concat([cases.select("hospital_id", "hospital_name") for cases in (book.cases(), moved.cases)])
+    told = (*KEY, "hospital_name")
+    names = pl.concat([cases.select(told[0], told[-1]) for cases in (book.cases(told), moved.cases)])
     last = names.drop_nulls().group_by("hospital_id").agg(pl.col("hospital_name").max())
     joined = rows.join(last, on="hospital_id", how="left", maintain_order="left")
     return joined.with_columns(month=pl.lit(month)).select(*STATEMENT_SCHEMA)

@@ -19,6 +19,7 @@ from reference_tables.problems import PROBLEM_SCHEMA, catalogue, problem_rows
 PLACE: dict[str, pl.DataType] = {"file": pl.String(), "row": pl.UInt32()}
 CASE_SCHEMA = {**PAYABLE_SCHEMA, **PLACE}
 SHOWN_RUN = 12
+_IN_BOOK = dict.fromkeys([*KEY, "book_run", "book_month"], pl.String())
 # A repeated row is known by all it says but the status, which a reader may have marked as a repetition.
 _CONTENT = [name for name in PAYABLE_SCHEMA if name != "status"]
 _NAMED: Mapping[str, pl.Expr | str] = {"hospital": pl.col("hospital_id"), "case": pl.col("case_id")}
@@ -45,12 +46,10 @@ class CaseFilter:
     def __init__(self, book: Book, bases: KeptPolicies, month: str) -> None:
         self.book, self.bases, self.month = book, bases, month
         self.problems: list[pl.DataFrame] = []
-        self.known = book.priced().select(
+        self.known = book.priced((*KEY, "month", "basis")).select(
             *KEY, "book_run", "book_month", pl.col("month").alias("book_of"), pl.col("basis").alias("book_basis")
         )
         self.ended = book.changes().filter(pl.col("action") == "withdraw").select(*KEY, ended_month="book_month")
-        every = book.frame("cases", PAYABLE_SCHEMA).select(*KEY, first_run="book_run", first_month="book_month")
-        self.first = every.unique(KEY, keep="first", maintain_order=True)
 
     def refuse(
         self, frame: pl.DataFrame, met: pl.Expr, code: str, args: Mapping[str, pl.Expr | str] | None = None
@@ -67,12 +66,21 @@ class CaseFilter:
         up to the month, fit."""
         given = self._once(self._named(cases))
         marked = given.join(self.known, on=KEY, how="left", maintain_order="left")
-        marked = marked.join(self.first, on=KEY, how="left", maintain_order="left")
+        marked = marked.join(self._first(marked), on=KEY, how="left", maintain_order="left")
         where = {"month": pl.col("first_month"), "run": pl.col("first_run").str.head(SHOWN_RUN)}
         fresh = self.refuse(marked, pl.col("book_run").is_not_null(), "ST30", where)
         fresh = fresh.drop("first_run", "first_month")
         timely = self._in_time(fresh.select(*CASE_SCHEMA))
         return self._fit(timely.with_columns(basis=self._of_month(timely)))
+
+    def _first(self, marked: pl.DataFrame) -> pl.DataFrame:
+        """Where cases that the book has were accepted first: KEY, first_run, first_month."""
+        again = marked.filter(pl.col("book_run").is_not_null()).select(KEY)
+        schema = {name: PAYABLE_SCHEMA[name] for name in KEY}
+        every = self.book.frame("cases", schema, among=again) if again.height else pl.DataFrame(schema=_IN_BOOK)
+        return every.unique(KEY, keep="first", maintain_order=True).select(
+            *KEY, first_run="book_run", first_month="book_month"
+        )
 
     def corrections(self, cases: pl.DataFrame) -> pl.DataFrame:
         """Cases of the book in a new version, with `basis`: what priced the old one, unless the month is another."""

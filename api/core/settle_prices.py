@@ -60,8 +60,9 @@ def movement(
 
     Raises TablesRefused when the policy lacks a parameter.
     """
-    posted = book.priced()
-    current = book.cases().join(posted.select(*KEY, "basis"), on=KEY, how="left", maintain_order="left")
+    looked_at = _looked_at(book, bases, taken, new, corrected, withdrawn, decisions)
+    posted = book.priced(among=looked_at)
+    current = book.cases(among=looked_at).join(posted.select(*KEY, "basis"), on=KEY, how="left", maintain_order="left")
     decided = _decided_again(current, new, corrected, withdrawn, decisions, taken)
     parts = [
         new.with_columns(role=pl.lit(NEW)),
@@ -75,7 +76,7 @@ def movement(
     for key in cases["basis"].unique().sort():
         own = cases.filter(pl.col("basis") == key)
         context = rest.filter(pl.col("basis") == key).join(cases, on=KEY, how="anti")
-        found = _priced(bases.of(key), own, context, book, decisions, posted, taken)
+        found = _priced(bases.of(key), own, context, book, decisions, current, posted, taken)
         accepted.append(found[0])
         priced.append(found[1])
         for owner, value in found[2].items():
@@ -98,6 +99,7 @@ def _priced(
     context: pl.DataFrame,
     book: Book,
     decisions: pl.DataFrame,
+    current: pl.DataFrame,
     posted: pl.DataFrame,
     taken: CaseFilter,
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[tuple[str, str], Fraction]]:
@@ -116,7 +118,7 @@ def _priced(
     unknown = frame["fund_fen"].is_null()
     wanted = (cases["role"] != CONTEXT) & ~unknown
     taken.refuse(cases.filter(unknown & (cases["role"] != CONTEXT)), pl.lit(value=True), "ST37")
-    same = _unchanged(cases, frame, book.cases(), posted) & wanted
+    same = _unchanged(cases, frame, current, posted) & wanted
     unchanged = cases.filter(same & (cases["role"] == CHANGED))
     if unchanged.height:
         taken.problems.append(listed(unchanged, "ST50", {"hospital": pl.col("hospital_id"), "case": pl.col("case_id")}))
@@ -125,6 +127,26 @@ def _priced(
     points = exact_points(found, np.asarray(counted).tolist(), pool_of(policy))
     priced = frame.filter(kept).select(pl.col(name).cast(dtype) for name, dtype in POSTED_SCHEMA.items())
     return cases.filter(kept), priced, points
+
+
+def _looked_at(
+    book: Book,
+    bases: KeptPolicies,
+    taken: CaseFilter,
+    new: pl.DataFrame,
+    corrected: pl.DataFrame,
+    withdrawn: pl.DataFrame,
+    decisions: pl.DataFrame,
+) -> pl.DataFrame:
+    """The cases of the book (KEY) that the run looks at as a whole: those that change, and those of groups of which a
+    yearly number is paid as usual."""
+    of_any = decisions.filter(pl.col("hospital_id").is_null()).select("case_id")
+    own = pl.concat([frame.select(KEY) for frame in (corrected, withdrawn, decisions)])
+    known = pl.concat([taken.known.join(found, on=found.columns, how="semi") for found in (own, of_any)])
+    keys = {key for column in (new["basis"], corrected["basis"], known["book_basis"]) for key in column.unique()}
+    capped = sorted({group for key in keys for group in _capped(bases.of(key).policy)})
+    others = [book.cases((*KEY, "group")).filter(pl.col("group").is_in(capped)).select(KEY)] if capped else []
+    return pl.concat([known.select(KEY), *others]).unique(maintain_order=True)
 
 
 def _capped(policy: Policy) -> list[str]:

@@ -180,7 +180,7 @@ def list_in_use(service: Service, stand: Stand, year: int) -> DocumentInfo | Non
 def applying(listed: pl.DataFrame, book: Book, cases: pl.DataFrame | None) -> tuple[pl.DataFrame, int]:
     """The decisions of a year's list that a settlement of `cases` has to apply, each with its hospital, and how many
     wait for cases that have not come yet. What the book has applied already comes no second time."""
-    found = [book.cases().select(*KEY), *([] if cases is None else [cases.select(*KEY)])]
+    found = [book.cases(KEY).select(*KEY), *([] if cases is None else [cases.select(*KEY)])]
     known = pl.concat(found).drop_nulls().unique(maintain_order=True)
     blank = pl.col("hospital_id").is_null()
     own = listed.filter(~blank).join(known, on=KEY, how="semi", maintain_order="left")
@@ -207,7 +207,7 @@ def _quotas(service: Service, connection: sa.Connection, year: int, listed: pl.D
     folder = service.books / str(year)
     cases = pl.DataFrame(schema={"hospital_id": pl.String(), "case_id": pl.String()})
     if (folder / INDEX).exists():
-        cases = open_book(folder).cases().select("hospital_id", "case_id")
+        cases = open_book(folder).cases(KEY).select(*KEY)
     accepted = listed.filter(pl.col("decision") != REFUSED).select("hospital_id", "case_id")
     named = accepted.filter(pl.col("hospital_id").is_not_null())
     known = known_cases(service, connection, year)

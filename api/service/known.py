@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import polars as pl
 import sqlalchemy as sa
 
+from api.core.book import KEY
 from api.service.basis import basis_of
 from api.service.book_cases import year_book
 from api.service.context import Service
@@ -57,4 +58,4 @@ def known_cases(service: Service, connection: sa.Connection, year: int) -> pl.Da
 
 def _book_cases(service: Service, year: int) -> pl.DataFrame | None:
     book = year_book(service, str(year))
-    return None if book is None else book.cases().select("hospital_id", "case_id")
+    return None if book is None else book.cases(KEY).select(*KEY)

@@ -4,6 +4,7 @@ A case of G1 is a package of 1,000 yuan, the patient paid 300: the fund is due 7
 for clearing.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from api.core.book import Book, BookRefused, new_book, open_book
 from api.core.book_check import verify_book
+from api.core.book_rows import part_of
 from api.core.settle import (
     PLACED_DECISION_SCHEMA,
     WITHDRAWAL_SCHEMA,
@@ -305,6 +307,31 @@ def test_the_yearly_number_of_a_group_counts_earlier_months(tmp_path: Path) -> N
         ("normal", 1, 70_000),
         ("by_item", 1, 50_000),
     ]
+
+
+def test_of_earlier_cases_only_those_that_change_are_read_as_a_whole(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def spied(data: bytes, names: Sequence[str], among: pl.DataFrame | None) -> pl.DataFrame:
+        found = part_of(data, names, among)
+        if {"total_cost_fen", "package_fen"} & set(names):
+            read.append(found.height)
+        return found
+
+    monkeypatch.setattr("api.core.book.part_of", spied)
+    for corrected, rows in ((None, 0), (payable(case("1", cost="900")), 2)):  # the case, and its price
+        asked = MonthInput(
+            "2026-02",
+            cases=payable(case(f"N{rows}", month="2026-02")),
+            corrections=corrected,
+            reason="录错",
+            further=True,
+        )
+        assert settle_month(open_book(book.path), POLICY, VALUES, asked).run is not None
+        assert sum(read) == rows
+        read.clear()
 
 
 def test_an_empty_file_settles_an_empty_month_but_a_refused_one_does_not(book: Book) -> None:
