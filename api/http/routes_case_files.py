@@ -27,14 +27,14 @@ class _FilesAsked(Asked):
 class GroupingAsked(_FilesAsked):
     """病例分组的要求。"""
 
-    scheme: str = Field("", max_length=120, description="内置分组方案；默认为正在使用的")
+    scheme: str = Field("", max_length=120, description="内置分组方案；默认（或 current）为正在使用的")
     strict: bool = Field(False, description="质控规则拒收的病例记为数据无效")
 
 
 class ValidationAsked(_FilesAsked):
     """病例质控的要求。"""
 
-    scheme: str = Field("", max_length=120, description="内置分组方案；默认为正在使用的")
+    scheme: str = Field("", max_length=120, description="内置分组方案；默认（或 current）为正在使用的")
 
 
 class PaymentAsked(_FilesAsked):
@@ -64,5 +64,6 @@ def payment(service: ServiceHere, who: Office, asked: PaymentAsked, key: KeyHead
 def _asked(service: ServiceHere, who: Actor, key: str | None, route: str, kind: str, asked: Asked) -> Job:
     args = asked.model_dump(mode="json")
     return asked_job(
-        service, who, key, {"route": route, **args}, lambda connection: case_files_job.ask(connection, who, kind, args)
-    )
+        service, who, key, {"route": route, **args},
+        lambda connection: case_files_job.ask(service, connection, who, kind, args),
+    )  # fmt: skip

@@ -139,7 +139,9 @@ class CatalogAsked(_HistoryAsked):
     combination: Combination = Combination.ALL
     auxiliary: Auxiliary = Auxiliary.USUAL
     drg_scheme: str = Field("chs-drg-1.1", max_length=120, description="作对照的 DRG 方案")
-    scheme: str = Field("", max_length=120, description="沿用这个 DIP 方案的病种，只测算分值；不写则由病例生成")
+    scheme: str = Field(
+        "", max_length=120, description="沿用这个 DIP 方案的病种，只测算分值（current 为正在使用的）；不写则由病例生成"
+    )
 
 
 class ReformShown(Answer):
@@ -260,4 +262,6 @@ def catalog(service: ServiceHere, who: _Policy, asked: CatalogAsked, key: KeyHea
 
 def _asked(service: ServiceHere, who: Actor, key: str | None, route: str, asked: Answer, job: Any) -> Job:
     args = asked.model_dump(mode="json")
-    return asked_job(service, who, key, {"route": route, **args}, lambda connection: job.ask(connection, who, args))
+    return asked_job(
+        service, who, key, {"route": route, **args}, lambda connection: job.ask(service, connection, who, args)
+    )  # fmt: skip

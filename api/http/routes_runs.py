@@ -182,7 +182,7 @@ def advance(service: ServiceHere, who: Office, asked: AdvanceAsked, key: KeyHead
     return asked_job(
         service, who, key, {"route": "advances", **asked.model_dump()},
         lambda connection: budget_job.ask_advance(
-            connection, who, asked.month, asked.spend, asked.balances, asked.deficits
+            service, connection, who, asked.month, asked.spend, asked.balances, asked.deficits
         ),
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from api.core.budget import make_budget, tally_files, write_budget
 from api.core.clear_request import ClearRequest
 from api.core.clearing_files import csv_bytes, run_id_of
 from api.service.audit import Actor
+from api.service.basis import basis_of
 from api.service.book_cases import year_book
 from api.service.context import Service
 from api.service.jobs import enqueue
@@ -37,9 +38,10 @@ from api.service.office_work import (
     year_file_name,
 )
 from api.service.runs import ADVANCE, DONE, Made, kept_folder
+from api.service.submissions import NotTaken
 from api.service.told import told
 from api.service.values import new_id
-from api.service.worker import JobContext, JobRefused
+from api.service.worker import JobContext
 from api.store.faults import point
 from budget.money import exact, yuan_text
 from grouper.proof import file_sha256
@@ -86,6 +88,7 @@ def make(service: Service, context: JobContext) -> Any:
 
 
 def ask_advance(
+    service: Service,
     connection: sa.Connection,
     actor: Actor,
     month: str,
@@ -94,8 +97,13 @@ def ask_advance(
     deficits: Sequence[str],
 ) -> str:
     """The id of a job that pays a year's advances; `balances`: months that each insurance's balance lasts, decimal
-    text. Raises NotTaken (SV03)."""
+    text. Raises NotTaken (SV03, SV04 for an insurance that the policy has not)."""
     needed(connection, SPEND, spend)
+    known = basis_of(service, connection).policy.insurances
+    for field, given in (("balances", balances), ("deficits", deficits)):
+        strange = [name for name in given if name not in known]
+        if strange:
+            raise NotTaken(unfit(field, f"政策没有险种 {'、'.join(strange)}，可用：{'、'.join(known)}"))
     args = {
         "month": month, "spend": spend, "balances": dict(balances), "deficits": sorted(deficits),
         "documents": documents_for(connection, spend=[spend]),
@@ -109,10 +117,6 @@ def pay(service: Service, context: JobContext) -> Any:
     month = str(args["month"])
     with working(service, context) as folder:
         stand, basis = asked_with(service, context)
-        strange = [name for name in (*args["balances"], *args["deficits"]) if name not in basis.policy.insurances]
-        if strange:
-            known = "、".join(basis.policy.insurances)
-            raise JobRefused([unfit("balances", f"政策没有险种 {'、'.join(strange)}，可用：{known}")])
         months: dict[str, Fraction] = {name: exact(text) for name, text in args["balances"].items()}
         spend = lay(service, stand, folder, SPEND, str(args["spend"]))
         book = service.books / month[:4]

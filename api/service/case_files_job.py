@@ -47,10 +47,10 @@ _OF_THIS_RUN = frozenset({"seconds", "cases_per_second", "unusable_files"})
 """What a summary says of the machine's moment, not of the cases."""
 
 
-def ask(connection: sa.Connection, actor: Actor, kind: str, args: Mapping[str, Any]) -> str:
+def ask(service: Service, connection: sa.Connection, actor: Actor, kind: str, args: Mapping[str, Any]) -> str:
     """The id of a job that groups (GROUP), checks (VALIDATE) or prices (PAY) case documents. Raises NotTaken (SV03)."""
     all_needed(connection, CASES, args["cases"])
-    check_scheme(str(args.get("scheme", "")))
+    check_scheme(service, connection, str(args.get("scheme", "")))
     used = documents_for(connection, cases=args["cases"])
     return enqueue(connection, actor, kind, f"{kind} {new_id('ask')}", {**args, "documents": used})
 

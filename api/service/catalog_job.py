@@ -16,7 +16,7 @@ from api.core.clearing_files import run_id_of
 from api.core.weights import MEAN_COST
 from api.service.audit import Actor
 from api.service.context import Service
-from api.service.history_terms import check_scheme, scheme_of, terms_of
+from api.service.history_terms import CURRENT, check_scheme, scheme_of, terms_of
 from api.service.jobs import enqueue
 from api.service.office_work import (
     CASES,
@@ -33,24 +33,28 @@ from api.service.office_work import (
 )
 from api.service.runs import DONE, FULL_REPORT, Made, kept_folder
 from api.service.scheme_files import zip_pack
+from api.service.submissions import NotTaken
 from api.service.told import numbered
 from api.service.values import new_id
-from api.service.worker import JobContext, JobRefused
+from api.service.worker import JobContext
 from grouper.catalog.case_keys import Combination
 from grouper.compile import CompiledScheme
 from grouper.dip.compile import CompiledDip
 from grouper.proof import file_sha256
 from reference_tables.manifest import DataLevel
+from reference_tables.packs import DrgPack
 
 JOB = "catalog"
 
 
-def ask(connection: sa.Connection, actor: Actor, args: Mapping[str, Any]) -> str:
+def ask(service: Service, connection: sa.Connection, actor: Actor, args: Mapping[str, Any]) -> str:
     """The id of a job that builds a catalog. Raises NotTaken (SV03, SV04)."""
     all_needed(connection, CASES, args["cases"])
     terms_of(args)
-    for name in ("scheme", "drg_scheme"):
-        check_scheme(str(args[name]))
+    if not isinstance(check_scheme(service, connection, str(args["drg_scheme"]) or CURRENT), DrgPack):
+        raise NotTaken(unfit("drg_scheme", "应为 DRG 方案"))
+    if isinstance(check_scheme(service, connection, str(args["scheme"])), DrgPack):
+        raise NotTaken(unfit("scheme", "应为 DIP 方案"))
     used = documents_for(connection, cases=args["cases"])
     return enqueue(connection, actor, JOB, f"{JOB} {new_id('ask')}", {**args, "documents": used})
 
@@ -63,16 +67,14 @@ def work_on(service: Service, context: JobContext) -> Any:
         stand, basis = asked_with(service, context)
         drg = scheme_of(basis, str(args["drg_scheme"]))
         base = scheme_of(basis, str(args["scheme"])) if args["scheme"] else None
-        if not isinstance(drg, CompiledScheme):
-            raise JobRefused([unfit("drg_scheme", "应为 DRG 方案")])
-        if base is not None and not isinstance(base, CompiledDip):
-            raise JobRefused([unfit("scheme", "应为 DIP 方案")])
+        assert isinstance(drg, CompiledScheme), "it was looked at when it was asked for"
+        assert base is None or isinstance(base, CompiledDip), "it was looked at when it was asked for"
         auxiliary = str(args["auxiliary"]) or ("" if base is not None else DEFAULT)
         plan = CatalogPlan(
             years=terms.years, year_weights=terms.year_weights, min_cases=terms.min_cases,
             combination=cast(Combination, args["combination"]), benchmark=terms.benchmark,
             method=cast(MethodName, terms.method or MEAN_COST), quota_fen=terms.quota_fen, trimming=terms.trimming,
-            scheme=str(args["scheme"]), auxiliary=auxiliary,
+            scheme="" if base is None else base.pack.id, auxiliary=auxiliary,
         )  # fmt: skip
         region = str(args["region"])
         name = str(args["name"]) or f"{region}按病种分值付费（DIP）病种目录"

@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from api.service.basis import Basis
+import sqlalchemy as sa
+
+from api.service.basis import Basis, basis_of
+from api.service.context import Service
 from api.service.office_work import unfit
 from api.service.submissions import NotTaken
 from budget.money import FEN, exact
 from budget.trimming import read_trimming
 from grouper.schemes import Scheme, open_scheme
 from reference_tables.catalog_rules import catalog_rules
-from reference_tables.packs import built_in_packs
+from reference_tables.packs import Pack, built_in_packs, find_pack
 from reference_tables.problems import Problem, TablesRefused
 
 BENCHMARK, STANDARD_QUOTA = "benchmark", "standard-quota"
+CURRENT = "current"
+"""Stands for the scheme in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +83,20 @@ def _quota(method: str, text: str) -> int:
     return int(fen)
 
 
-def check_scheme(name: str) -> None:
-    """Is there a built-in scheme of that name, or none asked for? A name is never taken for a path. Raises NotTaken."""
-    if name and name not in built_in_packs():
+def check_scheme(service: Service, connection: sa.Connection, name: str) -> Pack | None:
+    """The scheme of a name: a built-in one, or the one in force by its id or as `current`; None when none is asked for.
+    A name is never taken for a path. Raises NotTaken (SV03)."""
+    if not name or name in built_in_packs():
+        return find_pack(name) if name else None
+    pack = basis_of(service, connection).scheme.pack
+    if name not in {CURRENT, pack.id}:
         raise NotTaken(Problem("SV03", {"what": "分组方案", "value": name}, value=name))
+    return pack
 
 
 def scheme_of(basis: Basis, name: str) -> Scheme:
     """The basis's own scheme, or a built-in one. Raises TablesRefused (SV03)."""
-    if not name or name == basis.scheme.pack.id:
+    if name in {"", CURRENT, basis.scheme.pack.id}:
         return basis.scheme
     if name not in built_in_packs():
         raise TablesRefused(name, [Problem("SV03", {"what": "分组方案", "value": name}, value=name)])

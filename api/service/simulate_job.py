@@ -21,7 +21,7 @@ from api.service.audit import Actor
 from api.service.batches import served
 from api.service.context import Service
 from api.service.documents import ASIDE, Stand, laid_out
-from api.service.history_terms import check_scheme, scheme_of
+from api.service.history_terms import CURRENT, check_scheme, scheme_of
 from api.service.jobs import enqueue
 from api.service.office_work import (
     CASES,
@@ -69,7 +69,7 @@ def read_reform(data: bytes, name: str) -> Reform:
     return found
 
 
-def ask(connection: sa.Connection, actor: Actor, args: Mapping[str, Any]) -> str:
+def ask(service: Service, connection: sa.Connection, actor: Actor, args: Mapping[str, Any]) -> str:
     """The id of a job that simulates. Raises NotTaken (SV03, SV04)."""
     if bool(args["cases"]) == bool(args["submitted"]):
         raise NotTaken(unfit("cases", "给出病例文件（cases）或已提交病例的年度（submitted），二者取一"))
@@ -86,7 +86,7 @@ def ask(connection: sa.Connection, actor: Actor, args: Mapping[str, Any]) -> str
     for field, kind in _LISTS.items():
         if args[field]:
             needed(connection, kind, str(args[field]))
-    check_scheme(str(args["scheme"]))
+    check_scheme(service, connection, str(args["scheme"]))
     return enqueue(connection, actor, JOB, f"{JOB} {new_id('ask')}", {**args, "documents": _used(connection, args)})
 
 
@@ -171,7 +171,7 @@ def _command(request: SimulationRequest, args: Mapping[str, Any], cleared: bool)
     for name in args["reforms"]:
         parts += ["--reform", name]
     parts += ["--year-file", f"{args['year']}.toml"] if cleared else []
-    parts += ["--scheme", args["scheme"]] if args["scheme"] else []
+    parts += ["--scheme", args["scheme"]] if args["scheme"] not in {"", CURRENT} else []
     parts += ["--weights", Path(request.weights).name] if request.weights else []
     for name, path in request.lists.items():
         parts += [f"--{name}", words[str(path)]]

@@ -45,12 +45,12 @@ from reference_tables.group_weights import built_in_weights
 JOB = "weights"
 
 
-def ask(connection: sa.Connection, actor: Actor, args: Mapping[str, Any]) -> str:
+def ask(service: Service, connection: sa.Connection, actor: Actor, args: Mapping[str, Any]) -> str:
     """The id of a job that weighs case documents. Raises NotTaken (SV03, SV04)."""
     all_needed(connection, CASES, args["cases"])
     terms_of(args)
     positive("cv", str(args["cv"]))
-    check_scheme(str(args["scheme"]))
+    check_scheme(service, connection, str(args["scheme"]))
     _check_compared(str(args["compare"]))
     used = documents_for(connection, cases=args["cases"])
     return enqueue(connection, actor, JOB, f"{JOB} {new_id('ask')}", {**args, "documents": used})

@@ -21,7 +21,6 @@ from test_year import POLICY, documents, hand_in, job
 from typer.testing import CliRunner
 
 from api.cli.main import app
-from tests.unit.catalog_history import SCORES, YEARS, write_years
 from tests.unit.clearing_city import HOSPITALS, City, write_city
 
 SPEND = """hospital_id,insurance,year,spend
@@ -135,8 +134,9 @@ def test_advances_are_paid_once(here: SmallService) -> None:
     book = office.get("/v1/books/2026").json()
     assert [month["advance"] for month in book["months"]] == ["20000.00"]
     assert office.get("/v1/books/2026/check").json()["sound"]
-    failed = job(here, "/v1/advances", **(asked | {"balances": {"离休": "9"}}))
-    assert (failed["state"], failed["error"]["problems"][0]["code"]) == ("failed", "SV04")
+    for field, given in (("balances", {"离休": "9"}), ("deficits", ["离休"])):
+        refused = office.post("/v1/advances", json=asked | {field: given})
+        assert (code(refused), refused.json()["args"]["field"]) == ((422, "SV04"), field)
     assert office.get("/v1/books").json()["items"] == [2026]
     assert code(office.get("/v1/books/2025")) == (404, "SV03")
 
@@ -293,36 +293,6 @@ def test_corrected_and_withdrawn_cases_are_simulated_as_they_hold(lite: SmallSer
     costs = [float(line.split(",")[header.split(",").index("total_cost")]) for line in lines if ",H1," in line]
     wanted = sum(round(value * 100) for value in [*costs[2:], 29999.00])
     assert (winner["cases"], cost) == (7, wanted)
-
-
-def test_a_catalog_has_the_scores_worked_out_by_hand(lite: SmallService, tmp_path: Path) -> None:
-    policy, office = lite.client("policy"), lite.client("office")
-    paths = [Path(path) for path in write_years(tmp_path)]
-    for path in paths:
-        put(office, "cases", path.name, path.read_bytes())
-    assert [item["name"] for item in policy.get("/v1/case-files").json()["items"]] == [path.name for path in paths]
-    asked = {
-        "cases": [path.name for path in paths], "id": "hand", "min_cases": 3, "trim": "none", "auxiliary": "none",
-        "data_level": "synthetic",
-    }  # fmt: skip
-    answer = policy.post("/v1/catalogs", json=asked)
-    assert answer.status_code == 202, answer.text
-    lite.work()
-    run = run_of(lite, policy.get(f"/v1/jobs/{answer.json()['id']}").json(), "policy")
-    found = {row["code"]: row["score"] for row in rows(file(lite, run, "pack/score.csv", "policy"))}
-    assert found == {name: score for name, score, *_ in SCORES}
-    for name in ("problems.csv", "report-cases.xlsx"):
-        assert policy.get(f"/v1/runs/{run['id']}/files/{name}").status_code == 404
-    cases = {f"{year}-{at}" for year, listed in YEARS.items() for at in range(1, len(listed) + 1)}
-    named = {name: cases & set(texts(file(lite, run, name))) for name in ("report.xlsx", "report-cases.xlsx")}
-    assert (named["report.xlsx"], bool(named["report-cases.xlsx"])) == (set(), True)
-    # The catalog can be grouped by as soon as the office puts it in.
-    packed = file(lite, run, "pack.zip")
-    put(office, "scheme", "hand.zip", packed)
-    current = office.get("/v1/schemes/current").json()
-    assert (current["scheme"], current["scheme_sha256"]) == ("hand", run["summary"]["pack"]["sha256"])
-    assert code(office.put("/v1/documents/scheme/hand.zip", content=packed[:-30])) == (422, "SV09")
-    assert office.get("/v1/schemes/current").json() == current
 
 
 def test_weights_are_the_command_s(lite: SmallService, city: City, tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from small_service import SmallService, service_over
-from test_office import code, command, file, put, rows, run_of
+from test_office import code, command, file, put, rows, run_of, texts
 from test_year import POLICY, job
 
+from tests.unit.catalog_history import SCORES, YEARS, write_years
 from tests.unit.clearing_city import HOSPITALS, City, write_city
 
 
@@ -83,3 +84,41 @@ def test_cases_are_grouped_as_by_the_command(here: SmallService, city: City, tmp
     assert office.get("/v1/runs", params={"kind": "group"}).json()["items"][0]["id"] == run["id"]
     for wrong in ({"format": "xml"}, {"edition": "icd"}, {"scheme": "none"}):
         assert not office.post("/v1/groupings", json=asked | wrong).is_success
+
+
+def test_a_catalog_has_the_scores_worked_out_by_hand(here: SmallService, tmp_path: Path) -> None:
+    policy, office = here.client("policy"), here.client("office")
+    paths = [Path(path) for path in write_years(tmp_path)]
+    for path in paths:
+        put(office, "cases", path.name, path.read_bytes())
+    assert [item["name"] for item in policy.get("/v1/case-files").json()["items"]] == [path.name for path in paths]
+    asked = {
+        "cases": [path.name for path in paths], "id": "hand", "min_cases": 3, "trim": "none", "auxiliary": "none",
+        "data_level": "synthetic",
+    }  # fmt: skip
+    answer = policy.post("/v1/catalogs", json=asked)
+    assert answer.status_code == 202, answer.text
+    here.work()
+    run = run_of(here, policy.get(f"/v1/jobs/{answer.json()['id']}").json(), "policy")
+    found = {row["code"]: row["score"] for row in rows(file(here, run, "pack/score.csv", "policy"))}
+    assert found == {name: score for name, score, *_ in SCORES}
+    for name in ("problems.csv", "report-cases.xlsx"):
+        assert policy.get(f"/v1/runs/{run['id']}/files/{name}").status_code == 404
+    cases = {f"{year}-{at}" for year, listed in YEARS.items() for at in range(1, len(listed) + 1)}
+    named = {name: cases & set(texts(file(here, run, name))) for name in ("report.xlsx", "report-cases.xlsx")}
+    assert (named["report.xlsx"], bool(named["report-cases.xlsx"])) == (set(), True)
+    # The catalog can be grouped by as soon as the office puts it in.
+    packed = file(here, run, "pack.zip")
+    put(office, "scheme", "hand.zip", packed)
+    current = office.get("/v1/schemes/current").json()
+    assert (current["scheme"], current["scheme_sha256"]) == ("hand", run["summary"]["pack"]["sha256"])
+    assert code(office.put("/v1/documents/scheme/hand.zip", content=packed[:-30])) == (422, "SV09")
+    assert office.get("/v1/schemes/current").json() == current
+    # Its groups kept, scored by the same history: the same scores.
+    again = run_of(here, job(here, "/v1/catalogs", **(asked | {"scheme": "current", "id": "again"})))
+    assert {row["code"]: row["score"] for row in rows(file(here, again, "pack/score.csv"))} == found
+    assert "--scheme hand" in file(here, again, "pack/manifest.toml").decode()
+    for field, name in (("scheme", "chs-drg-1.1"), ("drg_scheme", "hand"), ("drg_scheme", "current")):
+        refused = policy.post("/v1/catalogs", json=asked | {field: name})
+        assert (code(refused), refused.json()["args"]["field"]) == ((422, "SV04"), field), name
+    assert code(policy.post("/v1/weights", json={"cases": asked["cases"], "scheme": "nothing"})) == (404, "SV03")
