@@ -16,11 +16,12 @@ import orjson
 import polars as pl
 import sqlalchemy as sa
 
+from api.core.book import Book
 from api.core.payable import file_problems
 from api.service.audit import SYSTEM, record
 from api.service.basis import Basis, basis_of
 from api.service.batches import Batch, kept
-from api.service.book_cases import book_cases, closed_until, year_book
+from api.service.book_cases import book_cases, year_book
 from api.service.changes import Replaced, Waiting, as_looked_at, later_cases, replace, replacing, waiting
 from api.service.context import Service
 from api.service.documents import stand_of
@@ -96,13 +97,14 @@ def work_on(service: Service, context: JobContext) -> Any:
     replaced = replacing(service, found, batch.cases, looked.waiting) if found.by_case and not refused else []
 
     def change(connection: sa.Connection) -> Mapping[str, Any]:
-        problem = None if refused else _late(service, connection, found, looked, batch.cases)
+        book = year_book(service, found.month[:4])
+        problem = None if refused else _late(service, connection, found, looked, batch.cases, book)
         told = dict(values)
         if problem is not None:
             late = [{"code": problem.code, "message": problem.message}]
             told["summary"] = canonical({**summary, "late": late})
         elif not refused and not found.by_case:
-            closed = _of_closed_months(service, found, batch.cases)
+            closed = _of_closed_months(book, batch.cases)
             told["summary"] = canonical({**orjson.loads(values["summary"]), "of_closed_months": closed})
         progress.whole(connection, batch.rows)
         return _written(connection, found, told, refused=refused or problem is not None, replaced=replaced)
@@ -216,10 +218,11 @@ def _elsewhere(service: Service, beside: Mapping[str, str]) -> pl.DataFrame:
 
 
 def _late(
-    service: Service, connection: sa.Connection, found: SubmissionInfo, looked: _Looked, cases: pl.DataFrame
-) -> Problem | None:
+    service: Service, connection: sa.Connection, found: SubmissionInfo, looked: _Looked, cases: pl.DataFrame,
+    book: Book | None,
+) -> Problem | None:  # fmt: skip
     """What has come between since the submission was received: the month closed, unless it is late with a reason, the
-    year's clearing locked, or the one it ends has ended.
+    year's clearing locked, or the one it ends has ended. `book`: the year's, as it is now.
 
     Raises Later when that is not settled yet, or when its cases have come up elsewhere since they were looked at."""
     if waits_for_settlement(connection, found):
@@ -227,8 +230,6 @@ def _late(
     locked = locked_year(service, connection, found.month)
     if locked is not None:
         return locked
-    year = found.month[:4]
-    book = year_book(service, year)
     moved = book is not None and book.seal != looked.around.book.seal
     if found.by_case:
         if moved or not as_looked_at(connection, found, looked.waiting):
@@ -236,19 +237,23 @@ def _late(
         return None
     new = {name: sha256 for name, sha256 in _beside(connection, found).items() if name not in looked.beside}
     met = [_elsewhere(service, new)["case_id"]]
-    met += [book_cases(service, year, found.hospital_id).counting["case_id"]] if moved else []
+    met += [book_cases(service, found.month[:4], found.hospital_id).counting["case_id"]] if moved else []
     settled = looked.around.book.counting["case_id"].implode()
     if any(cases["case_id"].is_in(ids.filter(~ids.is_in(settled)).implode()).any() for ids in met):
         raise Later("a case of it was accepted or settled elsewhere meanwhile")
     args: dict[str, str | int] = {"month": found.month, "value": found.supersedes or "—"}
-    if found.kind == NEW and closed_unsaid(service, found.month, found.reason):
+    if found.kind == NEW and closed_unsaid(_closed_until(book), found.month, found.reason):
         return Problem("SV35", args)
     return None if _still(connection, found.supersedes) else Problem("SV35", args)
 
 
-def _of_closed_months(service: Service, found: SubmissionInfo, cases: pl.DataFrame) -> dict[str, int]:
+def _closed_until(book: Book | None) -> str:
+    return "" if book is None else book.closed_until
+
+
+def _of_closed_months(book: Book | None, cases: pl.DataFrame) -> dict[str, int]:
     """How many of the cases come late, by their closed month: the next settlement takes them."""
-    late = cases.filter(pl.col("month") <= closed_until(service, found.month[:4]))
+    late = cases.filter(pl.col("month") <= _closed_until(book))
     return dict(late.group_by("month").len().sort("month").iter_rows())
 
 

@@ -176,7 +176,7 @@ def _check(service: Service, connection: sa.Connection, given: Given) -> None:
         _check_ends(connection, given)
     elif given.kind != NEW and not is_settled(service, given.month):
         raise NotTaken(Problem("SV39", {"month": given.month, "action": KINDS_ZH[given.kind]}, field="supersedes"))
-    elif given.kind == NEW and closed_unsaid(service, given.month, given.reason):
+    elif given.kind == NEW and closed_unsaid(closed_until(service, given.month[:4]), given.month, given.reason):
         raise NotTaken(Problem("SV10", {"month": given.month, "next": next_posted(service, given.month[:4])}))
     if given.kind != WITHDRAWAL or not given.supersedes:
         locked = locked_year(service, connection, given.month)
@@ -184,9 +184,9 @@ def _check(service: Service, connection: sa.Connection, given: Given) -> None:
             raise NotTaken(locked)
 
 
-def closed_unsaid(service: Service, month: str, reason: str) -> bool:
-    """Is a month closed, and is it not said why new cases of it come late?"""
-    return month <= closed_until(service, month[:4]) and not reason.strip()
+def closed_unsaid(until: str, month: str, reason: str) -> bool:
+    """Is a month closed (`until`: the last closed one), and is it not said why new cases of it come late?"""
+    return month <= until and not reason.strip()
 
 
 def locked_year(service: Service, connection: sa.Connection, month: str) -> Problem | None:
