@@ -138,12 +138,14 @@ def solve_for(
     grid: Grid,
     start: Fraction | None = None,
     least: Fraction | int = 0,
+    more: int = _MORE,
 ) -> Found:
     """The number of the grid whose measure is nearest to the target where it passes it first, seen from `start` (the
     middle of the grid when there is none); of two as near the smaller one. What is missed by up to `least` is reached.
 
-    Where the measure jumps over the target, a number elsewhere that reaches it; where none is found, the number closest
-    to `start` of those tried that miss it by at most half a jump, which is as near as such a jump leads at worst.
+    Where the measure jumps over the target, a number elsewhere that reaches it, looked for with about `more` numbers;
+    where none is found, the number closest to `start` of those tried that miss it by at most half a jump, which is as
+    near as such a jump leads at worst.
     Raises OutOfReach when the measure passes the target nowhere it was looked for.
     """
     seen = _Measured(measure, grid, Fraction(target), Fraction(least))
@@ -158,7 +160,7 @@ def solve_for(
         if len(jumps) >= _MOST_JUMPS:
             break
     if jumps:
-        elsewhere = _elsewhere(seen)
+        elsewhere = _elsewhere(seen, more)
         if elsewhere is not None:
             return seen.nearer(*elsewhere)
         near = min(jumps) / 2
@@ -198,11 +200,11 @@ def _passing(seen: _Measured, start: int) -> Iterator[list[tuple[int, int]]]:
         away += step
 
 
-def _elsewhere(seen: _Measured) -> tuple[int, int] | None:
-    """Neighbours that reach the target, somewhere in the range; None when none are found with _MORE numbers. Measured
-    are, in turn, what the steps beside the number that comes closest to the target lead to, and the middle of the
-    widest part of the range that nothing was measured in."""
-    most, followed = len(seen.known) + _MORE, set[int]()
+def _elsewhere(seen: _Measured, more: int) -> tuple[int, int] | None:
+    """Neighbours that reach the target, somewhere in the range; None when none are found with so many more numbers.
+    Measured are, in turn, what the steps beside the number that comes closest to the target lead to, and the middle of
+    the widest part of the range that nothing was measured in."""
+    most, followed = len(seen.known) + more, set[int]()
     for end in (seen.grid.first, seen.grid.last):
         seen.off(end)
     while len(seen.known) < most:

@@ -28,6 +28,8 @@ from reference_tables.problems import Problem, TablesRefused
 from reference_tables.reform import Change, Reform
 
 _WIDER = 4
+_MORE_BY_SUMS, _MORE_IN_FULL = 64, 16
+"""How many numbers more are tried past a jump: many where cases are added up, few where each is priced and cleared."""
 _MONTH_PLACES, _VALUE_PLACES = 6, 10
 
 
@@ -89,10 +91,11 @@ def _one_number(task: Task, label: str, told: Callable[[str], None]) -> Solved:
         return _measured(task.stage([_at(first, number, grid)], cleared=cleared), what, pool)
 
     measure = (None if cleared else _summed(task, first, what)) or exactly
-    found, missed_by = _nearest(_counting(measure, label, told), target, grid, start, _fen(what))
+    more = _MORE_IN_FULL if measure is exactly else _MORE_BY_SUMS
+    found, missed_by = _nearest(_counting(measure, label, told), target, grid, start, _fen(what), more)
     if measure is not exactly and exactly(found.value) != found.reached:
         # What is told is always as all cases are paid.
-        found, missed_by = _nearest(_counting(exactly, label, told), target, grid, start, _fen(what))
+        found, missed_by = _nearest(_counting(exactly, label, told), target, grid, start, _fen(what), more)
     problems = [] if missed_by is None else [_out_of_reach(task, label, what, action, missed_by)]
     tolerance = fields.get("tolerance")
     missed = abs(found.residual)
@@ -140,11 +143,11 @@ def _counting(measure: Measure, label: str, told: Callable[[str], None]) -> Meas
 
 
 def _nearest(
-    measure: Measure, target: Fraction, grid: Grid, start: Fraction, least: int
+    measure: Measure, target: Fraction, grid: Grid, start: Fraction, least: int, more: int
 ) -> tuple[Found, OutOfReach | None]:
     """What comes nearest to the target, and why it is out of reach where it is."""
     try:
-        return solve_for(measure, target, grid, start, least), None
+        return solve_for(measure, target, grid, start, least, more), None
     except OutOfReach as error:
         return error.nearest, error
 

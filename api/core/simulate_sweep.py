@@ -19,7 +19,7 @@ from reference_tables.reform import Change, Reform, Sweep
 from reference_tables.reform_schema import reform_schema
 from reference_tables.reform_shown import scope_shown
 
-_FEW = 3
+_FEW = 5
 """So few values are priced in full."""
 
 
