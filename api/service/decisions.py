@@ -17,10 +17,11 @@ from tempfile import TemporaryDirectory
 import polars as pl
 import sqlalchemy as sa
 
-from api.core.book import INDEX, KEY, Book, open_book
+from api.core.book import KEY, Book
 from api.core.pay_inputs import DECISION_SCHEMA, read_decisions
 from api.service.audit import Actor
 from api.service.basis import Basis, basis_of
+from api.service.book_cases import year_book
 from api.service.context import Service
 from api.service.documents import DocumentInfo, Stand, put_document, standing
 from api.service.known import known_cases, known_hospitals, latest_year
@@ -155,7 +156,8 @@ def _told(
     ]  # fmt: skip
     holding = holding_clearing(connection, year)
     if holding is not None and holding.state == LOCKED:
-        fresh, _ = applying(listed, open_book(service.books / str(year)), None)
+        book = year_book(service, str(year))
+        fresh = listed if book is None else applying(listed, book, None)[0]
         if not fresh.is_empty() or not waiting.is_empty():
             told.append(Problem("SV79", {"year": year, "value": holding.id}, value=holding.id))
     return told
@@ -204,10 +206,10 @@ def quotas(service: Service, connection: sa.Connection, year: int) -> list[Hospi
 
 
 def _quotas(service: Service, connection: sa.Connection, year: int, listed: pl.DataFrame) -> list[HospitalQuota]:
-    folder = service.books / str(year)
+    book = year_book(service, str(year))
     cases = pl.DataFrame(schema={"hospital_id": pl.String(), "case_id": pl.String()})
-    if (folder / INDEX).exists():
-        cases = open_book(folder).cases(KEY).select(*KEY)
+    if book is not None:
+        cases = book.cases(KEY).select(*KEY)
     accepted = listed.filter(pl.col("decision") != REFUSED).select("hospital_id", "case_id")
     named = accepted.filter(pl.col("hospital_id").is_not_null())
     known = known_cases(service, connection, year)
