@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
@@ -186,6 +187,21 @@ def test_what_clearing_leaves_of_solves_before_it(small: City) -> None:
     outside = [name for name, (had, has) in hospitals.items() if not abs(has - had) * 50 <= had]
     assert (told["count"], told["all"]) == (len(outside), 3)
     assert "清算后" not in "".join(done.tables["solved"]["problem"])
+
+
+def test_a_sweep_between_its_ends_is_what_a_change_to_each_value_does(small: City) -> None:
+    body = '[[sweep]]\nkey = "coefficient"\nstart = "0.7"\nstop = "1.3"\nsteps = 7\nfor = { tier = "二级" }\n'
+    swept = run(small, reform(CUT + body), policy=RATE, cleared=False).tables["sweep"]
+    for at, value in ((1, "0.8"), (5, "1.2")):
+        one = run(
+            small, reform(CUT + change("coefficient", "scale", value, 'for = { tier = "二级" }')), policy=RATE,
+            cleared=False,
+        )  # fmt: skip
+        row = swept.row(at, named=True)
+        moved = [has - had for had, has in _by_hospital(one).values()]
+        assert (row["value"], row["package_fen"]) == (Decimal(value), one.after.package_fen)
+        assert row["fund_fen"] == one.after.fund_fen
+        assert (row["winners"], row["losers"]) == (sum(fen > 0 for fen in moved), sum(fen < 0 for fen in moved))
 
 
 def test_a_corridor_not_reached_after_clearing_says_what_was(small: City) -> None:
