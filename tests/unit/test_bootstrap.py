@@ -98,8 +98,8 @@ def test_sums_of_many_cases_spread_and_lean_as_if_every_case_were_drawn() -> Non
 
 
 def test_a_sum_of_few_of_many_cases_is_drawn_within_their_group() -> None:
-    """A case of 100 in a group of four at a hospital of 604: each of four draws finds it with chance 1 / 4, so that none
-    does with chance 81 / 256, and the sum's variance is 4 x 3 / 16 x 100^2."""
+    """A case of 100 in a group of four at a hospital of 604: each of four draws finds it with chance 1 / 4, none
+    with chance 81 / 256, and the sum's variance is 4 x 3 / 16 x 100^2."""
     few = one([0, 0, 0, 100], group="F").with_columns(pool=pl.lit("Q"))
     (found,) = draw_ratios([pl.concat([one([10, 30] * 300), few])], 20_000, 1)
     drawn = found["H", "Q"][:, 0] * 100
