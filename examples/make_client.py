@@ -3,7 +3,8 @@
     python examples/make_client.py http://127.0.0.1:8471 > drgdip_client.py
 
 Functions are named by method and path (`GET /v1/jobs/{name}` is `get_jobs_by_name`); what is in the path comes first,
-then the body (bytes as they are, anything else as JSON), then what may be asked for by name.
+then the body (bytes as they are, anything else as JSON), then what may be asked for by name; `media` says what bytes
+are where several kinds are taken.
 """
 
 from __future__ import annotations
@@ -51,14 +52,16 @@ class Client:
             time.sleep(0.3)
         return found
 
-    def _ask(self, method: str, path: str, body: Any, query: dict[str, Any], headers: dict[str, Any]) -> Any:
-        """The answer: parsed when it is JSON, else bytes. A busy service is asked again, under the
-        same key where the route takes one, so that nothing is done twice."""
+    def _ask(
+        self, method: str, path: str, body: Any, query: dict[str, Any], headers: dict[str, Any], media: str = ""
+    ) -> Any:
+        """The answer: parsed when it is JSON, else bytes; `media` says what bytes of a body are. A busy service is
+        asked again, under the same key where the route takes one, so that nothing is done twice."""
         asked = urllib.parse.urlencode({{name: value for name, value in query.items() if value is not None}})
         sent = {{"Authorization": f"Bearer {{self.token}}", **{{k: v for k, v in headers.items() if v is not None}}}}
         if body is not None:
             raw = isinstance(body, bytes)
-            sent["Content-Type"] = "application/octet-stream" if raw else "application/json"
+            sent["Content-Type"] = media or ("application/octet-stream" if raw else "application/json")
             body = body if raw else json.dumps(body).encode()
         for attempt in range(1, self.attempts + 1):
             request = urllib.request.Request(f"{{self.url}}{{path}}?{{asked}}", body, sent, method=method)
@@ -89,6 +92,9 @@ def _function(path: str, method: str, operation: dict[str, Any]) -> str:
         head.append("body: Any")
     named = [item for place in ("query", "header") for item in given[place]]
     asked = [_name(item["name"]) + ("" if item.get("required") else "=None") for item in named]
+    # Where bodies of several kinds are taken, the caller says which one it sends.
+    several = set(operation.get("requestBody", {}).get("content", ())) - {"application/json"}
+    asked += ['media=""'] if several else []
     head += ["*", *asked] if asked else []
     query = ", ".join(f"{item['name']!r}: {_name(item['name'])}" for item in given["query"])
     headers = ", ".join(f"{item['name']!r}: {_key(_name(item['name']))}" for item in given["header"])

@@ -27,8 +27,8 @@ from reference_tables.problems import Problem
 router = APIRouter(prefix="/v1/group", tags=["cases"])
 _Asks = Annotated[Actor, Depends(Allowed("分组", Role.HOSPITAL, Role.OFFICE, Role.ADMIN))]
 _PARQUET, _ARROW = "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"
-_LINES, _ARROW_FILE = "application/x-ndjson", "application/vnd.apache.arrow.file"
-_TAKEN = (JSON, _LINES, _PARQUET, _ARROW, _ARROW_FILE)
+_LINES = "application/x-ndjson"
+_TAKEN = (JSON, _LINES, _PARQUET, _ARROW)
 _EXAMPLE = {
     "sex": 1, "age_years": 63, "los_days": 9, "discharge_way": "1", "diagnoses": ["I63.900", "E11.900"],
     "procedures": [], "total_cost_fen": 1285000, "fund_pay_fen": 880000, "self_pay_fen": 350000, "own_pay_fen": 55000,
@@ -146,7 +146,7 @@ def _basis(service: ServiceHere) -> Basis:
 
 def _read(request: Request, media: str, body: bytes, most: int) -> pl.DataFrame:
     """The cases of a body as a canonical frame."""
-    if media in {_PARQUET, _ARROW, _ARROW_FILE}:
+    if media in {_PARQUET, _ARROW}:
         try:
             frame = _table(media, body, most)
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError):
