@@ -8,7 +8,7 @@ Source: clearing rules as published (points of 点数法 and DIP, weight x coeff
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from fractions import Fraction
 
@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 from budget.affine import Affine
 from budget.money import FEN
 from budget.plan_table import BandSums, band_sums
-from budget.pools import MERGED, pool_name
+from budget.pools import pool_name
 from budget.pricing import PricedCases
 from budget.year_terms import YearTerms
 from reference_tables.policy import Policy
-from reference_tables.policy_settings import Setting
 from reference_tables.problems import Problem, TablesRefused
 
 COMMAND = "clear"
@@ -72,7 +71,7 @@ class CaseTallies:
 class TallyRule:
     """What of a policy the tallies depend on. `bundles`: (county group, insurance) of the cases that are paid from a
     bundle; `top_up`: fixed quotas take part in the pool with units of their own; `asks_patient`, `asks_actual`: a
-    case without that amount cannot be counted.
+    case without that amount cannot be counted. `rates`: yuan that weight 1 stands for in each pool (see `rated`).
     """
 
     pools: str
@@ -81,6 +80,11 @@ class TallyRule:
     asks_patient: bool
     asks_actual: bool
     bundles: tuple[tuple[str, str], ...] = ()
+    rates: Mapping[str, Fraction] = field(default_factory=dict)
+
+    def fen_of_weight(self, pool: str) -> Fraction:
+        """What weight 1 stands for in a pool; 1 yuan where no rate above 0 holds for its cases."""
+        return (self.rates.get(pool) or Fraction(1)) * FEN
 
 
 def tally_rule(terms: YearTerms, bundles: Sequence[tuple[str, str]] = (), *, clears: bool = True) -> TallyRule:
@@ -96,25 +100,32 @@ def tally_rule(terms: YearTerms, bundles: Sequence[tuple[str, str]] = (), *, cle
     return TallyRule(pools, method, top_up, formula == "DRG_TOTAL", shares, tuple(bundles))
 
 
-def rate_of_weight(policy: Policy, pool: str) -> Fraction:
-    """Yuan that weight 1 stands for when a pool's amounts at different rates are told in weights: the highest of the
-    policy's rates that hold for the pool's insurance (a merged pool: for any); 1 when there is none."""
-    rates: list[Fraction] = []
-    winning: list[Setting] = []
-    for setting in policy.all("base_rate"):
-        scope = dict(setting.scope)
-        own = pool == MERGED or scope.pop("insurance", pool) == pool
-        if own and not (pool != MERGED and any(_always_before(other, setting, scope) for other in winning)):
-            rates.append(setting.value)
-            winning.append(setting)
-    return max(rates, default=Fraction(1)) or Fraction(1)
+def rated(rule: TallyRule, policy: Policy, cases: pl.DataFrame | pl.LazyFrame) -> TallyRule:
+    """The rule with its rates for a year's cases (PAYABLE, those of the year), priced by whatever policies: `policy` is
+    the one that clears.
 
-
-def _always_before(first: Setting, second: Setting, scope: Mapping[str, str]) -> bool:
-    """Does `first`, which wins where both hold, hold wherever `second` does (`scope`: its scopes but insurance)?"""
-    rest = {name: value for name, value in first.scope if name != "insurance"}
-    whole = not first.dated or (first.since, first.until) == (second.since, second.until)
-    return whole and rest.items() <= scope.items()
+    Amounts at different rates are told in weights of one worth: weight 1 stands for the highest of the policy's rates
+    that hold for any of the pool's cases, in the month, at the tier and at the hospital it is of. So a rate for months
+    or hospitals without cases moves neither units nor value, and one that changes within the year leaves each weight
+    worth what it was priced at: months at a lower rate count by what part of the highest theirs is.
+    """
+    if rule.method != "drg-rate":
+        return rule
+    names, dated = policy.names("base_rate"), policy.dated("base_rate")
+    columns = [name for name in ("tier", "hospital_id") if name.removesuffix("_id") in names]
+    columns = ["insurance", *columns, *(["month"] if dated else [])]
+    different = cases.lazy().select(pl.col(columns).cast(pl.String)).unique().collect()
+    rates: dict[str, Fraction] = {}
+    for row in different.iter_rows(named=True):
+        month = row.pop("month", None)
+        if row["insurance"] not in policy.insurances or (dated and not month):
+            continue
+        scope = {name.removesuffix("_id"): text for name, text in row.items() if text}
+        found = policy.get("base_rate", _first(month) if dated else None, **scope)
+        pool = pool_name(rule.pools, row["insurance"])
+        if found is not None:
+            rates[pool] = max(rates.get(pool, Fraction(0)), found.value)
+    return replace(rule, rates=rates)
 
 
 def tally_cases(cases: pl.DataFrame, priced: PricedCases, policy: Policy, rule: TallyRule) -> CaseTallies:
@@ -143,7 +154,7 @@ def tally_cases(cases: pl.DataFrame, priced: PricedCases, policy: Policy, rule: 
         keys[owner]: Tally(cases=cases, **dict(zip(_SUMS, amounts, strict=True)))
         for owner, cases, *amounts in sums.sort("owner").select("owner", "cases", *_SUMS).iter_rows()
     }
-    of_points = _moving_units(counted, priced, policy, rule, keys)
+    of_points = _moving_units(counted, priced, rule, keys)
     of_quotas = _quota_units(counted, policy, len(keys)) if rule.top_up else [Fraction(0)] * len(keys)
     for key, moved, fixed_quota in zip(keys, of_points, of_quotas, strict=True):
         tallies[key] = replace(tallies[key], units=moved + fixed_quota, quota_units=fixed_quota)
@@ -211,9 +222,7 @@ def _moves(priced: PricedCases, rule: TallyRule) -> NDArray[np.bool_]:
     return np.asarray(by_rate & ~fixed)
 
 
-def _moving_units(
-    frame: pl.DataFrame, priced: PricedCases, policy: Policy, rule: TallyRule, keys: Sequence[Key]
-) -> list[Fraction]:
+def _moving_units(frame: pl.DataFrame, priced: PricedCases, rule: TallyRule, keys: Sequence[Key]) -> list[Fraction]:
     """Exact units of the moving cases by owner."""
     bands, by_rate = priced.table.bands, rule.method == "drg-rate"
     lines = [band.package if by_rate else band.points for band in bands]
@@ -222,8 +231,7 @@ def _moving_units(
     units = _units_by_owner(band_sums(code, moving["cost"].to_numpy()), lines, len(keys))
     if not by_rate:
         return units
-    per_unit = {pool: rate_of_weight(policy, pool) * FEN for pool in {pool for _, pool in keys}}
-    return [amount / per_unit[pool] for amount, (_, pool) in zip(units, keys, strict=True)]
+    return [amount / rule.fen_of_weight(pool) for amount, (_, pool) in zip(units, keys, strict=True)]
 
 
 def _units_by_owner(sums: BandSums, lines: Sequence[Affine | None], owners: int) -> list[Fraction]:

@@ -25,9 +25,7 @@ from budget.hospital_units import (
     Tally,
     TallyRule,
     exact_sum,
-    rate_of_weight,
 )
-from budget.money import FEN
 from budget.plain_cases import PlainBlock, PlainCases
 from budget.plan_table import CASE_KINDS, UNPAID, PlanTable, band_sums
 from budget.pools import pool_name
@@ -35,7 +33,6 @@ from budget.price_plan import PlanBand, PlanRow
 from budget.pricing import Pricer
 from budget.settlement import KIND_SCHEMA
 from budget.text_codes import Codes, Ints, WordCodes, different_pairs
-from reference_tables.policy import Policy
 
 _CLASSES = 2 * len(CASE_KINDS)
 _HALF = 31
@@ -48,12 +45,11 @@ _SUMS = ("cases", "cost", "package", "fund", "patient", "actual")
 
 
 class YearTally:
-    """Adds up block after block of PAYABLE cases; `plain` prices them and names those it leaves to `tally_cases`.
-    `policy`: the one whose rates say what weight 1 stands for, if that is not the pricer's."""
+    """Adds up block after block of PAYABLE cases; `plain` prices them and names those it leaves to
+    `tally_cases`."""
 
-    def __init__(self, pricer: Pricer, rule: TallyRule, policy: Policy | None = None) -> None:
+    def __init__(self, pricer: Pricer, rule: TallyRule) -> None:
         self.rule = rule
-        self._policy = policy or pricer.policy
         owner = ("hospital_id", "insurance", *(("county_group",) if rule.bundles else ()))
 
         def aside(row: PlanRow) -> bool:
@@ -133,7 +129,7 @@ class YearTally:
             moving, own = (moves, paid) if not bundled else (moves & False, paid & False)
             unit = Fraction(0) if bundled else units.get(number, Fraction(0))
             if self.rule.method == "drg-rate" and unit:
-                unit /= rate_of_weight(self._policy, key[1]) * FEN
+                unit /= self.rule.fen_of_weight(key[1])
             tally = Tally(
                 cases=int(cases.sum()), units=unit, patient_fen=int(patient[moving].sum()),
                 priced_fen=int(fund[moving].sum()), fixed_fen=int(fund[~moving].sum()),

@@ -18,7 +18,7 @@ from api.core.clearing_files import BUDGET_HEADER, budget_rows, csv_bytes
 from api.core.clearing_statement import VALUES_ZH
 from api.core.pay_inputs import group_values
 from budget.budget_value import BudgetValue, ExpectedUnits, budget_values
-from budget.hospital_units import CaseTallies, tally_cases, tally_rule
+from budget.hospital_units import CaseTallies, rated, tally_cases, tally_rule
 from budget.money import decimal_text, yuan_text
 from budget.pricing import Pricer
 from budget.total_budget import COMMAND, PoolBudget, TotalBudget, total_budget
@@ -119,7 +119,7 @@ def tally_files(
     cases = pl.concat(blocks)
     owned = pl.col("hospital_id").is_not_null() & pl.col("insurance").is_in(list(policy.insurances))
     cases = cases.filter(owned.fill_null(value=False))
-    rule = tally_rule(YearTerms(policy, request.year, COMMAND), clears=False)
+    rule = rated(tally_rule(YearTerms(policy, request.year, COMMAND), clears=False), policy, cases)
     return tally_cases(cases, Pricer(policy, values).price(cases, display=False), policy, rule)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from budget.case_routes import capped_groups
 from budget.frames import CASE_KIND_ZH, PAYABLE_SCHEMA
-from budget.hospital_units import CaseTallies, TallyRule, add_tallies, tally_cases
+from budget.hospital_units import CaseTallies, TallyRule, add_tallies, rated, tally_cases
 from budget.plain_cases import BLOCK
 from budget.pricing import Pricer
 from budget.readmission import merged_stays
@@ -75,9 +75,7 @@ class _Priced:
 
     def __init__(self, pricer: Pricer, policy: Policy, rule: TallyRule) -> None:
         self.pricer, self._policy, self._rule = pricer, policy, rule
-        # Amounts at rates are told in weights at the rates of the policy that clears, points are points.
-        self._units = policy if policy.method == "drg-rate" else pricer.policy
-        self.tally = YearTally(pricer, rule, self._units)
+        self.tally = YearTally(pricer, rule)
         self.capped = capped_groups(pricer.policy)
         self.odd: list[pl.DataFrame] = []
         self.parts: list[CaseTallies] = []
@@ -98,7 +96,7 @@ class _Priced:
         if cases.is_empty():
             return
         priced = self.pricer.price(cases, decisions, display=False)
-        tallied = tally_cases(cases, priced, self._units, self._rule)
+        tallied = tally_cases(cases, priced, self.pricer.policy, self._rule)
         counted = np.ones(cases.height, np.bool_)
         counted[tallied.left_out] = False
         self.parts.append(tallied)
@@ -129,6 +127,9 @@ class YearCases:
         self._terms, self._file, self._cases = terms, year_file, cases
         self._policy = terms.policy
         self._decisions = None if decisions is None or decisions.is_empty() else decisions
+        own = pl.col("month").cast(pl.String).str.starts_with(str(terms.year)) & pl.col("hospital_id").is_not_null()
+        # Amounts at rates are told in weights at the rates of the policy that clears, points are points.
+        rule = rated(rule, self._policy, cases.lazy().filter(own))
         self._priced = {key: _Priced(pricer, self._policy, rule) for key, pricer in pricers.items()}
         self._columns = cases.collect_schema().names() if isinstance(cases, pl.LazyFrame) else cases.columns
 

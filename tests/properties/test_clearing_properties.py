@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from api.core.clearing import UNPAID_FOR, Clearing, PaidInYear
 from budget.clearing import Line
-from budget.hospital_units import add_tallies, tally_cases, tally_rule
+from budget.hospital_units import add_tallies, rated, tally_cases, tally_rule
 from budget.ledger import balances, unbalanced
 from budget.pricing import price_cases
 from budget.year_terms import YearTerms
@@ -155,8 +155,8 @@ def test_neither_order_nor_months_change_anything(found: Clearing, random: Any) 
 def test_tallies_of_parts_add_up_and_are_the_sums_case_by_case(
     policy: Policy, given_rows: list[dict[str, Any]], cut: int
 ) -> None:
-    rule = tally_rule(YearTerms(policy, YEAR, "clear"))
     whole = cases(*given_rows)
+    rule = rated(tally_rule(YearTerms(policy, YEAR, "clear")), policy, whole)
     values = group_values(policy.method)
 
     def tally(frame: pl.DataFrame) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+from datetime import date
+from fractions import Fraction
 from pathlib import Path
 
 import polars as pl
@@ -146,6 +148,34 @@ def test_weights_of_a_merged_pool_are_told_at_the_highest_rate() -> None:
     rows = [case("A1", "G1", "9000", "2000"), case("A2", "G1", "5000", "1000", insurance="居民")]
     found = clear(policy, cases(*rows), year_file("18000.00", TWO_FUNDS))
     assert [row[1:5] for row in table(found)] == [["合并", "2", "1.5000", "27000.00"]]
+
+
+@pytest.mark.parametrize(
+    ("since", "units", "due", "value"),
+    [
+        # A in May at 10000, C in July at 11000, the higher of the two: 18900 by 10 : 11, 18900 / 0.8 x 11 / 21.
+        ("2026-07-01", ["0.9091", "1.0000"], ["9000.00", "9900.00"], 12375),
+        # The rate of January on is that of both: 18900 / 0.8 / 2.
+        ("2026-01-01", ["1.0000", "1.0000"], ["9450.00", "9450.00"], Fraction(23625, 2)),
+        # A rate that holds for no case, of later months or another year, moves nothing.
+        ("2026-07-02", ["1.0000", "1.0000"], ["9450.00", "9450.00"], Fraction(23625, 2)),
+        ("2027-01-01", ["1.0000", "1.0000"], ["9450.00", "9450.00"], Fraction(23625, 2)),
+    ],
+)
+def test_weights_are_told_at_the_rates_in_force_in_the_cases_months(
+    since: str, units: list[str], due: list[str], value: Fraction
+) -> None:
+    day = date.fromisoformat(since)
+    rates: list[dict[str, object]] = [
+        {"key": "base_rate", "value": "10000", "until": day}, {"key": "base_rate", "value": "11000", "from": day},
+        {"key": "base_rate", "value": "40000", "for": {"hospital": "B"}},
+    ]  # fmt: skip
+    policy = region_policy("drg-rate", scoped=rates, base_rate=None, point_value_formula="RATE")
+    rows = [case("A1", "G1", "9000", "2000"), case("C1", "G1", "9000", "2000", month="2026-07")]
+    found = clear(policy, cases(*rows), year_file("18900.00"))
+    shown = [row for row in table(found) if row[0] != "B"]
+    assert ([row[3] for row in shown], [row[4] for row in shown]) == (units, due)
+    assert found.pools[0].due.value == value
 
 
 def test_hospital_quotas_are_the_entitlement() -> None:

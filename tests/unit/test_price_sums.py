@@ -11,7 +11,7 @@ import budget.plain_cases
 import budget.price_sums
 from api.core import year_cases
 from api.core.clearing import ClearingInput, clear_year
-from budget.hospital_units import tally_cases, tally_rule
+from budget.hospital_units import rated, tally_cases, tally_rule
 from budget.price_sums import AMOUNTS, KEYS, PriceSums
 from budget.pricing import Pricer
 from budget.settlement import by_kind, pool_of
@@ -93,7 +93,7 @@ def test_tallies_of_plain_cases_are_those_of_all(method: str, limit: int, monkey
     policy, values = a_policy(method), group_values(method)
     owned = pl.col("insurance").is_not_null() & (pl.col("month").str.len_bytes() > 1)
     frame = many(400, 8).filter(owned.fill_null(value=False))
-    rule = tally_rule(YearTerms(policy, YEAR, "clear"))
+    rule = rated(tally_rule(YearTerms(policy, YEAR, "clear")), policy, frame)
     pricer = Pricer(policy, values)
     tally = YearTally(pricer, rule)
     rest = [part[tally.add(part, tally.plain.codes(part), None)] for part in frame.iter_slices(90)]
