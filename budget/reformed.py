@@ -118,9 +118,11 @@ def _head(reform: Reform, key: str) -> dict[str, Any]:
 
 def _conflicts(resolved: Sequence[_Resolved]) -> Iterator[Problem]:
     """Changes of two reforms that meet: two different values refuse the run (RF28); where their order counts, it is
-    told (RF53)."""
+    told (RF53). Within one reform the order is its author's, but a value set twice in one scope is refused, too."""
     for one, other in combinations(resolved, 2):
-        if one.reform is other.reform or one.change.key != other.change.key or not one.reach.meets(other.reach):
+        if one.change.key != other.change.key or not one.reach.meets(other.reach):
+            continue
+        if one.reform is other.reform and (one.change.action != "set" or _scope(one.change) != _scope(other.change)):
             continue
         where = {"first": one.change.place, "second": other.change.place}
         if one.change.action == other.change.action == "set":
@@ -131,6 +133,11 @@ def _conflicts(resolved: Sequence[_Resolved]) -> Iterator[Problem]:
         if one.change.action == other.change.action and (one.change.action == "add" or not _rounded(one.change)):
             continue
         yield Problem("RF53", other.args(**where, one=one.said, other=other.said), **other.place)
+
+
+def _scope(change: Change) -> tuple[object, ...]:
+    """Where and when a change holds."""
+    return (change.scope, change.groups, change.since, change.until)
 
 
 def _rounded(change: Change) -> bool:

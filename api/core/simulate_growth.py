@@ -1,10 +1,10 @@
 """What may happen to the cases in the years to come (`[[growth]]`): more of them, dearer, of other kinds, coded higher;
 and what that comes to, year by year.
 
-A growth comes to just the number of cases it tells, rounded half up: a volume of 1.03 makes 1,500 cases 1,545. The
-cases added or left out (coded higher) are shared out over the strata hospital x group by largest remainder; which of a
-stratum they are, a number drawn from hospital and case id decides, so that neither order nor files matter. Money is
-scaled exactly and its parts still add up. Years compound.
+A growth comes to just the number of cases it tells, rounded half up: a volume of 1.03 makes 1,500 cases 1,545. Whole
+cases are added or left out (coded higher), spread evenly over hospitals, groups and costs; so their cost is near, and
+not just, the share told. Numbers drawn from hospital and case id say where to begin, so that neither order nor files
+matter. Money is scaled exactly and its parts still add up. Years compound.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from budget.reformed import GroupFacts
 from grouper.schemes import Scheme
 from reference_tables.drg_pack import DrgPack
 from reference_tables.policy import Policy
-from reference_tables.problems import Problem
+from reference_tables.problems import Problem, TablesRefused
 from reference_tables.reform import Growth, Reform
 from reference_tables.reform_schema import reform_schema
 
@@ -44,7 +44,8 @@ def years_ahead(reforms: Sequence[Reform]) -> int:
 def grown(
     cases: pl.DataFrame, reforms: Sequence[Reform], year: int, policy: Policy, facts: GroupFacts, scheme: Scheme
 ) -> pl.DataFrame:
-    """The cases (PAYABLE_SCHEMA) after one more year, the `year`-th: every growth of the reforms that lasts so long."""
+    """The cases (PAYABLE_SCHEMA) after one more year, the `year`-th: every growth of the reforms that lasts so long.
+    Raises TablesRefused (RF36) for one that leaves no case."""
     for reform in reforms:
         for at, growth in enumerate(reform.growths):
             if year <= growth.years:
@@ -52,7 +53,18 @@ def grown(
                 here = cases.with_columns(_within(growth, lists, facts).alias("here"))["here"]
                 drawn = numbers(cases, f"{reform.id} {at} {year}")
                 cases = _after(cases, growth, here, drawn, scheme)
+                if not cases.height:
+                    raise TablesRefused(reform.file, [_nothing_left(reform, growth, year)])
     return cases
+
+
+def _nothing_left(reform: Reform, growth: Growth, year: int) -> Problem:
+    args: dict[str, str | int] = {
+        "kind": reform_schema().growth[growth.kind].label,
+        "place": growth.place,
+        "year": year,
+    }
+    return Problem("RF36", args, file=reform.file, row=growth.line, field="growth")
 
 
 def growths_without_cases(
@@ -147,29 +159,35 @@ def _copies(cases: pl.DataFrame, here: pl.Series, factor: Fraction, drawn: NDArr
 def chosen(cases: pl.DataFrame, here: pl.Series, share: Fraction, drawn: NDArray[np.int64]) -> pl.Series:
     """Boolean [cases]: `share` (0 to 1) of the cases that are `here`, in number rounded half up.
 
-    Each stratum (hospital x group) has the whole part of its share, and by largest remainder (ties in the order of
-    hospital and group) the strata have one more until the number is reached; in a stratum those with the smallest of
-    the numbers `drawn` are taken.
+    All have the same chance. They stand in a row, hospital after hospital, its groups from the cheapest to the dearest
+    and the cases of a group by cost, up in one group and down in the next; from a place that the numbers `drawn`
+    decide, every so-manieth is taken (systematic sampling). So a stratum (hospital x group) has its share but for less
+    than one case, rare groups have their chance too, and the cases taken cost on average what all do.
     """
-    above, below = share.numerator, share.denominator
     frame = cases.select(
-        pl.col("hospital_id").fill_null(""), pl.col("group").fill_null(""), pl.col("case_id").fill_null(""),
+        pl.col("hospital_id").fill_null("").alias("hospital"), pl.col("group").fill_null(""),
+        pl.col("case_id").fill_null(""), pl.col("total_cost_fen").fill_null(0).alias("cost"),
         pl.Series("drawn", drawn), pl.int_range(pl.len(), dtype=pl.Int64).alias("at"),
     ).filter(here)  # fmt: skip
-    sizes = frame.group_by("hospital_id", "group").len().sort("hospital_id", "group")
-    shares = [divmod(size * above, below) for size in sizes["len"].to_list()]
-    more = round_half_up(frame.height * share) - sum(whole for whole, _ in shares)
-    order = sorted(range(len(shares)), key=lambda at: -shares[at][1])
-    one_more = set(order[:more])
-    taken = [whole + (at in one_more) for at, (whole, _) in enumerate(shares)]
-    ranked = frame.sort("hospital_id", "group", "drawn", "case_id").with_columns(
-        pl.int_range(pl.len()).over("hospital_id", "group").alias("place")
-    )
-    counts = sizes.select("hospital_id", "group", pl.Series("taken", taken, dtype=pl.Int64))
-    picked = ranked.join(counts, on=["hospital_id", "group"], how="left").filter(pl.col("place") < pl.col("taken"))
     found = np.zeros(cases.height, dtype=np.bool_)
-    found[picked["at"].to_numpy()] = True
+    number = round_half_up(frame.height * share)
+    if number:
+        begin = int(frame["drawn"].to_numpy().min())
+        strata = (
+            frame.group_by("hospital", "group").agg(pl.col("cost").sum() // pl.len()).sort("hospital", "cost", "group")
+        )
+        strata = strata.select("hospital", "group", pl.int_range(pl.len(), dtype=pl.Int64).alias("stratum"))
+        ranked = frame.join(strata, on=["hospital", "group"], how="left")
+        down = pl.col("stratum") % 2 == 1
+        ranked = ranked.sort("stratum", pl.when(down).then(-pl.col("cost")).otherwise("cost"), "drawn", "case_id")
+        found[ranked["at"].to_numpy()[_spread(frame.height, number, begin)]] = True
     return pl.Series("chosen", found)
+
+
+def _spread(whole: int, number: int, begin: int) -> NDArray[np.int64]:
+    """`number` places of `whole`, as far apart as may be; `begin` says where the first of them lies."""
+    steps = np.arange(number, dtype=np.int64) * whole
+    return np.asarray((steps + begin % whole) // number, dtype=np.int64)
 
 
 def _copied(cases: pl.DataFrame, copies: NDArray[np.int64]) -> pl.DataFrame:

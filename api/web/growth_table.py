@@ -24,7 +24,9 @@ def growth_card(growth: pl.DataFrame) -> str:
     ]
     head = ("年度", "基金池", *(_COLUMNS[name] for name in shown))
     return card(
-        "增长后的各年", html_table(head, rows), "预算和其他条件不变；第一行的年度为改革当年，累计结余逐年相加。"
+        "增长后的各年",
+        html_table(head, rows),
+        "基金收入、预算和其他条件不变；病例整例增减，费用的变化与系数相近。第一行的年度为改革当年，累计结余逐年相加。",
     )
 
 

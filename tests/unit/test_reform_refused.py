@@ -36,6 +36,18 @@ def test_two_reforms_that_set_a_value_differently_name_both_places() -> None:
     assert len(applied(one, apart).changes) == 2
 
 
+def test_one_reform_that_sets_a_value_twice_names_both_places() -> None:
+    twice = change("weight", "set", "1.2", 'for = { group = "BR23" }') + change(
+        "weight", "set", "1.3", 'for = { group = "BR23" }'
+    )
+    problem = refused(reform(twice, "one"))
+    assert (problem.code, problem.field) == ("RF28", "weight")
+    assert all(word in problem.message for word in ("1.2", "1.3"))
+    # From the general to the single one is an order that an author may mean.
+    both = change("weight", "set", "1.2") + change("weight", "set", "1.3", 'for = { group = "BR23" }')
+    assert len(applied(reform(both)).changes) == 2
+
+
 def test_set_and_scale_of_one_value_tell_their_order() -> None:
     one, two = reform(change("base_rate", "set", "9000"), "one"), reform(change("base_rate", "scale", "1.1"), "two")
     made = applied(one, two)

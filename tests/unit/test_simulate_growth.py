@@ -11,6 +11,7 @@ from api.core.group_facts import group_facts
 from api.core.simulate_growth import grown, heavier
 from benchmarks.expected_reforms import sample_city
 from reference_tables.policy import load_policy
+from reference_tables.problems import TablesRefused
 from tests.unit.clearing_city import City, write_city
 from tests.unit.clearing_region import case, cases
 from tests.unit.simulated_city import RATE, reform, run, scheme
@@ -42,31 +43,51 @@ def test_a_scope_grows_alone_and_the_order_decides_nothing() -> None:
     assert after(body, MANY[::-1]).sort("case_id").equals(found.sort("case_id"))
 
 
+def test_a_growth_that_leaves_no_case_is_named() -> None:
+    with pytest.raises(TablesRefused) as found:
+        after('kind = "volume"\nfactor = "0"\n')
+    (problem,) = found.value.problems
+    assert (problem.code, problem.field, problem.args["year"]) == ("RF36", "growth", 1)
+    assert after('kind = "volume"\nfactor = "0"\nfor = { group = "BR23" }\n').height == 2000
+
+
 def test_mix_keeps_the_number_of_cases() -> None:
     found = after('kind = "mix"\nfactor = "1.2"\nfor = { group = "BR23" }\n')
     assert found.height == 4000
     assert found.filter(pl.col("group") == "BR23").height == 2400
 
 
-def test_a_number_is_rounded_half_up_and_shared_out_by_largest_remainder() -> None:
+def test_a_number_is_rounded_half_up_and_spread_over_hospitals_and_groups() -> None:
     def of(hospital: str, group: str, count: int) -> pl.DataFrame:
         rows = MANY.head(count).with_columns(pl.lit(group).alias("group"), pl.lit(hospital).alias("hospital_id"))
         return rows.with_columns((pl.lit(f"{hospital}{group}") + pl.col("case_id")).alias("case_id"))
 
-    # 15 % of 50 cases are 7.5, so 8: of 25, 15 and 10 cases 3.75, 2.25 and 1.5, so 3 + 1, 2 and 1 + 1.
+    # 15 % of 50 cases are 7.5, so 8: a step is 50 / 8 cases; of 25, 15 and 10 that is 4, 2.4 and 1.6 of them.
     frame = pl.concat([of("H1", "BR23", 25), of("H1", "BR25", 15), of("H2", "BR23", 10)])
-    grew = after('kind = "volume"\nfactor = "1.15"\n', frame)
-    counts = grew.group_by("hospital_id", "group").len().sort("hospital_id", "group")["len"].to_list()
-    assert counts == [29, 17, 12]
-    assert (
-        after('kind = "volume"\nfactor = "1.15"\n', frame.sample(fraction=1, shuffle=True, seed=7))
-        .sort("case_id")
-        .equals(grew.sort("case_id"))
-    )
-    # 0.85 leaves 42.5, so 43: 21.25, 12.75 and 8.5, so 21, 13 and 9.
-    fewer = after('kind = "volume"\nfactor = "0.85"\n', frame)
-    counts = fewer.group_by("hospital_id", "group").len().sort("hospital_id", "group")["len"].to_list()
-    assert counts == [21, 13, 9]
+    for factor, whole in (("1.15", 58), ("0.85", 43)):  # 42.5 rounded half up
+        found = after(f'kind = "volume"\nfactor = "{factor}"\n', frame)
+        counts = found.group_by("hospital_id", "group").len().sort("hospital_id", "group")["len"].to_list()
+        assert sum(counts) == whole
+        assert all(abs(count - size * whole / 50) < 1 for count, size in zip(counts, (25, 15, 10), strict=True))
+        shuffled = after(f'kind = "volume"\nfactor = "{factor}"\n', frame.sample(fraction=1, shuffle=True, seed=7))
+        assert shuffled.sort("case_id").equals(found.sort("case_id"))
+
+
+def test_rare_and_dear_cases_grow_as_all_do() -> None:
+    """400 groups of one to four cases, the dearer the fewer: no group has a tenth of a case to spare, all together
+    grow by a tenth in number and, but for what single cases weigh, in cost."""
+    rows = [
+        case(f"C{group}-{at}", f"G{group:03d}", f"{2000 + 60 * group + 7 * at}.00", "0")
+        for group in range(400)
+        for at in range(4 - group // 100)
+    ]
+    frame = cases(*rows)
+    found = after('kind = "volume"\nfactor = "1.1"\n', frame)
+    assert (frame.height, found.height) == (1000, 1100)
+    grew = found["total_cost_fen"].sum() / frame["total_cost_fen"].sum()
+    assert grew == pytest.approx(1.1, abs=0.002)
+    once = [group for group in found["group"].to_list() if group >= "G300"]
+    assert len(once) == 110  # of 100 groups that have one case each
 
 
 def test_prices_are_exact_and_add_up() -> None:
