@@ -8,7 +8,6 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import fastexcel
 import polars as pl
 
 from api.core.settle import WITHDRAWAL_SCHEMA
@@ -19,7 +18,8 @@ from api.service.submissions import SubmissionInfo
 from grouper.formats.csv_text import UTF8, UTF8_BOM, detect_encoding
 from grouper.formats.detect import ZIP_MAGIC
 from grouper.formats.source import InputFile, IntakeError
-from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused, problem_frame, unreadable
+from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused, problem_frame
+from reference_tables.spreadsheets import BrokenWorkbook, open_spreadsheet
 
 
 def read_withdrawn(path: Path, found: SubmissionInfo, around: Around) -> Batch:
@@ -65,11 +65,9 @@ def _plain(path: Path) -> Path:
 
 def _first_sheet(source: InputFile) -> Sequence[Sequence[str | None]]:
     try:
-        book = fastexcel.read_excel(source.path)
-        sheet = book.load_sheet(0, header_row=None, skip_rows=0, dtypes="string")
-        return sheet.to_polars().rows()
-    except fastexcel.FastExcelError as error:
-        raise source.refused("IN01", reason=unreadable(error)) from error
+        return open_spreadsheet(source.path).load(0, dtypes="string").to_polars().rows()
+    except BrokenWorkbook as error:
+        raise source.refused("IN01", reason=error.reason) from error
 
 
 def _lines(rows: Iterable[Sequence[str | None]]) -> str:

@@ -17,7 +17,8 @@ from grouper.formats.header import TablePlan, best_plan, known_cells, plan_probl
 from grouper.formats.source import InputFile, IntakeError
 from reference_tables.case_formats import CaseFormat, Foreign, foreign_table, format_facts
 from reference_tables.columns import HEADER_FORMATS, MESSAGE_FORMATS
-from reference_tables.problems import Level, Problem, unreadable
+from reference_tables.problems import Level, Problem
+from reference_tables.spreadsheets import BrokenWorkbook, readable
 
 PARQUET_MAGIC, ZIP_MAGIC = b"PAR1", b"PK\x03\x04"
 _MAGIC_BYTES = 4096
@@ -107,10 +108,10 @@ def _check_given(source: InputFile, fmt: str, allowed: Sequence[str], found: str
 def _check_zip(source: InputFile) -> None:
     """Raises IntakeError for an archive that is not a workbook of the present kind."""
     try:
-        with zipfile.ZipFile(source.path) as archive:
+        with readable(), zipfile.ZipFile(source.path) as archive:
             members = set(archive.namelist())
-    except zipfile.BadZipFile as error:
-        raise source.refused("IN01", reason=unreadable(error)) from error
+    except BrokenWorkbook as error:
+        raise source.refused("IN01", reason=error.reason) from error
     if "xl/workbook.xml" in members:
         return
     known = (kind for member, kind in format_facts().zip_members if member in members)

@@ -21,13 +21,15 @@ from grouper.formats.tabular import canonical
 from reference_tables.columns import columns
 from reference_tables.problems import unreadable
 
+_BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+
 
 def open_parquet(source: InputFile, options: ReadOptions) -> Opened:
     """A Parquet file, to be read in batches of `options.block_rows` rows. Raises IntakeError."""
     try:
         lazy = pl.scan_parquet(source.path, glob=False)
         schema = lazy.collect_schema()
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except _BROKEN as error:
         raise source.refused("IN01", reason=unreadable(error)) from error
     names = list(schema)
     _, plan = find_header(source, [names], options.fmt)
@@ -60,7 +62,7 @@ def _batches(lazy: pl.LazyFrame, wanted: dict[str, str], source: InputFile, bloc
             rows = pl.int_range(row, row + batch.height, dtype=pl.UInt32, eager=True)
             row += batch.height
             yield batch.rename(wanted).insert_column(0, rows.alias("row"))
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except _BROKEN as error:
         raise source.refused("IN01", reason=unreadable(error)) from error
 
 

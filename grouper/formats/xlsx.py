@@ -23,7 +23,8 @@ from grouper.formats.source import InputFile, IntakeError
 from grouper.formats.tabular import canonical
 from reference_tables.case_formats import format_facts
 from reference_tables.columns import columns
-from reference_tables.problems import Problem, unreadable
+from reference_tables.problems import Problem
+from reference_tables.spreadsheets import BrokenWorkbook, Spreadsheet, open_spreadsheet, readable
 
 FORMULA_ERROR = "IN39"
 _CELL = re.compile(rb"<c\b([^>]*?)(?:/>|>(.*?)</c>)", re.DOTALL)
@@ -37,10 +38,10 @@ _RELATIONS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationshi
 def open_xlsx(source: InputFile, options: ReadOptions) -> Opened:
     """The first visible sheet with a case header. Raises IntakeError."""
     try:
-        book = fastexcel.read_excel(source.path)
-        heads = {name: _head(book, name) for name in book.sheet_names}
-    except fastexcel.FastExcelError as error:
-        raise source.refused("IN01", reason=unreadable(error)) from error
+        book = open_spreadsheet(source.path)
+        heads = {name: _head(book, name) for name in book.names}
+    except BrokenWorkbook as error:
+        raise source.refused("IN01", reason=error.reason) from error
     found: dict[str, tuple[int, TablePlan]] = {}
     refusal: IntakeError | None = None
     for name, rows in heads.items():
@@ -64,10 +65,10 @@ def open_xlsx(source: InputFile, options: ReadOptions) -> Opened:
     return Opened(plan.format.name, plan.columns, parts, notes)
 
 
-def _head(book: fastexcel.ExcelReader, sheet: str) -> list[list[str]]:
+def _head(book: Spreadsheet, sheet: str) -> list[list[str]]:
     """The first rows of a sheet as text."""
     rows = format_facts().reading.header_search_rows
-    frame = book.load_sheet(sheet, header_row=None, skip_rows=0, n_rows=rows, dtypes="string").to_polars()
+    frame = book.load(sheet, n_rows=rows, dtypes="string").to_polars()
     return [[cell or "" for cell in row] for row in frame.rows()]
 
 
@@ -75,7 +76,7 @@ def _head(book: fastexcel.ExcelReader, sheet: str) -> list[list[str]]:
 class _Sheet:
     """A sheet and the position of its header row."""
 
-    book: fastexcel.ExcelReader
+    book: Spreadsheet
     name: str
     header_at: int
 
@@ -84,7 +85,7 @@ class _Sheet:
 
         Cells are named by their position from that column; `columns` counts from the sheet's own first.
         """
-        loaded = self.book.load_sheet(self.name, header_row=None, skip_rows=0, dtypes=dtype, use_columns=columns)
+        loaded = self.book.load(self.name, dtypes=dtype, use_columns=columns)
         first = loaded.available_columns()[0].absolute_index
         frame = loaded.to_polars()
         chosen = columns if columns is not None else range(first, first + frame.width)
@@ -93,19 +94,23 @@ class _Sheet:
 
 
 def _parts(source: InputFile, where: _Sheet, plan: TablePlan, block_rows: int) -> Iterator[Part]:
-    """The rows below the header in blocks; rows with nothing in them are skipped and counted."""
+    """The rows below the header in blocks; rows with nothing in them are skipped and counted. Raises IntakeError."""
     header_at = where.header_at
     every = range(len(plan.header))
-    cells, first_column = where.load("string")
+    codes = _code_positions(plan)
+    try:
+        cells, first_column = where.load("string")
+        numeric, _ = where.load("datetime", [at + first_column for at in codes])
+        with readable():
+            errors = _formula_errors(source, where.name, first_column)
+    except BrokenWorkbook as error:
+        raise source.refused("IN01", reason=error.reason) from error
     cells = cells.slice(header_at + 1)
     first_row = header_at + 2
     rows = pl.int_range(first_row, first_row + cells.height, dtype=pl.UInt32, eager=True)
     cells = cells.insert_column(0, rows.alias("row"))
-    codes = _code_positions(plan)
-    numeric, _ = where.load("datetime", [at + first_column for at in codes])
     numeric = numeric.slice(header_at + 1)
     cells = cells.hstack([numeric[f"c{at}"].is_not_null().alias(f"number{at}") for at in codes])
-    errors = _formula_errors(source, where.name, first_column)
     given = pl.any_horizontal(pl.col(f"c{at}").str.contains(r"\S") for at in every)
     given = given | pl.col("row").is_in(list({row for row, _ in errors}))
     for block in cells.iter_slices(block_rows):

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fastexcel
 import polars as pl
 
 from reference_tables.pack_build import PackIdentity
-from reference_tables.problems import Problem, TablesRefused, unreadable
+from reference_tables.problems import Problem, TablesRefused
+from reference_tables.spreadsheets import BrokenWorkbook, Spreadsheet, open_spreadsheet
 from reference_tables.table_files import LINE
 
 _ESCAPE = r"_x[0-9A-Fa-f]{4}_"  # a spreadsheet export's leftover for a control character
@@ -26,19 +26,22 @@ class Workbook:
     """An open workbook: every cell is read as text, rows are counted as Excel shows them."""
 
     name: str
-    reader: fastexcel.ExcelReader
+    reader: Spreadsheet
 
     @property
     def sheets(self) -> list[str]:
-        return list(self.reader.sheet_names)
+        return self.reader.names
 
     def rows(self, sheet: str, limit: int | None = None) -> pl.DataFrame:
         """All cells of a sheet as String columns (empty = null) plus `line`, the row Excel shows.
 
         Columns to the left of the first filled one are not there: find columns by header, never by position.
+        Raises TablesRefused (TB80).
         """
-        loaded = self.reader.load_sheet(sheet, header_row=None, skip_rows=0, n_rows=limit, dtypes="string")
-        frame = loaded.to_polars()
+        try:
+            frame = self.reader.load(sheet, n_rows=limit, dtypes="string").to_polars()
+        except BrokenWorkbook as error:
+            raise _refused(self.name, error) from error
         line = pl.int_range(1, frame.height + 1, dtype=pl.UInt32, eager=True).alias(LINE)
         return frame.with_columns(line)
 
@@ -46,9 +49,13 @@ class Workbook:
 def open_workbook(path: Path) -> Workbook:
     """Open an .xlsx file; TablesRefused (TB80) when it is none, is protected or damaged."""
     try:
-        return Workbook(path.name, fastexcel.read_excel(path))
-    except (fastexcel.FastExcelError, OSError) as error:
-        raise TablesRefused(path.name, [Problem("TB80", {"reason": unreadable(error)}, file=path.name)]) from error
+        return Workbook(path.name, open_spreadsheet(path))
+    except BrokenWorkbook as error:
+        raise _refused(path.name, error) from error
+
+
+def _refused(name: str, error: BrokenWorkbook) -> TablesRefused:
+    return TablesRefused(name, [Problem("TB80", {"reason": error.reason}, file=name)])
 
 
 def folded_text(text: str | None) -> str:

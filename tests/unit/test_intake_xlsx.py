@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import pytest
 import xlsxwriter
 
 from grouper.intake import read_cases
+from reference_tables.importers.sheets import open_workbook
+from reference_tables.problems import TablesRefused
+from reference_tables.spreadsheets import BrokenWorkbook, readable
 from tests.unit.intake_files import flat, read, refusal, told
 
 HEADER = ["case_id", "sex", "age", "diagnoses", "procedures", "admission_time", "cost"]
@@ -134,3 +138,50 @@ def test_the_same_cases_as_in_a_csv(tmp_path: Path) -> None:
         assert cases.equals(expected)
         assert problems.is_empty()
     assert read(path, columns="grouping")[0].equals(expected)
+
+
+def _saying(path: Path, said: bytes) -> Path:
+    """The workbook with another word on how many shared texts it has; it has seven."""
+    with zipfile.ZipFile(path) as packed:
+        members = {name: packed.read(name) for name in packed.namelist()}
+    assert members["xl/sharedStrings.xml"].count(b'uniqueCount="7"') == 1
+    changed = path.with_name("said.xlsx")
+    with zipfile.ZipFile(changed, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, data in members.items():
+            packed.writestr(name, data.replace(b'uniqueCount="7"', said))
+    return changed
+
+
+@pytest.mark.parametrize(
+    "said", [b'uniqueCount="4294967295"', b"uniqueCount\n= '1000000000000000000'", b'uniqueCount="  2000000"']
+)
+def test_a_made_up_number_of_texts_is_told_and_no_memory_asked_for(tmp_path: Path, said: bytes) -> None:
+    path = _saying(workbook(tmp_path, {"病例": [HEADER]}), said)
+    assert [problem.code for problem in refusal(path)] == ["IN01"]
+    with pytest.raises(TablesRefused) as refused:
+        open_workbook(path)
+    assert [problem.code for problem in refused.value.problems] == ["TB80"]
+
+
+def test_a_number_of_texts_that_is_only_wrong_is_read(tmp_path: Path) -> None:
+    path = workbook(tmp_path, {"病例": [HEADER, [1, 1, 45, None, None, None, None]]})
+    assert read(_saying(path, b'uniqueCount="99999"'))[0]["age_years"].to_list() == [45]
+
+
+def test_a_member_that_is_not_what_the_archive_says(tmp_path: Path) -> None:
+    path = workbook(tmp_path, {"病例": [HEADER, [1, 1, 45, None, None, None, None]]})
+    data = bytearray(path.read_bytes())
+    at = data.index(b"PK\x01\x02")
+    while at >= 0:  # each says that it is one byte when unpacked
+        data[at + 24 : at + 28] = (1).to_bytes(4, "little")
+        at = data.find(b"PK\x01\x02", at + 1)
+    path.write_bytes(data)
+    assert [problem.code for problem in refusal(path)] == ["IN01"]
+
+
+def test_panics_of_the_reader_are_a_broken_workbook() -> None:
+    panic = type("PanicException", (BaseException,), {})
+    with pytest.raises(BrokenWorkbook), readable():
+        raise panic
+    with pytest.raises(KeyboardInterrupt), readable():
+        raise KeyboardInterrupt
