@@ -110,6 +110,11 @@ FUND_SCHEMA: dict[str, pl.DataType] = {
     "shared_fen": FEN,
     "kept_fen": FEN,
     "paid_fen": FEN,
+    "received_fen": FEN,
+    "bundles_fen": FEN,
+    "bundle_others_fen": FEN,
+    "bundle_reserve_fen": FEN,
+    "bundle_unkept_fen": FEN,
     "line": TEXT,
     "line_fen": FEN,
     "back_fen": FEN,
@@ -120,9 +125,13 @@ FUND_SCHEMA: dict[str, pl.DataType] = {
 }
 """One row per pool and `state` (before, after), and pool "合计" for all. `budget` inpatient money with the regulation
 fund, `point_value` settled in `price_unit` (元/权重, 元/点, 元/分; both "" where prices do not move); `kept` withheld
-deposit and deductions; `paid` what the fund pays for the cases; `line` that pays for overruns and what it paid; `back`
-to the fund; `other_spend` other deductions from the income; `balance` of the year: what was set aside (distributable,
-regulation, reserve) less paid and less what was granted during the year; `accumulated` at the year's end;
+deposit and deductions; `paid` what the fund pays for the cases, `received` what hospitals receive: of a pool paid +
+bundled; of all, paid + bundles = received + bundle_others + bundle_reserve + bundle_unkept, where `bundles` is the
+money of county groups, `bundle_others` what it paid beside the cases, `bundle_reserve` and `bundle_unkept` what stays
+in the fund of reserves and surpluses (null in pools: a group's money is of several); `line` that pays for overruns and
+what it paid; `back` to the fund; `other_spend` other deductions from the income; `balance` of the year: what was set
+aside (distributable, regulation, reserve) and what bundles leave, less paid and less what was granted during the year;
+`accumulated` at the year's end;
 `reserve_months` that it lasts (累计结余可支付月数)."""
 ALL_POOLS = "合计"
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from budget.bundle_clearing import ClearedBundle
 from budget.clearing import Line
 from budget.clearing_accounts import LINES_ZH, ClearedPool
 from budget.compare_frames import ALL_POOLS, FUND_SCHEMA, rounded
@@ -28,18 +29,20 @@ _NOT_SPENT = frozenset({"reserve", "regulation", "adjustment"})
 class FundYear:
     """One pool's year, fen. `held` set aside for its cases, `granted` added during the year to a budget made from
     income, `paid` for the cases; `other_spend` other deductions from the income, `opening` accumulated before the year;
-    None where the year file does not tell."""
+    None where the year file does not tell. `left`: what stays in the fund of county groups' bundles, which are other
+    spending."""
 
     held: int
     granted: int
     paid: int
     other_spend: int | None
     opening: int | None
+    left: int = 0
 
     @property
     def balance(self) -> int:
         """Of the year; negative: more was spent than came in."""
-        return self.held - self.granted - self.paid
+        return self.held - self.granted - self.paid + self.left
 
     @property
     def accumulated(self) -> int | None:
@@ -49,7 +52,7 @@ class FundYear:
     @property
     def months(self) -> Fraction | None:
         """Months of the year's mean spend that the accumulated balance lasts; None where nothing is spent or known."""
-        spent = self.paid + (self.other_spend or 0)
+        spent = self.paid + (self.other_spend or 0) - self.left
         if self.accumulated is None or spent <= 0:
             return None
         return Fraction(self.accumulated * 12, spent)
@@ -57,15 +60,15 @@ class FundYear:
     def __add__(self, other: FundYear) -> FundYear:
         return FundYear(
             self.held + other.held, self.granted + other.granted, self.paid + other.paid,
-            _both(self.other_spend, other.other_spend), _both(self.opening, other.opening),
+            _both(self.other_spend, other.other_spend), _both(self.opening, other.opening), self.left + other.left,
         )  # fmt: skip
 
 
 def fund_years(
-    pools: Sequence[ClearedPool], budget: TotalBudget, year: YearFile, beyond: int = 0
+    pools: Sequence[ClearedPool], budget: TotalBudget, year: YearFile, bundles: Sequence[ClearedBundle] = ()
 ) -> dict[str, FundYear]:
-    """The year of each pool, in the order of the budget, and of ALL_POOLS, which also bears `beyond`: what the fund
-    adds to county groups' bundles."""
+    """The year of each pool, in the order of the budget, and of ALL_POOLS, which also bears what the fund adds to
+    county groups' bundles and has what is left of them."""
     parts = {part.insurance: part for part in budget.insurances}
     found: dict[str, FundYear] = {}
     for pool in pools:
@@ -77,21 +80,31 @@ def fund_years(
             _sum([_other_spend(part) for part in members]),
             _sum([_opening(year, part.insurance) for part in members]),
         )
-    whole = FundYear(0, 0, beyond, 0, 0)
+    left = sum(item.bundle.reserve_left + item.bundle.not_retained for item in bundles)
+    whole = FundYear(0, 0, sum(item.beyond for item in bundles), 0, 0, left)
     for part_of in found.values():
         whole += part_of
     return {**found, ALL_POOLS: whole}
 
 
 def fund_frame(
-    pools: Sequence[ClearedPool], budget: TotalBudget, year: YearFile, state: str, price_unit: str, beyond: int = 0
+    pools: Sequence[ClearedPool],
+    budget: TotalBudget,
+    year: YearFile,
+    state: str,
+    price_unit: str,
+    bundles: Sequence[ClearedBundle] = (),
 ) -> pl.DataFrame:
     """FUND_SCHEMA of one clearing; `price_unit` of its point values."""
-    years = fund_years(pools, budget, year, beyond)
+    years = fund_years(pools, budget, year, bundles)
     rows = [_row(pool, state, price_unit, years[pool.budget.pool]) for pool in pools]
     whole: dict[str, object] = {"pool": ALL_POOLS, "state": state, **_of_year(years[ALL_POOLS])}
+    whole |= _of_bundles(pools, bundles)
     summed = [name for name in FUND_SCHEMA if name.endswith("_fen") and name not in whole]
     whole |= {name: sum(row[name] for row in rows) for name in ["cases", *summed]}
+    whole["received_fen"] = sum(row["received_fen"] for row in rows) + sum(
+        line.received for item in bundles for line in item.lines
+    )
     return pl.DataFrame(
         [{name: row.get(name) for name in FUND_SCHEMA} for row in [*rows, whole]], schema=FUND_SCHEMA, orient="row"
     )
@@ -118,7 +131,19 @@ def _row(pool: ClearedPool, state: str, price_unit: str, year: FundYear) -> dict
         "line": LINES_ZH.get(pool.line, ""),
         "line_fen": pool.cleared.line_used,
         "back_fen": pool.cleared.to_fund,
+        "received_fen": sum(line.received for line in lines),
         **_of_year(year),
+    }
+
+
+def _of_bundles(pools: Sequence[ClearedPool], bundles: Sequence[ClearedBundle]) -> dict[str, object]:
+    """Where the bundles' money goes, beside what members receive."""
+    used = sum(item.bundle.used for item in bundles)
+    return {
+        "bundles_fen": sum(item.bundle.gross for item in bundles),
+        "bundle_others_fen": used - sum(pool.bundled for pool in pools),
+        "bundle_reserve_fen": sum(item.bundle.reserve_left for item in bundles),
+        "bundle_unkept_fen": sum(item.bundle.not_retained for item in bundles),
     }
 
 

@@ -48,6 +48,16 @@ class Bundle:
     group_bears: int
     split: tuple[tuple[str, int], ...]
 
+    @property
+    def reserve_left(self) -> int:
+        """What of the reserve the fund's share of an overrun does not use."""
+        return max(0, self.reserve - self.fund_share)
+
+    @property
+    def not_retained(self) -> int:
+        """What of a surplus the group does not keep, by the policy's share or its assessment."""
+        return self.surplus - self.retained
+
 
 def clear_bundle(
     heads: Sequence[Heads],

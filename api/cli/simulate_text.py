@@ -113,6 +113,8 @@ def print_simulation(done: Simulation, run_id: str, output: Path) -> None:
     console.print(_winners(tables["winners"]))
     if "fund" in tables:
         console.print(_fund(tables["fund"]))
+        for text in _reconciled(tables["fund"]):
+            console.print(text)
     if "growth" in tables:
         console.print(_growth(tables["growth"]))
     if "sweep" in tables:
@@ -203,6 +205,18 @@ def _fund(frame: pl.DataFrame) -> Table:
                 pairs.append(f"{text} {row['price_unit']}" if name == "point_value" and row.get(name) else text)
         table.add_row(escape(pool), *pairs)
     return table
+
+
+def _reconciled(frame: pl.DataFrame) -> Iterator[str]:
+    """Where county groups are: how what hospitals receive comes of what the fund pays."""
+    for row in frame.filter((pl.col("pool") == ALL_POOLS) & (pl.col("bundles_fen") != 0)).iter_rows(named=True):
+        terms = (
+            ("清算后支付 ", "received_fen"), (" ＝ 基金支付 ", "paid_fen"), (" ＋ 医共体打包总额 ", "bundles_fen"),
+            (" － 打包病例以外的支出 ", "bundle_others_fen"), (" － 总额预留（未动用） ", "bundle_reserve_fen"),
+            (" － 结余未留用（考核扣留等） ", "bundle_unkept_fen"),
+        )  # fmt: skip
+        sums = "".join(f"{label}{yuan_text(row[name])}" for label, name in terms)
+        yield f"  改革{'前' if row['state'] == 'before' else '后'}：{sums}（元；后两项留在基金）"
 
 
 def _growth(frame: pl.DataFrame) -> Table:

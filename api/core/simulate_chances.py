@@ -21,7 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from api.core.clearing import COMMAND
-from api.core.simulate_stage import Stage, beyond_bundles, pools_of
+from api.core.simulate_stage import Stage, pools_of
 from budget.bootstrap import TERMS, Floats, Ints, Owner, draw_ratios
 from budget.clearing_accounts import ClearedPool, Paid, PoolClearing
 from budget.compare_frames import BOOTSTRAP_SCHEMA, FAN_SCHEMA, VALUE_PLACES, rounded
@@ -120,7 +120,7 @@ def outcomes(side: Resampled, count: int, tell: Callable[[int], None]) -> Outcom
         if problems:
             found.left_out[at] = tuple({item.code: item for item in reversed(problems)}.values())
             continue
-        for name, year in fund_years(pools, done.budget, given.year_file, beyond_bundles(done)).items():
+        for name, year in fund_years(pools, done.budget, given.year_file, done.bundles).items():
             found.balances.setdefault(name, np.zeros(count, np.int64))[at] = year.balance
         sums = dict.fromkeys(hospitals, 0)
         for pool in pools:

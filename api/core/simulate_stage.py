@@ -49,13 +49,13 @@ class Stage:
         if self.clearing is None:
             return {}
         done = self.clearing
-        return fund_years(done.pools, done.budget, done.given.year_file, beyond_bundles(done))
+        return fund_years(done.pools, done.budget, done.given.year_file, done.bundles)
 
     def fund_frame(self, state: str) -> pl.DataFrame:
         """FUND_SCHEMA of the clearing."""
         assert self.clearing is not None
         done = self.clearing
-        return fund_frame(done.pools, done.budget, done.given.year_file, state, self.price_unit, beyond_bundles(done))
+        return fund_frame(done.pools, done.budget, done.given.year_file, state, self.price_unit, done.bundles)
 
     @property
     def price_unit(self) -> str:
@@ -87,11 +87,6 @@ def hospital_totals(stage: Stage) -> dict[str, int]:
         return cleared_by_hospital(stage.clearing)
     sums = stage.priced.group_by(pl.col("hospital_id").fill_null("")).agg(pl.col("fund_fen").sum())
     return dict(sums.iter_rows())
-
-
-def beyond_bundles(clearing: Clearing) -> int:
-    """What the fund adds to county groups' bundles beyond their own reserve, fen."""
-    return sum(bundle.beyond for bundle in clearing.bundles)
 
 
 def run_stage(label: str, base: Base, year_file: YearFile | None, policy: Policy, values: GroupValues) -> Stage:

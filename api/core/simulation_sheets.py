@@ -33,6 +33,8 @@ COLUMNS = {
     "regulation_fen": "调剂金", "reserve_fen": "风险储备金", "fixed_fen": "固定支付", "bundled_fen": "医共体打包",
     "units": "点数（权重）", "point_value": "点值（费率）", "entitlement_fen": "应得",
     "shared_fen": "分担与补差", "kept_fen": "扣减与未返还",
+    "received_fen": "医院实得", "bundles_fen": "医共体打包总额", "bundle_others_fen": "打包病例以外的支出",
+    "bundle_reserve_fen": "总额预留（未动用）", "bundle_unkept_fen": "结余未留用（考核扣留等）",
     "paid_fen": "基金支付", "line": "承担资金", "line_fen": "承担金额", "back_fen": "回到基金",
     "other_spend_fen": "其他支出", "balance_fen": "当年结余", "accumulated_fen": "累计结余",
     "reserve_months": "可支付月数", "reform": "改革", "action": "方式", "value": "取值", "scope": "范围", "since": "起",

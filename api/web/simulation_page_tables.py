@@ -21,10 +21,17 @@ _FUND_ITEMS = {
     "cases": "病例", "budget_fen": "住院预算", "distributable_fen": "可分配总额", "regulation_fen": "调剂金",
     "reserve_fen": "风险储备金", "fixed_fen": "其中不按单价的支付", "bundled_fen": "其中医共体包干",
     "units": "点数（分值、权重）合计", "point_value": "点值（费率）", "entitlement_fen": "医院应得",
-    "shared_fen": "基金分担与补差", "kept_fen": "留存与扣减", "paid_fen": "基金支付", "line": "超支动用",
+    "shared_fen": "基金分担与补差", "kept_fen": "留存与扣减", "paid_fen": "基金支付",
+    "bundles_fen": "医共体打包总额", "received_fen": "医院实得（清算后支付）",
+    "bundle_others_fen": "医共体打包：病例以外的支出", "bundle_reserve_fen": "医共体打包：总额预留（未动用）",
+    "bundle_unkept_fen": "医共体打包：结余未留用（考核扣留等）", "line": "超支动用",
     "line_fen": "动用金额", "back_fen": "结余回基金", "other_spend_fen": "其他支出", "balance_fen": "当年结余",
     "accumulated_fen": "累计结余", "reserve_months": "可支付月数",
 }  # fmt: skip
+_RECONCILED = (
+    "各基金池：基金支付＋其中医共体包干＝医院实得。合计：基金支付＋医共体打包总额＝医院实得＋病例以外的支出＋总额预留"
+    "＋结余未留用；后两项留在基金，计入当年结余。"
+)
 _DECIMALS = frozenset({"units", "point_value"})
 """Items whose cells are the text of a decimal."""
 _WHAT = {"point_value": "点值（费率）", "balance": "基金当年结余，元"}
@@ -124,14 +131,15 @@ def _change_note(row: Mapping[str, Any]) -> str:
     return "病例定价不变；影响见清算后的增减" if row["cleared"] else "病例定价不变，各机构的清算结果也不变"
 
 
-def problems_card(problems: Sequence[Problem]) -> str:
-    """Every problem with how to mend it, errors first."""
+def problems_card(problems: Sequence[Problem], *, served: bool = False) -> str:
+    """Every problem with how to mend it, over HTTP where it is `served`; errors first."""
     order = list(Level)
     ordered = sorted(problems, key=lambda problem: order.index(problem.level))
     rows: list[Row] = [
         [
             (LEVEL_ZH[one.level], "warn" if one.level in {Level.ERROR, Level.REJECT, Level.WARN} else ""), one.code,
-            (_place(one), "left"), (one.message, "left wrap"), (one.fix, "left wrap"),
+            (_place(one), "left"), (one.message, "left wrap"),
+            (one.service_fix if served else one.fix, "left wrap"),
         ]
         for one in ordered
     ]  # fmt: skip
@@ -171,7 +179,8 @@ def fund_card(fund: pl.DataFrame) -> str:
             line += [_fund_text(item, before), _fund_text(item, after)]
             line.append(_fund_change(item, before.get(item), after.get(item)))
         made.append(line)
-    return card("各基金池：改革前后", html_table(head, made, "plain"))
+    grouped = any(row.get("bundles_fen") for row in rows.values())
+    return card("各基金池：改革前后", html_table(head, made, "plain"), _RECONCILED if grouped else "")
 
 
 def _fund_text(item: str, row: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from api.core.clearing import Clearing
+from budget.compare_fund import fund_frame
 from budget.money import to_fen
 from budget.total_budget import total_budget
 from reference_tables.problems import TablesRefused
@@ -85,6 +86,28 @@ def test_overrun_is_shared_with_the_fund_and_borne_inside() -> None:
         ("B", "0.00", "150.00", "-150.00"),
     ]
     assert found.bundles[0].beyond == 0
+
+
+@pytest.mark.parametrize(
+    ("per_head", "received", "reserve", "unkept", "balance"),
+    [
+        # Surplus 3500, 80 % of it kept: 15000 and the cases' 14500 and 2800 are received; 1000 + 700 stay in the fund.
+        ("200.00", "32300", "1000", "700", "1700"),
+        # Overrun 1250, of which the reserve of 750 pays 750 and the members bear 500: nothing is left.
+        ("150.00", "29000", "0", "0", "0"),
+    ],
+)
+def test_what_the_fund_pays_is_received_or_kept_by_name(
+    per_head: str, received: str, reserve: str, unkept: str, balance: str
+) -> None:
+    found = run(per_head, capitation_retain="0.8")
+    frame = fund_frame(found.pools, found.budget, found.given.year_file, "after", "元/分", found.bundles)
+    pool, whole = frame.iter_rows(named=True)
+    assert (pool["received_fen"], pool["paid_fen"], pool["bundled_fen"]) == (2_950_000, 1_500_000, 1_450_000)
+    told = [whole[f"{name}_fen"] for name in ("received", "bundle_reserve", "bundle_unkept", "balance")]
+    assert told == [to_fen(text) for text in (received, reserve, unkept, balance)]
+    assert whole["bundle_others_fen"] == to_fen("1000")
+    assert whole["paid_fen"] + whole["bundles_fen"] == sum(told[:3]) + whole["bundle_others_fen"]
 
 
 def test_an_overrun_beyond_the_groups_own_reserve_needs_a_line() -> None:

@@ -67,6 +67,10 @@ def test_a_county_group_that_overspends_bears_it(city: City, tmp_path: Path) -> 
     row = done.tables["winners"].row(by_predicate=pl.col("hospital") == "H3", named=True)
     # The budget is 950 yuan; of the overrun up to a tenth of it the fund bears 60 %: 57 yuan.
     assert row["cleared_before_fen"] == row["cleared_after_fen"] == 100_700
+    fund = done.tables["fund"].filter(pool="合计").row(0, named=True)
+    kept = sum(fund[name] for name in ("received_fen", "bundle_others_fen", "bundle_reserve_fen", "bundle_unkept_fen"))
+    assert fund["paid_fen"] + fund["bundles_fen"] == kept
+    assert (fund["bundles_fen"], fund["received_fen"]) == (100_000, done.tables["winners"]["cleared_before_fen"].sum())
     # An interval of what it gets from the pools alone would contradict that.
     drawn = done.tables["bootstrap"].filter(pl.col("what") == "hospital")["key"].to_list()
     assert drawn == ["H1", "H2"]
