@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
-# Identity numbers have 15 or 18 places; a code or an amount of that length is nothing a message must show.
-_IDENTITY = r"[0-9]{17}[0-9Xx]|[0-9]{15}"
+# Identity numbers have 15 or 18 places; a code or an amount of that length, or longer, is nothing a message must show.
+_IDENTITY = r"[0-9]{15,}[Xx]?"
 _HIDDEN_NUMBER = "【证件号已隐去】"
 # Words of Chinese characters alone where a number belongs are a name, unless they speak of an age or a sex.
 _NAME = r"^[\p{Han}·]{2,}$"

@@ -18,6 +18,7 @@ import polars as pl
 from grouper.formats.companion import Companion
 from grouper.formats.csv_cases import open_csv
 from grouper.formats.detect import Detected, detect_source
+from grouper.formats.limits import within_limits
 from grouper.formats.messages import open_messages
 from grouper.formats.parquet import open_parquet
 from grouper.formats.parts import Opened, Part, ReadOptions
@@ -102,6 +103,7 @@ def _blocks(
         unknown.update(part.unknown)
         if part.cases.is_empty():
             continue
+        part = within_limits(part, source.name)
         if held is not None:
             yield CaseBlock(info, held.cases, pl.concat([*before, held.problems]))
             before = []

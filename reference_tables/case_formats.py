@@ -44,10 +44,13 @@ class Foreign:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Limits and patterns of reading tables; patterns are anchored by their users."""
+    """Limits and patterns of reading tables; patterns are anchored by their users. `longest_text`: characters of a
+    text of a case, or of an item of a list; `most_items`: items of a list."""
 
     header_search_rows: int
     quoted_lines_max: int
+    longest_text: int
+    most_items: int
     headerless_pattern: Mapping[int, str]
     date_serial: str
     date_formats: tuple[str, ...]

@@ -15,11 +15,12 @@ from typing import Any
 
 import polars as pl
 
+from reference_tables.case_formats import format_facts
 from reference_tables.columns import Column, columns
 from reference_tables.problems import Problem
 from reference_tables.quality_data import quality_data
 
-LONGEST_TEXT, MOST_CODES = 200, 200
+LONGEST_TEXT, MOST_CODES = format_facts().reading.longest_text, format_facts().reading.most_items
 _MADE = frozenset({"row", "defect"})
 _CONTROL = "[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]"
 _HIDDEN = re.compile(_CONTROL + "|[\ud800-\udfff]")

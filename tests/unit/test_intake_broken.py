@@ -87,8 +87,10 @@ def test_stray_quotes_empty_quotes_and_a_line_break_in_one_record(tmp_path: Path
 def test_a_quoted_cell_may_be_very_long_and_a_quote_may_stay_open_for_long(tmp_path: Path) -> None:
     text = "三" * 200_000
     header = "case_id,sex,age,diagnoses,department\n"
-    cases, _ = read(write(tmp_path, f'{header}1,1,4,A,"{text}""{text}"\n2,1,4,A,"x\n{text}"\n'))
-    assert cases["department"].to_list() == [f'{text}"{text}', f"x\n{text}"]
+    cases, problems = read(write(tmp_path, f'{header}1,1,4,A,"{text}""{text}"\n2,1,4,A,"x\n{text}"\n3,1,4,A,x\n'))
+    assert cases["case_id"].to_list() == ["1", "2", "3"]
+    assert cases["department"].to_list() == [None, None, "x"]
+    assert [text.split("”")[1][:10] for text in problems["message"]] == ["有 400001 字", "有 200002 字"]
     opened = f'{header}1,1,4,A,"x\n' + "2,1,4,A,y\n" * 60_000
     cases, problems = read(write(tmp_path, opened), block_rows=999)
     assert cases.height == 60_001
