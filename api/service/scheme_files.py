@@ -49,10 +49,11 @@ def opened_pack(path: Path, limit: int) -> Path:
 
 
 def _workbook(path: Path, limit: int) -> Path:
-    problem = workbook_problem(path, limit)
+    place = path.rename(path.with_name("scheme.xlsx"))
+    problem = workbook_problem(place, limit)
     if problem is not None:
         raise TablesRefused(path.name, [problem])
-    return path.rename(path.with_name("scheme.xlsx"))
+    return place
 
 
 def _member(packed: zipfile.ZipFile, item: zipfile.ZipInfo, target: Path, left: int, limit: int) -> int:

@@ -1,9 +1,9 @@
-"""A binary table is read for trial first, in a process of its own that may die of it.
+"""A binary table or a workbook is read for trial first, in a process of its own that may die of it.
 
-A damaged or made-up Parquet file can make the reader ask for more memory than there is in the world, inside of a packed
-page where nobody sees it before; the reader then ends its whole process. Here that is a helper, which is started at
-need, kept, and replaced when it has died; the service goes on and says that the file is damaged. The helper ends with
-the process that it helps.
+A damaged or made-up file can make the reader ask for more memory than there is in the world, inside of a packed page
+where nobody sees it before; the reader then ends its whole process. Here that is a helper, which is started at need,
+kept, and replaced when it has died; the service goes on and says that the file is damaged. The helper ends with the
+process that it helps. Workbooks, which take long, have a helper of their own.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ class _Helper:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def ask(self, source: Path | bytes, limit: int) -> str:
-        """What it says of a table; DAMAGED when it dies of it. Raises OSError when there can be no helper."""
+    def ask(self, source: Path | bytes, limit: int | None) -> str:
+        """What it says of a table, or of a workbook (limit None); DAMAGED when it dies of it. Raises OSError when there
+        can be no helper."""
         path = str(source.absolute()) if isinstance(source, Path) else ""
         asked = orjson.dumps([path, 0 if isinstance(source, Path) else len(source), limit]) + b"\n"
         with self._lock:
@@ -43,7 +44,10 @@ class _Helper:
                 if isinstance(source, bytes):
                     given.write(source)
                 given.flush()
-            return cast("IO[bytes]", process.stdout).readline().decode().strip() or DAMAGED
+            told = cast("IO[bytes]", process.stdout).readline().decode().strip()
+            if not told:
+                process.wait()  # it dies, which takes a moment: the next is not to be asked of it
+            return told or DAMAGED
 
     def end(self) -> None:
         """Let it go."""
@@ -71,19 +75,27 @@ class _Helper:
         return self._process
 
 
-_helper = _Helper()
-atexit.register(_helper.end)
+_of_tables, _of_workbooks = _Helper(), _Helper()
+atexit.register(_of_tables.end)
+atexit.register(_of_workbooks.end)
 
 
 def tried(source: Path | bytes, limit: int) -> str:
     """Can a Parquet file be read to its end? SOUND; LARGE when its texts, written out, take more than `limit` bytes;
     DAMAGED. Raises OSError when that cannot be tried."""
-    return _helper.ask(source, limit)
+    return _of_tables.ask(source, limit)
+
+
+def outlived(workbook: Path) -> bool:
+    """Can a workbook (its name ends in .xlsx) be read without the reader ending its process? Whether it can be made use
+    of is another question. Raises OSError when that cannot be tried."""
+    return _of_workbooks.ask(workbook, None) == SOUND
 
 
 def main() -> None:
     """Answer one question after the other, until there are no more."""
     from api.service.binary_tables import UNREADABLE, read_through
+    from reference_tables.spreadsheets import BrokenWorkbook, open_spreadsheet
 
     given, told = sys.stdin.buffer, sys.stdout.buffer
     told.write(_READY)
@@ -91,8 +103,16 @@ def main() -> None:
     while line := given.readline():
         path, size, limit = orjson.loads(line)
         source = Path(path) if path else io.BytesIO(given.read(size))
+        verdict = SOUND
         try:
-            verdict = SOUND if read_through(source, limit) else LARGE
+            if limit is None:
+                book = open_spreadsheet(Path(path))
+                for name in book.names:
+                    book.load(name, dtypes="string")
+            elif not read_through(source, limit):
+                verdict = LARGE
+        except BrokenWorkbook:  # of which the service does not die either: it tells why
+            pass
         except UNREADABLE:
             verdict = DAMAGED
         told.write(verdict.encode() + b"\n")

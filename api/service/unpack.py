@@ -41,18 +41,16 @@ def unpack(source: Path, folder: Path, name: str, limit: int) -> Path:
     else:
         place = folder / name
         place.hardlink_to(source)
-    is_zip = head.startswith(_ZIP)
     problem = None
-    if is_zip:
+    if head.startswith(_ZIP):
+        # Its name decides how it is read: not as another kind of spreadsheet, which nobody has measured.
+        place = place.rename(folder / "workbook.xlsx")
         problem = workbook_problem(place, limit)
     elif is_parquet(head):
         problem = parquet_problem(place, limit)
     if problem is not None:
         raise Unpackable(problem)
-    if not is_zip:
-        return place
-    # Its name decides how it is read: not as another kind of spreadsheet, which nobody has measured.
-    return place.rename(folder / "workbook.xlsx")
+    return place
 
 
 def _gunzip(source: Path, place: Path, limit: int) -> None:

@@ -3,6 +3,7 @@
 A reader lays a sheet out as a full rectangle from its first to its last cell and gives every cell its own text. A few
 kilobytes can so ask for hundreds of gigabytes: two cells in opposite corners, or millions of cells that all name one
 long shared text. Every member is unpacked piece by piece and measured; what the archive says of itself is not believed.
+What nobody has thought of yet is found out by reading it for trial.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from api.service.trial import outlived
 from reference_tables.problems import Problem
 
 _CHUNK = 1 << 20
@@ -36,6 +38,7 @@ _TEXT = re.compile(rb"<(?:\w+:)?si[\s/>]")
 _LOOSE = (b" =", b"= ", b"\t=", b"=\t", b"\n=", b"=\n", b"\r=", b"=\r")
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"<\x00", b"\x00<")
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
+_DAMAGED = "工作簿不完整或已损坏；请用 Excel 或 WPS 打开后另存为 .xlsx"
 _NO_WORKBOOK = "ZIP 包里没有 XLSX 工作簿；收 CSV、JSON、NDJSON、XLSX、Parquet，压缩的用 gzip，不收 ZIP"
 
 
@@ -44,8 +47,9 @@ class _TooMuch(Exception):
 
 
 def workbook_problem(path: Path, limit: int) -> Problem | None:
-    """Why a workbook is not opened: SV34 when it, one of its sheets as a full rectangle, or the texts of its cells take
-    more than `limit` bytes; SV09 when it is damaged or none. None when it may be."""
+    """Why a workbook, named .xlsx, is not opened: SV34 when it, one of its sheets as a full rectangle, or the texts of
+    its cells take more than `limit` bytes; SV09 when it is damaged or none, or the reader dies of it. None when it may
+    be. Raises OSError when it cannot be read for trial."""
     try:
         with zipfile.ZipFile(path) as packed:
             names = packed.namelist()
@@ -55,8 +59,8 @@ def workbook_problem(path: Path, limit: int) -> Problem | None:
     except _TooMuch:
         return Problem("SV34", {"limit": limit})
     except _UNREADABLE:
-        return Problem("SV09", {"reason": "工作簿不完整或已损坏"})
-    return None
+        return Problem("SV09", {"reason": _DAMAGED})
+    return None if outlived(path) else Problem("SV09", {"reason": _DAMAGED})
 
 
 def _measure(packed: zipfile.ZipFile, limit: int) -> None:

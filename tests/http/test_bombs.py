@@ -14,6 +14,8 @@ import pytest
 from small_service import MARCH, SmallService, refused_by, small_service
 
 from api.service.binary_tables import parquet_problem
+from api.service.trial import outlived
+from api.service.workbooks import workbook_problem
 from tests.unit.pay_examples import HEADER, row
 
 _KB, _MB = 1 << 10, 1 << 20
@@ -141,6 +143,28 @@ def test_long_shared_texts_named_by_many_cells(here: SmallService) -> None:
     body = _book({"xl/worksheets/sheet1.xml": lambda _: sheet, "xl/sharedStrings.xml": lambda _: texts})
     assert len(body) < 100 * _KB
     assert refused_by(here, body, "c.xlsx") == {"SV34"}
+
+
+@pytest.mark.parametrize("said", [4_294_967_295, 10**18])
+def test_a_made_up_number_of_shared_texts_ends_no_process(here: SmallService, tmp_path: Path, said: int) -> None:
+    body = _book({"xl/sharedStrings.xml": lambda data: data.replace(b"uniqueCount=", b'uniqueCount="%d" was=' % said)})
+    assert refused_by(here, body, "d.xlsx") == {"IN01"}
+    put = here.client("office").put("/v1/documents/cases/c.xlsx", content=body, headers={"If-None-Match": "*"})
+    assert (put.status_code, put.json()["code"]) == (422, "IN01")
+    checked = here.client("policy").post("/v1/schemes/check", content=body).json()
+    assert (checked["usable"], [item["code"] for item in checked["problems"]]) == (False, ["TB80"])
+    (tmp_path / "d.xlsx").write_bytes(body)
+    assert outlived(tmp_path / "d.xlsx")  # the reader is not even asked
+
+
+def test_a_workbook_is_read_to_its_end_by_a_helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "book.xlsx"
+    path.write_bytes(_book({}))
+    assert workbook_problem(path, _LIMIT) is None
+    monkeypatch.setattr("api.service.workbooks.outlived", lambda _: False)
+    told = workbook_problem(path, _LIMIT)
+    assert told is not None
+    assert told.code == "SV09"
 
 
 def test_what_follows_a_gzip_file(here: SmallService) -> None:
