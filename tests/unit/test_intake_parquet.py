@@ -46,6 +46,35 @@ def test_list_columns_and_joined_columns_mean_the_same(tmp_path: Path, size: int
         assert cases.equals(expected)
 
 
+def test_lists_beside_a_principal_mean_the_same_as_joined_texts(tmp_path: Path) -> None:
+    whole, _ = read(parquet(tmp_path, typed()))
+    apart = typed().drop("diagnoses").with_columns(principal_dx=pl.Series(["A00.1", "P36.900", None]))
+    others = [["B01"], [], ["B", None, "C"]]
+    kinds: list[pl.DataType] = [pl.List(pl.String), pl.List(pl.Categorical), pl.List(pl.Binary)]
+    for dtype in kinds:
+        values = pl.Series(others, dtype=pl.List(pl.String)).cast(dtype)
+        cases, problems = read(parquet(tmp_path, apart.with_columns(other_dx=values)))
+        assert problems.is_empty()
+        assert cases.equals(whole)
+    two = pl.Series([["B01", None], [None, None], ["B", "C"]], dtype=pl.Array(pl.String, 2))
+    assert read(parquet(tmp_path, apart.with_columns(other_dx=two)))[0].equals(whole)
+
+
+def test_columns_of_which_no_text_is_made_are_refused_by_name(tmp_path: Path) -> None:
+    strange = typed().with_columns(
+        discharge_way=pl.Series([["1"], ["5"], ["2"]]),
+        age=pl.Series([dt.timedelta(days=1)] * 3),
+        diagnoses=pl.Series([[{"code": "A"}]] * 3),
+    )
+    told = [(problem.code, problem.field) for problem in refusal(parquet(tmp_path, strange))]
+    assert sorted(told) == [("IN14", "age"), ("IN14", "diagnoses"), ("IN14", "discharge_way")]
+    both = refusal(parquet(tmp_path, strange.drop("sex")))
+    assert {problem.code for problem in both} == {"IN06", "IN14"}
+    octets = typed().with_columns(case_id=pl.Series([b"1", b"2", b"\xff"]))
+    refused = refusal(parquet(tmp_path, octets))
+    assert [(problem.code, problem.args["column"]) for problem in refused] == [("IN14", "case_id")]
+
+
 @pytest.mark.parametrize("dtype", [pl.Int8, pl.UInt64, pl.Float32, pl.String, pl.Categorical])
 def test_number_types_of_other_writers(tmp_path: Path, dtype: type[pl.DataType]) -> None:
     sexes = pl.Series([1, 2, None]).cast(pl.String if dtype in (pl.String, pl.Categorical) else dtype).cast(dtype)
