@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import signal
 import socket
 import threading
@@ -104,7 +105,11 @@ def serve(
         fail("没有令牌，不对外提供服务", Exit.USAGE)
     listening = _listening(settings.host, settings.port)
     place = f"http://{settings.host}:{listening.getsockname()[1]}"
-    err().print(f"drgdip 服务  {place}  数据 {escape(str(settings.data))}  说明见 /docs")
+    if err().is_terminal:
+        err().print(f"drgdip 服务  {place}  数据 {escape(str(settings.data))}  说明见 /docs")
+    else:  # every line of a log is JSON
+        fields = {"address": place, "data": str(settings.data)}
+        logging.getLogger("drgdip.serve").info("listening", extra={"fields": fields})
     if settings.processes == 1:
         _serve(service, listening)
         return
@@ -128,13 +133,13 @@ def _serve(
     import uvicorn
 
     from api.http.app import create_app
-    from api.http.protocol import SERVER
+    from api.http.protocol import serving
     from api.service.handlers import handlers_of
     from api.service.logs import keep_others_out
 
     keep_others_out()
     app = create_app(service, handlers_of(service), rates=rates, metrics=metrics)
-    server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=_LAST_ANSWERS, **SERVER))
+    server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=_LAST_ANSWERS, **serving(service.settings)))
 
     def end(*_: object) -> None:  # before uvicorn listens to signals; and after, when it raises them once more
         server.should_exit = True

@@ -22,6 +22,7 @@ _ARGS: Mapping[str, Mapping[str, str | int]] = {
     "SV11": {"what": "任务 job_5d1f0c2b9a7e4c3d8f6a1b20", "state": "进行中", "action": "再次结算"},
     "SV14": {"given": "text/plain", "wanted": "application/json"}, "SV21": {}, "SV22": {"request": "9f2c4e6a8b0d1f3a"},
     "SV37": {"row": 3, "field": "age_years", "expected": "0 至 130 的整数"}, "SV38": {"row": 3, "field": "age"},
+    "SV83": {"reason": "30 秒没有收到内容"}, "SV84": {"of": "一个地址", "limit": 512},
     "SV39": {"month": "2026-04", "action": "更正"}, "SV68": {"value": "H9"},
     "SV69": {"value": "sub_5d1f0c2b9a7e4c3d8f6a1b20", "action": "更正"},
     "SV70": {"value": "sub_5d1f0c2b9a7e4c3d8f6a1b20"},
@@ -45,8 +46,9 @@ _TEXTS = {
     "409": "现在的状态不允许，或 Idempotency-Key 已用于别的请求", "413": "内容太大或病例太多",
     "415": "请求体不是所要的类型（application/json 等），或压缩了",
     "422": "内容不符合要求，problems 逐项说明；所办事项本身的问题用其自己的编号，见 /v1/problems",
+    "408": "请求没有及时到齐，连接已关闭",
     "429": "请求太频繁，Retry-After 秒后再来", "500": "意外错误，已记入日志",
-    "503": "数据库或磁盘暂时不可用，没有留下任何结果，Retry-After 秒后重发",
+    "503": "数据库或磁盘暂时不可用，或连接太多，没有留下任何结果，Retry-After 秒后重发",
 }  # fmt: skip
 _STATE, _OVER, _GROUP, _FILE = ("SV11",), ("SV72", "SV73"), ("SV09", "SV14", "SV37", "SV38"), ("SV09",)
 _OWN: Mapping[str, tuple[str, ...]] = {
@@ -99,7 +101,7 @@ def restricted(routes: list[Any]) -> Iterator[tuple[str, str]]:
 
 def codes(key: str, operation: Mapping[str, Any], *, for_some: bool) -> list[str]:
     """The codes of a route ("POST /v1/budgets"), in order; `for_some`: not every role may take it."""
-    found = {*_OWN.get(key, ()), "SV22", *(() if key == _STILL else ("SV21",))}
+    found = {*_OWN.get(key, ()), "SV22", "SV84", *(() if key == _STILL else ("SV21",))}
     media = operation.get("requestBody", {}).get("content", {})
     if operation.get("security"):
         found |= {"SV01", "SV04", "SV06"}
@@ -108,7 +110,7 @@ def codes(key: str, operation: Mapping[str, Any], *, for_some: bool) -> list[str
     if any(item["name"] == "Idempotency-Key" for item in operation.get("parameters", ())):
         found.add("SV08")
     if media:
-        found.add("SV05")
+        found |= {"SV05", "SV83"}
     if any("$ref" in item.get("schema", {}) for item in media.values()):
         found |= {"SV09", "SV14"}
     return sorted(found)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http import HTTPStatus
 
 import orjson
@@ -13,16 +14,27 @@ import pytest
 import uvicorn
 from small_service import MARCH, SmallService, small_service
 
-from api.http.protocol import SERVER
+from api.http.protocol import Protocol, serving
+from api.service.settings import Settings
 
 _PIECE = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+
+
+_OPTIONS = serving(Settings())
+
+
+@pytest.fixture
+def protocol(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Changes limits of the server for one test."""
+    kind: type[Protocol] = _OPTIONS["http"]
+    return lambda **changed: monkeypatch.setattr(kind, "limits", replace(kind.limits, **changed))
 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SmallService, int]]:
     with small_service(tmp_path_factory.mktemp("service"), max_body_bytes=1 << 20) as made, socket.socket() as place:
         place.bind(("127.0.0.1", 0))
-        options = uvicorn.Config(made.client("H1").app, lifespan="off", **SERVER)
+        options = uvicorn.Config(made.client("H1").app, lifespan="off", **_OPTIONS)
         server = uvicorn.Server(options)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
         thread.start()
@@ -33,10 +45,10 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SmallServic
         thread.join()
 
 
-def _said(port: int, data: bytes) -> bytes:
-    """What comes back for these bytes, until the server closes or says no more for a second."""
+def _said(port: int, data: bytes, patience: float = 1.0) -> bytes:
+    """What comes back for these bytes, until the server closes or says no more for so many seconds."""
     got = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=patience) as connection:
         try:
             connection.sendall(data)
             while part := connection.recv(65536):
@@ -72,7 +84,7 @@ def test_what_is_no_request_is_refused_and_the_next_one_answered(here: tuple[Sma
 def test_a_body_that_is_broken_off_gets_no_second_answer(here: tuple[SmallService, int]) -> None:
     made, port = here
     broken = _head(made, "Transfer-Encoding: chunked") + b"5\r\nabcde\r\nzz\r\n"
-    assert _said(port, broken).count(b"HTTP/1.1 ") <= 1
+    assert _said(port, broken).count(b"HTTP/1.1 ") == 1
     assert _said(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 200 ")
 
 
@@ -98,3 +110,70 @@ def test_bodies_that_are_too_large_or_never_come_to_an_end(here: tuple[SmallServ
         time.sleep(0.01)
     assert list(made.service.files.temporary.iterdir()) == []
     assert made.client("H1").get("/v1/submissions").json()["items"] == []
+
+
+@pytest.mark.parametrize("size", [b"ZZ", b"-1", b"FFFFFFFFFFFFFFFFFFFFF"])
+def test_a_broken_chunk_is_told(here: tuple[SmallService, int], size: bytes) -> None:
+    made, port = here
+    head, _, body = _said(port, _head(made, "Transfer-Encoding: chunked") + size + b"\r\nabc\r\n").partition(
+        b"\r\n\r\n"
+    )
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert orjson.loads(body)["code"] == "SV13"
+
+
+def test_heads_and_bodies_that_come_too_slowly(here: tuple[SmallService, int], protocol: Callable[..., None]) -> None:
+    made, port = here
+    protocol(head_seconds=0.2, body_seconds=0.2)
+    whole = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    for data, answers in (
+        (b"", 1), (b"GET /healthz HT", 1), (whole + whole[:9], 2), (_head(made, "Content-Length: 9"), 1),
+        (_head(made, "Content-Length: 99999") + b"x" * 10, 1),
+        (_head(made, "Transfer-Encoding: chunked") + b"5\r\nab", 1),
+    ):  # fmt: skip
+        said = _said(port, data, 60.0).split(b"HTTP/1.1 ")[1:]
+        assert len(said) == answers, data
+        head, _, body = said[-1].partition(b"\r\n\r\n")
+        assert head.startswith(b"408 Request Timeout\r\n"), data
+        assert b"\r\nconnection: close" in head
+        assert orjson.loads(body)["code"] == "SV83"
+
+
+def test_a_byte_now_and_then_is_too_slow_and_a_steady_stream_is_not(
+    here: tuple[SmallService, int], protocol: Callable[..., None]
+) -> None:
+    made, port = here
+    head = _head(made, "Content-Length: 600000\r\nConnection: close")
+    for piece, seconds, rate, status in ((b"x", 0.1, 10**6, b"408"), (b"x" * 10_000, 1.0, 1, b"202")):
+        protocol(body_seconds=seconds, body_rate=rate)
+        with socket.create_connection(("127.0.0.1", port), timeout=60.0) as connection:
+            connection.sendall(head)
+            got, sent = b"", 0
+            connection.settimeout(0.02)
+            while not got and sent < 600_000:
+                try:
+                    sent += connection.send(piece)
+                    got = connection.recv(100)
+                except TimeoutError:
+                    continue
+            connection.settimeout(60.0)
+            assert (got or connection.recv(100)).startswith(b"HTTP/1.1 " + status)
+
+
+def test_connections_beyond_the_limits(here: tuple[SmallService, int], protocol: Callable[..., None]) -> None:
+    _, port = here
+    good = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    for limit in ("address_connections", "connections"):
+        protocol(address_connections=100, connections=100)
+        protocol(**{limit: 1})
+        for _ in range(500):  # until those of before are gone
+            if _said(port, good, 60.0).startswith(b"HTTP/1.1 200 "):
+                break
+        with socket.create_connection(("127.0.0.1", port), timeout=60.0) as first:
+            first.sendall(good[:9])
+            head, _, body = _said(port, good, 60.0).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nretry-after: 5" in head
+            assert orjson.loads(body)["args"] == {"of": "一个地址" if "address" in limit else "本服务", "limit": 1}
+            first.sendall(good[9:])
+            assert first.recv(100).startswith(b"HTTP/1.1 200 ")
