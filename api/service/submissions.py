@@ -2,7 +2,8 @@
 
 The bytes are kept as they came, then the catalogue row and the job that works on it, together. The same bytes for the
 same month are one submission, unless that was refused, cancelled or ended by another: then they may come again; so may
-a correction or withdrawal that has been settled. Before its settlement a submission is corrected or withdrawn as a
+a correction or withdrawal that has been settled, and a file of which a case was corrected or withdrawn since.
+Before its settlement a submission is corrected or withdrawn as a
 whole, by one that names it; settled cases are corrected or withdrawn one by one, in the next settlement. New cases of
 a closed month come late: it is said why, and the next settlement takes them. A year whose clearing is locked takes
 nothing that would have to be settled.
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import polars as pl
 import sqlalchemy as sa
 
 from api.service.audit import Actor, record
@@ -124,14 +126,7 @@ def receive(
     stand = standing(connection)
     known = registered(service, stand)
     _check_who(given.hospital_id, known)
-    counting = submission.c.state.in_([RECEIVED, ACCEPTED]) | (
-        (submission.c.state == DONE) & (submission.c.kind == NEW)
-    )  # fmt: skip
-    query = sa.select(submission).where(
-        submission.c.hospital_id == given.hospital_id, submission.c.month == given.month,
-        submission.c.kind == given.kind, submission.c.sha256 == stored.sha256, counting,
-    )  # fmt: skip
-    before = connection.execute(query).first()
+    before = _earlier(service, connection, given, stored)
     if before is not None:
         if (before.supersedes or "") != given.supersedes:
             args: dict[str, str | int] = {"value": before.id, "action": KINDS_ZH[given.kind]}
@@ -156,6 +151,47 @@ def receive(
     found = find(connection, name)
     assert found is not None
     return found, True
+
+
+def _earlier(service: Service, connection: sa.Connection, given: Given, stored: Stored) -> Any:
+    """The submission that the same bytes are already: the last one that stands as it was told. None for bytes that are
+    to be looked at."""
+    counting = submission.c.state.in_([RECEIVED, ACCEPTED]) | (
+        (submission.c.state == DONE) & (submission.c.kind == NEW)
+    )  # fmt: skip
+    query = sa.select(submission).where(
+        submission.c.hospital_id == given.hospital_id, submission.c.month == given.month,
+        submission.c.kind == given.kind, submission.c.sha256 == stored.sha256, counting,
+    )  # fmt: skip
+    rows = connection.execute(query.order_by(submission.c.created_at.desc(), submission.c.id.desc())).all()
+    return next((row for row in rows if _stands(service, connection, row)), None)
+
+
+def _stands(service: Service, connection: sa.Connection, row: Any) -> bool:
+    """Does a submission stand as it was told? Not once a later correction or withdrawal, settled or waiting, speaks of
+    a case of its file, or a submission that held one of them (SV32) has ended: looked at anew it may come back."""
+    if row.state == RECEIVED or row.supersedes is not None:
+        return True  # as a whole: no case of it goes or comes by itself
+    told = pl.read_parquet(service.files.path(row.problems_sha256), columns=["code", "case_id", "value"])
+    if row.kind != NEW:
+        return not (told["code"] == "SV63").any()
+    holding = told.filter(pl.col("code") == "SV32")["value"].unique().to_list()
+    gone = submission.c.id.in_(holding) & submission.c.state.not_in([ACCEPTED, DONE])
+    if connection.execute(sa.select(submission.c.id).where(gone)).first() is not None:
+        return False
+    later = sa.select(submission.c.cases_sha256).where(
+        submission.c.hospital_id == row.hospital_id, submission.c.month.like(f"{row.month[:4]}-%"),
+        submission.c.kind != NEW, submission.c.supersedes.is_(None),
+        submission.c.state.in_([RECEIVED, ACCEPTED, DONE]),
+        submission.c.finished_at.is_(None) | (submission.c.finished_at > row.finished_at),
+    )  # fmt: skip
+    files = connection.execute(later).scalars().all()
+    own = pl.concat([_ids(service, row.cases_sha256), told["case_id"]]) if files else told["case_id"]
+    return not any(sha256 is None or _ids(service, sha256).is_in(own.implode()).any() for sha256 in files)
+
+
+def _ids(service: Service, sha256: str) -> pl.Series:
+    return pl.read_parquet(service.files.path(sha256), columns=["case_id"])["case_id"]
 
 
 def _check_who(hospital: str, known: frozenset[str] | None) -> None:

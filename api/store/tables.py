@@ -18,7 +18,7 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-_COUNTING = text("state IN ('received', 'accepted') OR (state = 'done' AND kind = 'new')")
+_RECEIVED = text("state = 'received'")
 _ID, _SHA, _TIME, _WORD, _MONTH = String(40), String(64), String(27), String(40), String(7)
 
 token = Table(
@@ -76,12 +76,12 @@ submission = Table(
     Column("finished_at", _TIME),
     Index("ix_submission_month_state", "month", "state"),
     Index(
-        "uq_submission_counting", "hospital_id", "month", "kind", "sha256",
-        unique=True, sqlite_where=_COUNTING, postgresql_where=_COUNTING,
+        "uq_submission_received", "hospital_id", "month", "kind", "sha256",
+        unique=True, sqlite_where=_RECEIVED, postgresql_where=_RECEIVED,
     ),
 )  # fmt: skip
-"""A hospital's file of one month, its cases and what became of them. The same bytes are one submission, unless that has
-ended without counting, or was a correction or withdrawal and is settled: then they may be handed in again."""
+"""A hospital's file of one month, its cases and what became of them. The same bytes are one submission while it stands
+as it was told (`api.service.submissions`); the database itself knows that they never wait twice to be worked on."""
 
 idempotency = Table(
     "idempotency",

@@ -148,6 +148,38 @@ def test_a_withdrawn_case_is_no_more_corrected_but_may_come_again(here: SmallSer
     assert in_book(here) == {"A1": 17000, "A2": 16000, "B1": 16000}
 
 
+def test_the_same_file_brings_a_withdrawn_case_back(here: SmallService) -> None:
+    """As often as it is withdrawn, whether the file had been accepted for it or, the case standing, refused for it."""
+    file, whole = row("A1") + row("A2"), {"A1": 16000, "A2": 16000}
+    first = here.submit(file)
+    assert (first["state"], first["accepted"]) == ("done", 2)
+    change(here, "withdrawal", withdrawn("A1"))
+    waits = here.submit(file, reason="确有其事")
+    assert (waits["id"] != first["id"], waits["state"], waits["accepted"]) == (True, "refused", 0)
+    last = first
+    for case, other in (("A1", "A2"), ("A2", "A1")):
+        change(here, "withdrawal", withdrawn(case))
+        settle(here, APRIL)
+        assert in_book(here) == {other: 16000}
+        again = here.submit(file, reason="确有其事")
+        assert (again["id"] != last["id"], again["state"]) == (True, "accepted")
+        assert shown(here, again["id"])["told"] == {(other, "SV64")}
+        settle(here, APRIL)
+        assert in_book(here) == whole
+        assert here.submit(file)["id"] == again["id"], "what stands as it was told is one submission"
+        last = again
+
+
+def test_the_same_correction_counts_again_after_a_later_one_took_a_case_of_it(here: SmallService) -> None:
+    both = row("A1", cost="17000") + row("A2", cost="17500")
+    first = change(here, "correction", both)
+    change(here, "correction", row("A2", cost="18000"))
+    again = change(here, "correction", both)
+    assert (again["id"] != first["id"], again["accepted"]) == (True, 2)
+    settle(here, APRIL)
+    assert in_book(here) == {"A1": 17000, "A2": 17500}
+
+
 @pytest.mark.parametrize(("kind", "body"), [
     ("correction", row("X9")), ("withdrawal", withdrawn("X9")),
 ])  # fmt: skip

@@ -13,7 +13,8 @@ NEW, CORRECTION, WITHDRAWAL = "new", "correction", "withdrawal"
 @dataclass
 class Handed:
     """A submission: `rows` of the file as (case, month, cost) in order, 0 and 0 of a withdrawal; `holds`: its accepted
-    cases."""
+    cases; `barred_by`: others that held cases of it; `worked`: when it was worked on, 0 before; `lost`: did a later
+    change take a case from it?"""
 
     at: int
     hospital: str
@@ -24,6 +25,13 @@ class Handed:
     reason: str = ""
     state: str = "received"
     holds: dict[str, Case] = field(default_factory=dict)
+    barred_by: set[int] = field(default_factory=set)
+    worked: int = 0
+    lost: bool = False
+
+    def again(self, at: int) -> Handed:
+        """The same bytes, asked for in the same words."""
+        return Handed(at, self.hospital, self.month, self.kind, self.rows, self.supersedes, self.reason)
 
     @property
     def by_case(self) -> bool:
@@ -43,14 +51,15 @@ class Model:
     book: dict[tuple[str, str], Case] = field(default_factory=dict)
     closed: int = 0
     posted: int = 0
+    works: int = 0
 
     def receive(self, given: Handed) -> str | int:
         """The number of the submission, of an earlier one with the same content, or the code of the refusal."""
-        for old in self.handed:
+        for old in reversed(self.handed):
             same = (old.hospital, old.month, old.kind) == (given.hospital, given.month, given.kind)
             counts = old.state in {"received", "accepted"} or (old.state == "done" and old.kind == NEW)
             content = old.rows == given.rows and (not given.ends_whole or old.supersedes == given.supersedes)
-            if same and counts and content and old.ends_whole == given.ends_whole:
+            if same and counts and content and old.ends_whole == given.ends_whole and self._as_told(old):
                 return old.at if old.supersedes == given.supersedes else "SV69"
         if given.supersedes is not None:
             old = self.handed[given.supersedes]
@@ -67,6 +76,20 @@ class Model:
         self.handed.append(given)
         return given.at
 
+    def _as_told(self, old: Handed) -> bool:
+        """Has nothing come since by which the same file would be answered otherwise?"""
+        if old.state == "received" or old.supersedes is not None:
+            return True
+        if old.by_case:
+            return not old.lost
+        if any(self.handed[at].state not in {"accepted", "done"} for at in old.barred_by):
+            return False
+        cases = {case for case, _, _ in old.rows}
+        changes = [each for each in self.handed if each.by_case and each.hospital == old.hospital]
+        later = [each for each in changes if each.state in {"accepted", "done"} and each.worked > old.worked]
+        waits = any(each.state == "received" for each in changes)
+        return not waits and not any(cases & each.holds.keys() for each in later)
+
     def work(self) -> None:
         """Everything received is worked on, in the order of its coming."""
         for given in self.handed:
@@ -74,6 +97,8 @@ class Model:
                 self._work(given)
 
     def _work(self, given: Handed) -> None:
+        self.works += 1
+        given.worked = self.works
         ended = None if given.supersedes is None else self.handed[given.supersedes]
         if given.ends_whole:
             assert ended is not None
@@ -82,8 +107,9 @@ class Model:
             return
         for case in {case for case, _, _ in given.rows}:
             versions = {(month, cost) for other, month, cost in given.rows if other == case}
-            if len(versions) == 1 and self._stands(given, case, *versions):
-                given.holds[case] = versions.pop()
+            standing = [version for version in versions if self._stands(given, case, version)]
+            if len(versions) == 1 and standing:
+                given.holds[case] = standing[0]
         open_still = ended is None or ended.state == "accepted"
         given.state = "accepted" if given.holds and open_still else "refused"
         if given.state == "refused":
@@ -95,6 +121,7 @@ class Model:
             if old.by_case and old.hospital == given.hospital and old.state == "accepted":
                 for case in given.holds.keys() & old.holds.keys():
                     del old.holds[case]
+                    old.lost = True
                 old.state = old.state if old.holds else "superseded"
 
     def _stands(self, given: Handed, case: str, version: Case) -> bool:
@@ -102,11 +129,13 @@ class Model:
         month = version[0]
         if given.by_case:
             return settled and (given.kind == WITHDRAWAL or month == given.month)
-        elsewhere = any(
-            case in old.holds and old.state == "accepted" and not old.by_case and old.hospital == given.hospital
-            for old in self.handed if old.at not in {given.at, given.supersedes}
-        )  # fmt: skip
+        elsewhere = {
+            old.at for old in self.handed if old.at not in {given.at, given.supersedes}
+            and case in old.holds and old.state == "accepted" and not old.by_case and old.hospital == given.hospital
+        }  # fmt: skip
         in_time = month == given.month or (month < given.month and month <= self.closed)
+        if in_time and not settled:
+            given.barred_by |= elsewhere
         return in_time and not settled and not elsewhere
 
     def settle(self, month: int) -> None:
