@@ -71,10 +71,11 @@ class InputFile:
 @dataclass(frozen=True)
 class MonthInput:
     """What is to be settled. Cases and corrections: PAYABLE_SCHEMA, with `file` and `row` where known; withdrawals:
-    WITHDRAWAL_SCHEMA, reason null = the run's; decisions: PLACED_DECISION_SCHEMA. None = none given. `made_with`:
-    pack, weights and options that decide how files became cases, by name. `problems`: PROBLEM_SCHEMA, of reading the
-    files. `policy_text`: the policy file, which the book keeps; `reopen`: why a cleared year, or a month that is
-    settled already, is settled on; `further`: a settled month takes more cases, though it is not said why."""
+    WITHDRAWAL_SCHEMA; corrections may have a `reason`, too; null = the run's; decisions: PLACED_DECISION_SCHEMA. None =
+    none given. `made_with`: pack, weights and options that decide how files became cases, by name. `problems`:
+    PROBLEM_SCHEMA, of reading the files. `policy_text`: the policy file, which the book keeps; `reopen`: why a cleared
+    year, or a month that is settled already, is settled on; `further`: a settled month takes more cases, though it is
+    not said why."""
 
     month: str
     cases: pl.DataFrame | None = None
@@ -253,7 +254,16 @@ def _accepted(book: Book, bases: KeptPolicies, given: MonthInput) -> tuple[CaseF
         corrected = corrected.join(contested, on=KEY, how="anti", maintain_order="left")
         withdrawn = withdrawn.join(contested, on=KEY, how="anti", maintain_order="left")
     decisions = _frame(given.decisions, PLACED_DECISION_SCHEMA)
-    return taken, movement(book, bases, taken, new, corrected, withdrawn, decisions, given.reason)
+    own = _reasons(given.corrections).filter(pl.col("reason") != "").unique(KEY, keep="last", maintain_order=True)
+    return taken, movement(book, bases, taken, new, corrected, withdrawn, decisions, given.reason, own)
+
+
+def _reasons(corrections: pl.DataFrame | None) -> pl.DataFrame:
+    """hospital_id, case_id, reason of corrections, "" for those without one of their own."""
+    if corrections is None:
+        return pl.DataFrame(schema={**dict.fromkeys(KEY, pl.String()), "reason": pl.String()})
+    told = "reason" in corrections.columns
+    return corrections.select(*KEY, pl.col("reason").fill_null("") if told else pl.lit("").alias("reason"))
 
 
 def _frame(frame: pl.DataFrame | None, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
@@ -279,8 +289,10 @@ def _check(
             "month": given.month, "run": earlier.run_id[:SHOWN_RUN], "different": "、".join(different),
         }  # fmt: skip
         problems.append(Problem("ST11", args, value=given.month))
-    reasons = _frame(given.withdrawals, WITHDRAWAL_SCHEMA)["reason"].fill_null("")
-    if not given.reason and (given.corrections is not None or bool((reasons == "").any())):
+    listed = _frame(given.withdrawals, WITHDRAWAL_SCHEMA)["reason"].fill_null("")
+    unsaid = given.corrections is not None and "reason" not in given.corrections.columns
+    unsaid |= any(bool((own == "").any()) for own in (listed, _reasons(given.corrections)["reason"]))
+    if not given.reason and unsaid:
         problems.append(Problem("ST14"))
     fresh, refused = check_policy(book, now, new_cases=given.cases is not None, reason=given.policy_reason)
     problems += refused if given.moves else []

@@ -53,10 +53,12 @@ def movement(
     withdrawn: pl.DataFrame,
     decisions: pl.DataFrame,
     reason: str,
+    own: pl.DataFrame,
 ) -> Movement:
     """Price and compare, each case by its own `basis`; an earlier case on which a decision comes keeps what priced it.
     `withdrawn`: hospital_id, case_id, reason, book_run, book_month; `decisions`: DECISION_SCHEMA
-    with file and row, hospital_id null = any hospital.
+    with file and row, hospital_id null = any hospital. `own`: hospital_id, case_id, reason of corrections that have one
+    beside the run's, `reason`.
 
     Raises TablesRefused when the policy lacks a parameter.
     """
@@ -74,9 +76,9 @@ def movement(
     accepted, priced = [cases.clear()], [pl.DataFrame(schema=POSTED_SCHEMA)]
     points: dict[tuple[str, str], Fraction] = {}
     for key in cases["basis"].unique().sort():
-        own = cases.filter(pl.col("basis") == key)
+        of_basis = cases.filter(pl.col("basis") == key)
         context = rest.filter(pl.col("basis") == key).join(cases, on=KEY, how="anti")
-        found = _priced(bases.of(key), own, context, book, decisions, current, posted, taken)
+        found = _priced(bases.of(key), of_basis, context, book, decisions, current, posted, taken)
         accepted.append(found[0])
         priced.append(found[1])
         for owner, value in found[2].items():
@@ -87,7 +89,7 @@ def movement(
         amounts,
         whole["role"] == NEW,
         points,
-        _details(whole, amounts, withdrawn, posted, reason),
+        _details(whole, amounts, withdrawn, posted, reason, own),
         _differences(whole, amounts, withdrawn, posted),
         _all_decisions(book, decisions, whole).select(*DECISION_SCHEMA),
     )
@@ -202,15 +204,24 @@ def _unchanged(cases: pl.DataFrame, frame: pl.DataFrame, current: pl.DataFrame, 
 
 
 def _details(
-    accepted: pl.DataFrame, priced: pl.DataFrame, withdrawn: pl.DataFrame, posted: pl.DataFrame, reason: str
+    accepted: pl.DataFrame,
+    priced: pl.DataFrame,
+    withdrawn: pl.DataFrame,
+    posted: pl.DataFrame,
+    reason: str,
+    own: pl.DataFrame,
 ) -> pl.DataFrame:
     actions = {CHANGED: "replace", DECIDED: "decide"}
     changed = accepted.select(*KEY, "role").with_columns(priced["fund_fen"].alias("now_fen"))
-    changed = changed.filter(pl.col("role") != NEW).select(
-        *KEY,
-        pl.col("role").replace_strict(actions, return_dtype=pl.String).alias("action"),
-        pl.lit(reason).alias("reason"),
-        "now_fen",
+    changed = (
+        changed.filter(pl.col("role") != NEW)
+        .join(own, on=KEY, how="left", maintain_order="left")
+        .select(
+            *KEY,
+            pl.col("role").replace_strict(actions, return_dtype=pl.String).alias("action"),
+            pl.when(pl.col("role") == CHANGED).then("reason").fill_null(pl.lit(reason)).alias("reason"),
+            "now_fen",
+        )
     )
     gone = withdrawn.select(
         *KEY,

@@ -119,3 +119,6 @@ class Job(Answer):
     finished_at: str | None = None
     result: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
+    waits_for: str | None = Field(
+        None, description="要等它结束才办的任务（如正在进行的月度结算），它结束后自动办理；null = 没有", examples=[None]
+    )

@@ -37,7 +37,7 @@ from api.service.office_work import (
     working,
     year_file_name,
 )
-from api.service.runs import ADVANCE, DONE, Made, kept_folder
+from api.service.runs import ADVANCE, DONE, Made, entered, kept_folder
 from api.service.submissions import NotTaken
 from api.service.told import told
 from api.service.values import new_id
@@ -135,7 +135,13 @@ def pay(service: Service, context: JobContext) -> Any:
             ADVANCE, int(month[:4]), month, DONE, paid.run.run_id, _summary(paid), proof,
             kept_folder(service.files, out),
         )  # fmt: skip
-    return ending(context, made, stand, basis)
+    enter = ending(context, made, stand, basis)
+
+    def change(connection: sa.Connection) -> Mapping[str, Any]:
+        before = entered(connection, ADVANCE, made.run_id)
+        return enter(connection) if before is None else {"run": before, "repeated": True}
+
+    return change
 
 
 def _rows(paid: Advanced) -> list[tuple[str, ...]]:

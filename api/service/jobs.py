@@ -4,8 +4,10 @@ A job is enqueued in the transaction that asks for it, under a key: the same key
 says again and again that it is alive, and finishes it in one transaction with all that it changes in the catalogue;
 whoever has lost the lease meanwhile (a worker that was stopped, a machine that slept) cannot finish. A job whose worker
 falls silent, or is known to be dead, is leased anew, a few times; what a handler does outside the catalogue must bear
-being done twice. A job that is cancelled or given up undoes in the catalogue what asking for it did there. Leases are
-timed by the database's clock: those of the machines need not agree.
+being done twice. A job that is put back goes behind those that had come by then, and when it names the job that it
+waits for it is not leased before that one has ended: none can keep the others from their turn. A job that is cancelled
+or given up undoes in the catalogue what asking for it did there. Leases are timed by the database's clock: those of the
+machines need not agree.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """A job as told to people; `result`, `error` plain values, None as long as there is none."""
+    """A job as told to people; `waits_for`: the job that has to end first; `result`, `error` plain values, None as long
+    as there is none."""
 
     id: str
     kind: str
@@ -56,6 +59,7 @@ class JobInfo:
     hospital_id: str
     created_at: str
     finished_at: str | None
+    waits_for: str | None
     result: Any
     error: Any
 
@@ -167,11 +171,11 @@ class Queue:
         return True
 
     def take(self) -> Leased | None:
-        """Lease the oldest job that waits, or whose worker has fallen silent or is dead; None when there is none. A job
-        that has been tried too often is given up."""
+        """Lease the job whose turn it is of those that wait, or whose worker has fallen silent or is dead; None when
+        there is none. A job that has been tried too often is given up."""
         with self.database.write() as connection:
             at = self.database.clock(connection)
-            while (row := self._oldest(connection, at)) is not None and (
+            while (row := self._next(connection, at)) is not None and (
                 row.cancel or row.attempts >= self.most_attempts
             ):
                 if row.cancel:
@@ -185,6 +189,7 @@ class Queue:
             values = {
                 "state": RUNNING, "attempts": row.attempts + 1, "lease": lease, "holder": this_process(),
                 "lease_until": later(self.lease_seconds, at), "progress": 0, "progress_of": 0,
+                "waits_for": None,
             }  # fmt: skip
             connection.execute(job.update().where(job.c.id == row.id).values(values))
         point("job leased")
@@ -227,28 +232,50 @@ class Queue:
         with self.database.write() as connection:
             self._undone(connection, self._hold(connection, held), CANCELLED)
 
-    def give_back(self, held: Leased, seconds: float = 0.0) -> None:
-        """Put a job back to wait for so long, its try not counted. Raises LeaseLost."""
+    def give_back(self, held: Leased, seconds: float = 0.0, waits_for: str | None = None) -> None:
+        """Put a job back, its try not counted: to wait for so long, behind all that come until then, in its old place
+        for no time at all; for the end of a job (`waits_for`), unless that one waits for this. Raises LeaseLost."""
         with self.database.write() as connection:
-            self._hold(connection, held)
-            until = later(seconds, self.database.clock(connection))
-            values = {"state": QUEUED, "lease": None, "lease_until": until, "attempts": held.attempts - 1}
+            row = self._hold(connection, held)
+            at = self.database.clock(connection)
+            until = later(seconds, at) if seconds else min(row.created_at, stamp(at))
+            for_whom = None if self._waits(connection, waits_for, held.id) else waits_for
+            values = {
+                "state": QUEUED, "lease": None, "lease_until": until, "attempts": held.attempts - 1,
+                "waits_for": for_whom,
+            }  # fmt: skip
             connection.execute(job.update().where(job.c.id == held.id).values(values))
 
-    def _oldest(self, connection: sa.Connection, at: datetime) -> Any:
-        """The row of the oldest job that may be leased: it never was, or its time of waiting or silence is over, or its
-        worker's process is known to be dead. After half of the tries that too waits for the lease: a service that dies
-        again and again, for whatever reason, must not use them all up in a moment. A job that waits does so for
-        moments: a time far off is that of a clock which has been put back since."""
+    def _waits(self, connection: sa.Connection, name: str | None, other: str) -> bool:
+        """Does a job wait for another one, itself or through those that it waits for? Each is itself as well."""
+        seen: set[str] = set()
+        while name is not None and name != other and name not in seen:
+            seen.add(name)
+            name = connection.execute(sa.select(job.c.waits_for).where(job.c.id == name)).scalar()
+        return name is not None
+
+    def _next(self, connection: sa.Connection, at: datetime) -> Any:
+        """The row of the job whose turn it is of those that may be leased: they never were, or their time of waiting or
+        silence is over, or their worker's process is known to be dead. After half of the tries that too waits for the
+        lease: a service that dies again and again, for whatever reason, must not use them all up in a moment. A job
+        that waits does so for moments: a time far off is that of a clock which has been put back since.
+
+        Their turn is the order of coming; a job that was put back comes when its time of waiting is over. A job that
+        waits for another one may not be leased until that has ended."""
         over = job.c.lease_until.is_(None) | (job.c.lease_until < stamp(at))
         over |= (job.c.state == QUEUED) & (job.c.lease_until > later(_LONGEST_WAIT, at))
+        first = job.alias("first")
+        active = sa.select(first.c.id).where(first.c.state.in_([QUEUED, RUNNING]))
+        over = (job.c.waits_for.is_(None) & over) | (job.c.waits_for.is_not(None) & job.c.waits_for.not_in(active))
         holders = connection.execute(sa.select(job.c.holder).where(job.c.state == RUNNING).distinct()).scalars()
         dead = [holder for holder in holders if holder and is_dead(holder)]
         if dead:
             early = job.c.attempts * 2 <= self.most_attempts
             over |= (job.c.state == RUNNING) & job.c.holder.in_(dead) & early
         query = sa.select(job).where(job.c.state.in_([QUEUED, RUNNING]), over)
-        return connection.execute(query.order_by(job.c.created_at, job.c.id).limit(1)).first()
+        back = (job.c.state == QUEUED) & (job.c.lease_until <= later(_LONGEST_WAIT, at))
+        came = sa.case((back, job.c.lease_until), else_=job.c.created_at)
+        return connection.execute(query.order_by(came, job.c.created_at, job.c.id).limit(1)).first()
 
     def _hold(self, connection: sa.Connection, held: Leased) -> Any:
         row = connection.execute(sa.select(job).where(job.c.id == held.id)).first()
@@ -257,7 +284,7 @@ class Queue:
         return row
 
     def _end(self, connection: sa.Connection, name: str, state: str, **values: object) -> None:
-        ended = {"state": state, "lease": None, "finished_at": now(), **values}
+        ended = {"state": state, "lease": None, "waits_for": None, "finished_at": now(), **values}
         connection.execute(job.update().where(job.c.id == name).values(ended))
 
     def _undone(self, connection: sa.Connection, row: Any, state: str, problems: Sequence[Problem] = ()) -> None:
@@ -274,5 +301,5 @@ def _info(row: Any) -> JobInfo:
 
     return JobInfo(
         row.id, row.kind, row.state, row.attempts, row.progress, row.progress_of, row.hospital_id, row.created_at,
-        row.finished_at, plain(row.result), plain(row.error),
+        row.finished_at, row.waits_for, plain(row.result), plain(row.error),
     )  # fmt: skip

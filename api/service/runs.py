@@ -112,6 +112,12 @@ def add_run(connection: sa.Connection, actor: Actor, job_id: str, made: Made) ->
     return name
 
 
+def entered(connection: sa.Connection, kind: str, run_id: str) -> str | None:
+    """The first run by which a run of the book was entered into the catalogue."""
+    query = sa.select(run.c.id).where(run.c.kind == kind, run.c.run_id == run_id)
+    return connection.execute(query.order_by(run.c.created_at, run.c.id)).scalar()
+
+
 def set_state(connection: sa.Connection, actor: Actor, name: str, state: str, reason: str = "") -> None:
     """Give a run another state."""
     connection.execute(run.update().where(run.c.id == name).values(state=state))

@@ -16,7 +16,6 @@ from api.service.book_cases import year_book
 from api.service.context import Service
 from api.service.runs import APPROVED, CLEAR, LOCKED, REOPENED, find_run, holding_clearing, list_runs, set_state
 from api.service.submissions import NotTaken
-from api.store.tables import run
 from reference_tables.problems import Problem
 
 
@@ -41,12 +40,6 @@ def is_settled_month(service: Service, month: str) -> bool:
     """Have the month's cases been settled?"""
     book = year_book(service, month[:4])
     return book is not None and book.run_of(month, SETTLE) is not None
-
-
-def entered(connection: sa.Connection, run_id: str) -> bool:
-    """Has a settlement of the book been entered into the catalogue?"""
-    query = sa.select(run.c.id).where(run.c.kind == SETTLE, run.c.run_id == run_id)
-    return connection.execute(query).first() is not None
 
 
 def check_named(service: Service, year: str, supersedes: str) -> None:

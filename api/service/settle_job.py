@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import polars as pl
 import sqlalchemy as sa
 
@@ -40,11 +41,12 @@ from api.service.book_cases import year_book
 from api.service.context import Service
 from api.service.decisions import applying, list_in_use
 from api.service.documents import laid_out, stand_of
+from api.service.jobs import DONE as JOB_DONE
 from api.service.jobs import QUEUED, RUNNING, enqueue
 from api.service.office_work import documents_for, year_file_name
 from api.service.progress import Progress
-from api.service.runs import DONE, Made, add_run, kept_folder
-from api.service.settle_checks import check_asked, check_named, entered, is_settled_month, taken_back
+from api.service.runs import DONE, REOPENED, Made, add_run, entered, holding_clearing, kept_folder
+from api.service.settle_checks import check_asked, check_named, is_settled_month, taken_back
 from api.service.submission_rows import CASE_SCHEMA, as_settled
 from api.service.submissions import (
     ACCEPTED,
@@ -65,6 +67,12 @@ from api.store.faults import point
 from api.store.tables import job, submission
 from reference_tables.problems import Level, Problem
 
+_NOTHING = {
+    False: "没有新的病例、更正或撤回，账册没有新增结算",
+    True: "所取的提交没有一例需要入账（未变动或未受理，见各提交的问题），账册没有新增结算",
+}  # fmt: skip
+"""Why there is no run: nothing was waiting, or nothing of what was."""
+
 
 def ask(
     service: Service, connection: sa.Connection, actor: Actor, month: str, *, close: bool, reason: str,
@@ -75,7 +83,8 @@ def ask(
     locked, and which clearing that is.
 
     A month without cases is settled as one, and closed, when it is said why (`reason`), together with what waits of
-    earlier months.
+    earlier months. What has taken a clearing back is not done again while nothing has come since: it is answered with
+    the last settlement that was asked for so.
 
     Raises NotTaken: SV11 while another settlement is under way, SV46 no case to settle, SV56 the clearing not named,
     SV57 it is being entered; BookRefused for a month that the book cannot post in.
@@ -88,6 +97,13 @@ def ask(
     closed_without_own = close and not settled and not has_own
     if (empty or closed_without_own) and not supersedes and not reason.strip():
         raise NotTaken(Problem("SV46", {"month": month}, field="month", value=month))
+    holding = holding_clearing(connection, int(month[:4]))
+    reopened = holding is not None and holding.state == REOPENED
+    if reopened and supersedes and not any(chosen.values()):  # the clearing is taken back, and nothing has come since
+        said = {"month": month, "close": close, "reason": reason, "reopen": reopen, "supersedes": supersedes}
+        before = _last_done(connection, {**said, "policy_reason": policy_reason})
+        if before is not None:
+            return before
     year = [year_file_name(int(month[:4]))]
     args: dict[str, Any] = {
         "month": month, "close": close, "reason": reason, "policy_reason": policy_reason, "reopen": reopen,
@@ -99,7 +115,26 @@ def ask(
     other = connection.execute(active).scalar()
     if other is not None:
         raise NotTaken(Problem("SV11", {"what": f"任务 {other}", "state": "进行中", "action": "再次结算"}))
+    _renew(connection, key)
     return enqueue(connection, actor, SETTLE, key, args)
+
+
+def _last_done(connection: sa.Connection, said: Mapping[str, object]) -> str | None:
+    """The last settlement that was done as it is said."""
+    query = sa.select(job.c.id, job.c.args).where(job.c.kind == SETTLE, job.c.state == JOB_DONE)
+    for row in connection.execute(query.order_by(job.c.finished_at.desc(), job.c.id)):
+        args = orjson.loads(row.args)
+        if all(args[name] == value for name, value in said.items()):
+            return str(row.id)
+    return None
+
+
+def _renew(connection: sa.Connection, key: str) -> None:
+    """What was asked and done before other settlements were done is asked anew: its answer may hold no more."""
+    query = sa.select(job.c.key).where(job.c.kind == SETTLE, job.c.state == JOB_DONE)
+    last = connection.execute(query.order_by(job.c.finished_at.desc(), job.c.id).limit(1)).scalar()
+    if last is not None and last != key:
+        connection.execute(job.update().where(job.c.key == key, job.c.state == JOB_DONE).values(key=job.c.id))
 
 
 def _chosen(connection: sa.Connection, month: str) -> tuple[dict[str, list[str]], bool]:
@@ -163,8 +198,9 @@ def work_on(service: Service, context: JobContext) -> Any:
         progress.whole(connection)
         taken_back(connection, asker, settled.book, str(args["supersedes"]), str(args["reopen"]))
         if settled.run is None:  # nothing of it could be taken
-            return {"month": month, "run": None, "closed": settled.closed}
-        again = entered(connection, settled.run.run_id)
+            note = _NOTHING[bool(names)]
+            return {"month": month, "run": None, "closed": settled.closed, "note": note}
+        again = entered(connection, SETTLE, settled.run.run_id) is not None
         made = Made(
             SETTLE, int(month[:4]), month, DONE, settled.run.run_id, _summary(settled, waiting, again=again),
             settled.proof, files, made_with=made_with(basis, stand),
@@ -191,6 +227,8 @@ def _input(
         parts = [pl.DataFrame(schema=schema)]
         for name in args[role]:
             whole = pl.read_parquet(service.files.path(str(rows[name].cases_sha256)))
+            if "reason" in schema and "reason" not in whole.columns:
+                whole = whole.with_columns(reason=pl.lit(rows[name].reason))
             parts.append(whole.with_columns(file=pl.lit(named[name])).select(*schema))
             progress.tell(progress.done + 1)
         return pl.concat(parts) if args[role] else None
@@ -207,7 +245,7 @@ def _input(
         files.append(InputFile("decisions", checksum(decisions.read_bytes()), decisions.name))
     pack, table = basis.scheme.pack, basis.weights
     return MonthInput(
-        str(args["month"]), cases=cases, corrections=frames("corrections", CASE_SCHEMA),
+        str(args["month"]), cases=cases, corrections=frames("corrections", {**CASE_SCHEMA, "reason": pl.String()}),
         withdrawals=frames("withdrawals", WITHDRAWAL_SCHEMA), decisions=listed, reason=str(args["reason"]),
         close=bool(args["close"]), policy_reason=str(args["policy_reason"]), policy_text=basis.policy_text,
         reopen=str(args["reopen"]), further=True, files=tuple(files),

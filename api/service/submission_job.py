@@ -40,7 +40,7 @@ from api.service.submissions import (
     closed_unsaid,
     find,
     locked_year,
-    waits_for_settlement,
+    settlement_first,
 )
 from api.service.unpack import Unpackable, unpack
 from api.service.values import canonical, now
@@ -74,6 +74,7 @@ def work_on(service: Service, context: JobContext) -> Any:
     with service.database.read() as connection:
         found = find(connection, name)
         assert found is not None, "the job comes with its submission"
+        _settlement_over(connection, found)  # what is done meanwhile would be dropped
         if found.ends_whole:
             return _ending(found)
         looked = _look(service, connection, found, context.held.args["documents"])
@@ -225,8 +226,7 @@ def _late(
     year's clearing locked, or the one it ends has ended. `book`: the year's, as it is now.
 
     Raises Later when that is not settled yet, or when its cases have come up elsewhere since they were looked at."""
-    if waits_for_settlement(connection, found):
-        raise Later("a settlement is under way")
+    _settlement_over(connection, found)
     locked = locked_year(service, connection, found.month)
     if locked is not None:
         return locked
@@ -245,6 +245,13 @@ def _late(
     if found.kind == NEW and closed_unsaid(_closed_until(book), found.month, found.reason):
         return Problem("SV35", args)
     return None if _still(connection, found.supersedes) else Problem("SV35", args)
+
+
+def _settlement_over(connection: sa.Connection, found: SubmissionInfo) -> None:
+    """Raises Later while a settlement is under way that has to end first."""
+    first = settlement_first(connection, found)
+    if first is not None:
+        raise Later(f"settlement {first} is under way", first)
 
 
 def _closed_until(book: Book | None) -> str:
@@ -269,8 +276,7 @@ def _ending(found: SubmissionInfo) -> Any:
     """Another submission withdrawn as a whole."""
 
     def change(connection: sa.Connection) -> Mapping[str, Any]:
-        if waits_for_settlement(connection, found):
-            raise Later("a settlement is under way")
+        _settlement_over(connection, found)
         late: list[dict[str, str]] = []
         if not _still(connection, found.supersedes):
             problem = Problem("SV35", {"month": found.month, "value": found.supersedes or "—"})

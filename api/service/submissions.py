@@ -265,22 +265,26 @@ def _unfit(field: str, reason: str) -> NotTaken:
 
 def _being_settled(connection: sa.Connection) -> frozenset[str]:
     """Submissions that a settlement under way takes: they cannot be corrected or withdrawn meanwhile."""
-    return frozenset(name for args in _settlements(connection) for role in ROLES for name in args[role])
+    return frozenset(name for args in _settlements(connection).values() for role in ROLES for name in args[role])
 
 
-def waits_for_settlement(connection: sa.Connection, found: SubmissionInfo) -> bool:
-    """Must a submission wait for the end of a settlement under way: one that may close its month, takes what it ends,
-    or changes the book whose cases it speaks of?"""
-    if found.supersedes in _being_settled(connection):
-        return True
-    months = [str(args["month"]) for args in _settlements(connection) if str(args["month"])[:4] == found.month[:4]]
-    return bool(months) if found.by_case else found.kind == NEW and any(found.month <= month for month in months)
+def settlement_first(connection: sa.Connection, found: SubmissionInfo) -> str | None:
+    """The settlement under way (its job) whose end a submission must wait for: one that may close its month, takes what
+    it ends, or changes the book whose cases it speaks of."""
+    for name, args in _settlements(connection).items():
+        month = str(args["month"])
+        of_year = month[:4] == found.month[:4] and (found.by_case or (found.kind == NEW and found.month <= month))
+        if of_year or any(found.supersedes in args[role] for role in ROLES):
+            return name
+    return None
 
 
-def _settlements(connection: sa.Connection) -> list[dict[str, Any]]:
-    """What settlements under way were asked for."""
-    rows = connection.execute(sa.select(job.c.args).where(job.c.kind == SETTLE, job.c.state.in_([QUEUED, RUNNING])))
-    return [orjson.loads(text) for (text,) in rows]
+def _settlements(connection: sa.Connection) -> dict[str, dict[str, Any]]:
+    """What settlements under way were asked for, by their jobs."""
+    rows = connection.execute(
+        sa.select(job.c.id, job.c.args).where(job.c.kind == SETTLE, job.c.state.in_([QUEUED, RUNNING]))
+    )
+    return {row.id: orjson.loads(row.args) for row in rows}
 
 
 def find(connection: sa.Connection, name: str) -> SubmissionInfo | None:

@@ -48,7 +48,12 @@ class JobRefused(Exception):
 
 
 class Later(Exception):
-    """Not now: something else has to end first. What was done is dropped, the job waits a while."""
+    """Not now: something else has to end first, the job `waits_for` if it is one. What was done is dropped, the job
+    waits for that, else a while."""
+
+    def __init__(self, reason: str, waits_for: str | None = None) -> None:
+        self.waits_for = waits_for
+        super().__init__(reason)
 
 
 @dataclass
@@ -155,7 +160,7 @@ class Worker:
             self.queue.stop(held)
         except Later as reason:
             log.info("job %s waits: %s", held.id, reason)
-            self.queue.give_back(held, 0.0 if self.stopping.is_set() else _AFTER_TROUBLE)
+            self.queue.give_back(held, 0.0 if self.stopping.is_set() else _AFTER_TROUBLE, reason.waits_for)
         except LeaseLost:
             raise
         except BaseException as error:

@@ -106,6 +106,7 @@ job = Table(
     Column("attempts", Integer, nullable=False),
     Column("lease", _ID),  # who holds it; a finish with another lease is refused
     Column("lease_until", _TIME),
+    Column("waits_for", _ID),  # the job that has to end first
     Column("holder", String(120)),  # the process that holds it: known to be dead, its lease counts for nothing
     Column("progress", BigInteger, nullable=False),
     Column("progress_of", BigInteger, nullable=False),

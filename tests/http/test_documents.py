@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from small_service import SmallService, service_over
-from test_year import ANYWAY, POLICY, documents, hand_in, job
+from test_year import ANYWAY, POLICY, documents, hand_in, job, parts
 
 from api.service.audit import Actor
 from api.service.handlers import handlers_of
@@ -298,7 +298,15 @@ def test_a_locked_clearing_is_taken_back_only_by_a_settlement_that_names_it(here
         assert name in answer.json()["problems"][0]["fix"]
     assert office.get(f"/v1/runs/{name}").json()["state"] == "locked"
     asked = {"month": "2026-02", "reopen": "漏报", "supersedes": name, "reason": "漏报", "close": False}
-    assert job(here, "/v1/settlements", **asked)["state"] == "done"
+    first = job(here, "/v1/settlements", **asked)
+    assert (first["state"], job(here, "/v1/settlements", **asked)["id"]) == ("done", first["id"])
+    lines = parts(city.months[1])["H1"].splitlines(keepends=True)
+    late = {"params": {"month": "2026-02", "reason": "漏报"}, "content": b"".join(lines[:2])}
+    assert here.client("H1").post("/v1/submissions", **late).status_code == 202
+    here.work()
+    last = job(here, "/v1/settlements", **asked)
+    assert last["result"]["run"] not in {None, first["result"]["run"]}
+    assert job(here, "/v1/settlements", **asked)["id"] == last["id"], "the last one asked for so, not the first"
     hand_in(here, city.months[1])
     assert job(here, "/v1/settlements", month="2026-02")["state"] == "done"
     run = office.get(f"/v1/runs/{name}").json()

@@ -123,9 +123,9 @@ def test_what_a_settlement_under_way_takes_is_not_superseded_meanwhile(here: Sma
     first = here.submit(row("A1"))
     late = hand_in(here, row("A2"))
     correction = hand_in(here, row("A1", "17000"), kind="correction", reason="改", supersedes=first["id"])
+    begun = [started(here) for _ in (late, correction)]
     asked = here.client("office").post("/v1/settlements", json={"month": MARCH}).json()
-    for _ in (late, correction):
-        held, change = started(here)
+    for held, change in begun:
         with pytest.raises(Later):
             here.service.queue.finish(held, change)
         here.service.queue.give_back(held, 3600)

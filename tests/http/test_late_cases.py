@@ -247,7 +247,8 @@ def test_a_closing_done_again_after_a_crash_is_done(here: SmallService) -> None:
     assert here.client("office").post("/v1/years/2025/decisions", json=asked).status_code == 200
     settle(here, "2025-03", close=False)
     done, entered = done_again(here)
-    assert (done["state"], done["result"]) == ("done", {"month": "2025-03", "run": None, "closed": True})
+    note = "没有新的病例、更正或撤回，账册没有新增结算"
+    assert (done["state"], done["result"]) == ("done", {"month": "2025-03", "run": None, "closed": True, "note": note})
     assert book(here) == entered
     assert entered[0] == "2025-03"
 

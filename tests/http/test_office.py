@@ -129,8 +129,9 @@ def test_advances_are_paid_once(here: SmallService) -> None:
         {"insurance": "职工", "pool": "职工", "hospital": "H1", "advance": "15000.00"},
         {"insurance": "职工", "pool": "职工", "hospital": "H2", "advance": "5000.00"},
     ]
-    again = run_of(here, job(here, "/v1/advances", **asked))
-    assert (again["summary"]["repeated"], again["run_id"]) == (True, run["run_id"])
+    assert job(here, "/v1/advances", **asked)["result"] == {"run": run["id"], "repeated": True}
+    listed = office.get("/v1/runs", params={"kind": "advance"}).json()["items"]
+    assert [item["id"] for item in listed] == [run["id"]]
     book = office.get("/v1/books/2026").json()
     assert [month["advance"] for month in book["months"]] == ["20000.00"]
     assert office.get("/v1/books/2026/check").json()["sound"]

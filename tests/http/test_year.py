@@ -13,6 +13,7 @@ from small_service import SmallService, service_over
 from typer.testing import CliRunner
 
 from api.cli.main import app
+from api.core.book import CHANGE_SCHEMA, open_book
 from api.service.audit import COMMAND
 from api.service.handlers import handlers_of
 from api.service.runs import set_state
@@ -220,10 +221,13 @@ def test_closed_months_refuse_and_are_corrected_in_the_next(here: SmallService, 
     assert answer.status_code == 202, answer.text
     here.work()
     hand_in(here, february)
-    done = job(here, "/v1/settlements", month="2026-02", reason="更正一月")
+    done = job(here, "/v1/settlements", month="2026-02")
     run = here.client("office").get(f"/v1/runs/{done['result']['run']}").json()
     assert run["summary"]["totals"]["changed"] == 1
     assert client.get(f"/v1/submissions/{answer.json()['id']}").json()["state"] == "done"
+    book = open_book(here.service.books / "2026")
+    changes = book.frame("changes", CHANGE_SCHEMA, book.runs[-1])
+    assert changes.select("action", "reason").rows() == [("replace", "漏记费用")], "the hospital's own words"
 
 
 def test_what_comes_after_a_month_was_settled_but_not_closed_is_settled_with_the_next(
