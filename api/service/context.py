@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from api.service.audit import Actor
 from api.service.endings import RULES
 from api.service.jobs import Queue
+from api.service.own_folders import Sweeper, own_folder
 from api.service.roles import Role
 from api.service.settings import Settings
 from api.service.tokens import has_tokens
@@ -21,6 +22,7 @@ from reference_tables.problems import Problem, TablesRefused
 
 ANYONE = Actor("local", Role.ADMIN.value)
 """Who acts where no tokens are asked for: on loopback, when the settings say so."""
+WORK = "work"
 UNFINISHED = ".restoring"
 """Marks year books that a restore has put there, until the catalogue is there too."""
 
@@ -33,6 +35,7 @@ class Service:
     database: Database
     files: FileStore
     queue: Queue
+    sweeper: Sweeper
 
     @property
     def books(self) -> Path:
@@ -41,11 +44,12 @@ class Service:
 
     @property
     def work(self) -> Path:
-        """Folder for jobs to work in; what is left in it counts for nothing."""
-        return self.settings.data / "work"
+        """This process's folder to work in; what it leaves in it counts for nothing, and goes when it has ended."""
+        return own_folder(self.settings.data / WORK)
 
     def close(self) -> None:
-        """Let the database go."""
+        """Let the database go, and the folders to work in."""
+        self.sweeper.end()
         self.database.close()
 
 
@@ -65,12 +69,11 @@ def open_service(settings: Settings) -> Service:
     service = Service(
         settings,
         database,
-        FileStore(settings.data),
+        FileStore(settings.data, own_folder),
         Queue(database, settings.lease_seconds, settings.most_attempts, RULES),
+        Sweeper([settings.data / WORK, settings.data / "temporary"]),
     )
-    for place in (service.books, service.work):
-        place.mkdir(exist_ok=True)
-    service.files.sweep(service.work)
+    service.books.mkdir(exist_ok=True)
     return service
 
 

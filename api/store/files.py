@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +18,6 @@ from api.store.faults import point
 from reference_tables.problems import Problem, TablesRefused
 
 _CHUNK = 1 << 20
-_LEFT_SECONDS = 24 * 3600
-"""Nothing is under way for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +37,19 @@ class TooLarge(Exception):
 
 
 class FileStore:
-    """Files of a data folder, by sha256."""
+    """Files of a data folder, by sha256. `own`: which folder in the one for temporary files is this process's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, own: Callable[[Path], Path] | None = None) -> None:
         self.folder = folder / "files"
-        self.temporary = folder / "temporary"
-        for place in (self.folder, self.temporary):
+        self._temporary, self._own = folder / "temporary", own
+        for place in (self.folder, self._temporary):
             place.mkdir(parents=True, exist_ok=True)
         self._sound: dict[str, tuple[int, int, int]] = {}
+
+    @property
+    def temporary(self) -> Path:
+        """Where this process writes files that are not whole yet."""
+        return self._temporary if self._own is None else self._own(self._temporary)
 
     def path(self, sha256: str) -> Path:
         """Where the file of a checksum is, its content as it was written: read anew whenever the file is not the one
@@ -98,14 +99,6 @@ class FileStore:
             probe.sync()
         finally:
             probe.drop()
-
-    def sweep(self, *folders: Path) -> None:
-        """Take away what crashes left long ago in the temporary folder and in others like it."""
-        before = time.time() - _LEFT_SECONDS
-        for path in (path for folder in (self.temporary, *folders) for path in folder.iterdir()):
-            with suppress(OSError):  # another process may do the same
-                if path.stat().st_mtime < before:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _place(self, sha256: str) -> Path:
         if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
