@@ -326,16 +326,8 @@ def test_a_stored_file_that_is_gone_or_changed_is_told_before_it_is_used(tmp_pat
     assert store.path(kept.sha256).read_bytes() == b"abc"
 
 
-def test_what_crashes_left_is_swept_once_it_is_old(tmp_path: Path) -> None:
-    store, work = FileStore(tmp_path), tmp_path / "work"
-    for place in (store.temporary / "new", store.temporary / "old"):
-        place.write_bytes(b"half")
-    for place in (work / "new", work / "old"):
-        place.mkdir(parents=True)
-        (place / "part").write_bytes(b"half")
-    for folder in (store.temporary, work):
-        os.utime(folder / "old", (0, 0))
-    store.sweep(work)
-    assert [path.name for folder in (store.temporary, work) for path in folder.iterdir()] == ["new", "new"]
+def test_a_check_leaves_nothing(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    (store.temporary / "other").write_bytes(b"half")
     store.check()
-    assert [path.name for path in store.temporary.iterdir()] == ["new"]
+    assert [path.name for path in store.temporary.iterdir()] == ["other"]
