@@ -25,7 +25,7 @@ from reference_tables.year_file import YearFile, YearRow
 @dataclass(frozen=True)
 class ClearedBundle:
     """A county group cleared. `inside`, `outside`: spend at members and elsewhere, fen; `lines`: what the members get
-    (shared) or bear (deductions), pool = the group's id, in the order of hospital ids; `beyond` what of the fund's
+    (shared) or bear (borne), pool = the group's id, in the order of hospital ids; `beyond` what of the fund's
     share the bundle's own reserve does not cover, to be paid by the policy's line."""
 
     group: str
@@ -108,4 +108,4 @@ def _by_member(found: Bundle, members: list[YearRow], lead: str) -> dict[str, in
 
 def _line(hospital: str, amount: int, found: Bundle) -> Line:
     kept, borne = (0, amount) if found.overrun else (amount, 0)
-    return Line(hospital, 0, Fraction(0), 0, kept, 0, kept, 0, 0, borne, 0)
+    return Line(hospital, 0, Fraction(0), 0, kept, 0, kept, 0, 0, 0, 0, borne)

@@ -68,8 +68,9 @@ class Account(NamedTuple):
 class Line(NamedTuple):
     """One row of the statement, fen. `retained` is the part of the surplus that stays (information, inside the
     entitlement); `given_up` the surplus that does not; `shared` the overrun the fund bears and quota top-ups;
-    `deposit` withheld, `assessment` returned of it; `deductions` violations and what is given up; `balance` may be
-    negative. received = entitlement + shared - deposit + assessment - deductions; balance = received - prepaid."""
+    `deposit` withheld, `assessment` returned of it; `deductions` violations and what is given up; `borne` a
+    member's part of its county group's overrun; `balance` may be negative.
+    received = entitlement + shared - deposit + assessment - deductions - borne; balance = received - prepaid."""
 
     hospital: str
     cases: int
@@ -82,11 +83,12 @@ class Line(NamedTuple):
     assessment: int
     deductions: int
     prepaid: int
+    borne: int = 0
 
     @property
     def received(self) -> int:
         """What the fund pays for the year in the end."""
-        return self.entitlement + self.shared - self.deposit + self.assessment - self.deductions
+        return self.entitlement + self.shared - self.deposit + self.assessment - self.deductions - self.borne
 
     @property
     def balance(self) -> int:
@@ -268,7 +270,8 @@ def statement_row(line: Line, pool: str) -> dict[str, str]:
     """A line in STATEMENT_COLUMNS: amounts in yuan with two decimals, points with four."""
     amounts = {
         "entitlement": line.entitlement, "retained": line.retained, "shared": line.shared, "deposit": line.deposit,
-        "assessment": line.assessment, "deductions": line.deductions, "prepaid": line.prepaid, "balance": line.balance,
+        "assessment": line.assessment, "deductions": line.deductions, "borne": line.borne, "prepaid": line.prepaid,
+        "balance": line.balance,
     }  # fmt: skip
     shown = {name: yuan_text(amount) for name, amount in amounts.items()}
     points = decimal_text(line.points, 4)

@@ -98,6 +98,7 @@ CASE_KIND_ZH = {
 
 STATEMENT_COLUMNS = (
     "hospital", "pool", "cases", "points", "entitlement", "retained", "shared", "deposit", "assessment", "deductions",
-    "prepaid", "balance",
+    "borne", "prepaid", "balance",
 )  # fmt: skip
-"""One row per hospital and pool; amounts in yuan with two decimals."""
+"""One row per hospital and pool; amounts in yuan with two decimals. `borne`: a member's part of its county group's
+overrun."""

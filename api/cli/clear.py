@@ -229,10 +229,17 @@ def _hospitals(clearing: Clearing) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("医疗机构")
     table.add_column("基金池")
-    for name in ("例数", "应得", "分担", "保证金未返还", "扣款", "已付", "余额"):
+    for name in ("例数", "应得", "分担", "保证金未返还", "扣款", "医共体超支分担", "已付", "余额"):
         table.add_column(name, justify="right")
     for pool, line in clearing.lines:
-        amounts = (line.entitlement, line.shared, line.deposit - line.assessment, line.deductions, line.prepaid)
+        amounts = (
+            line.entitlement,
+            line.shared,
+            line.deposit - line.assessment,
+            line.deductions,
+            line.borne,
+            line.prepaid,
+        )
         colour = "red" if line.balance < 0 else "green"
         table.add_row(
             escape(line.hospital), escape(pool), f"{line.cases:,}", *map(yuan_text, amounts),

@@ -236,7 +236,7 @@ class _Writer:
             yield Item("结余", yuan_text(bundle.surplus))
             yield Item("医共体留用", yuan_text(bundle.retained), _split_text(bundle.split))
         yield Item("本院分得", yuan_text(line.shared))
-        yield Item("本院承担", yuan_text(line.deductions))
+        yield Item("医共体超支分担（本院承担）", yuan_text(line.borne))
         yield _balance(line)
 
 
@@ -245,7 +245,7 @@ def _split_text(split: tuple[tuple[str, int], ...]) -> str:
 
 
 def _balance(line: Line) -> Item:
-    how = "应得＋分担与补差－保证金＋返还－扣款（含未留用结余）－已付；" + (
+    how = "应得＋分担与补差－保证金＋返还－扣款（含未留用结余）－医共体超支分担－已付；" + (
         "由医院退回或在下期抵扣" if line.balance < 0 else "应付医院"
     )
     return Item("清算余额", yuan_text(line.balance), how, total=True)

@@ -41,7 +41,7 @@ would have paid by item; `cleared_fen` what the fund pays after clearing (entitl
 MONTH_EVENTS = {"due": "due_fen", "correction": "correction_fen", "pay": "paid_fen", "hold": "held_fen"}
 """Events of accounts.toml that the monthly line shows, each with its column."""
 STATEMENT_AMOUNTS = (
-    "entitlement", "retained", "shared", "deposit", "assessment", "deductions", "prepaid", "balance",
+    "entitlement", "retained", "shared", "deposit", "assessment", "deductions", "borne", "prepaid", "balance",
 )  # fmt: skip
 
 
@@ -164,6 +164,7 @@ def statement_flows(statement: pl.DataFrame, before: Sequence[Flow] = ()) -> lis
         ("质量保证金", -sums["deposit"]),
         ("考核返还", sums["assessment"]),
         ("扣款与未留用结余", -sums["deductions"]),
+        ("医共体超支分担", -sums["borne"]),
         ("已拨付", -sums["prepaid"]),
     )
     flows += [Flow(label, amount) for label, amount in steps if amount]

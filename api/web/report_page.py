@@ -14,7 +14,7 @@ from budget.money import yuan_text
 LABELS = {
     "hospital": "医疗机构", "pool": "基金池", "cases": "病例", "points": "点数（分值）", "entitlement": "应得",
     "retained": "其中留用结余", "shared": "超支分担", "deposit": "保证金", "assessment": "考核返还",
-    "deductions": "扣减", "prepaid": "已付", "balance": "清算差额",
+    "deductions": "扣减", "borne": "医共体超支分担", "prepaid": "已付", "balance": "清算差额",
 }  # fmt: skip
 _AMOUNTS = "金额单位见各图；逐例和逐项结果见账册与清算结果。"
 _SYNTHETIC = f"{MARK}，不代表任何地区。{_AMOUNTS}"

@@ -140,5 +140,12 @@ def clear(
 
 
 def table(clearing: Clearing) -> list[list[str]]:
-    """The statement's rows as lists of cells, as in statement.csv."""
-    return [list(row.values()) for row in statement_rows(clearing)]
+    """The statement's rows as lists of cells, as in statement.csv but for what county groups' members bear."""
+    return [[cell for name, cell in row.items() if name != "borne"] for row in statement_rows(clearing)]
+
+
+def borne(clearing: Clearing, *names: str) -> list[tuple[str, ...]]:
+    """Hospital, `names` and what it bears of its county group's overrun, of the groups' lines."""
+    groups = {bundle.group for bundle in clearing.bundles}
+    rows = [row for row in statement_rows(clearing) if row["pool"] in groups]
+    return [tuple(row[name] for name in ("hospital", *names, "borne")) for row in rows]

@@ -6,11 +6,12 @@ import pytest
 
 from api.core.clearing import Clearing
 from budget.compare_fund import fund_frame
+from budget.ledger import balances
 from budget.money import to_fen
 from budget.total_budget import total_budget
 from reference_tables.problems import TablesRefused
 from reference_tables.year_file import parse_year_file
-from tests.unit.clearing_region import SHARING, case, cases, clear, region_policy, table, year_file
+from tests.unit.clearing_region import SHARING, borne, case, cases, clear, region_policy, table, year_file
 
 CAPITATION = {
     "capitation_reserve": "0.05", "capitation_retain": "1", "capitation_overrun_share": "0.6",
@@ -81,11 +82,23 @@ def test_surplus_is_split_inside_and_the_groups_cases_stay_out_of_the_pool() -> 
 def test_overrun_is_shared_with_the_fund_and_borne_inside() -> None:
     # Gross 15000, reserve 750, budget 14250, overrun 1250 (below 10 %): the fund bears 750, the group 500: 350 and 150.
     found = run("150.00")
-    assert [(row[0], row[6], row[9], row[11]) for row in table(found) if row[1] == "G"] == [
-        ("A", "0.00", "350.00", "-350.00"),
-        ("B", "0.00", "150.00", "-150.00"),
+    assert borne(found, "shared", "deductions", "balance") == [
+        ("A", "0.00", "0.00", "-350.00", "350.00"),
+        ("B", "0.00", "0.00", "-150.00", "150.00"),
     ]
     assert found.bundles[0].beyond == 0
+
+
+@pytest.mark.parametrize(
+    ("per_head", "posted"),
+    [
+        ("150.00", [("A", "2201", -35000), ("A", "4004", 35000), ("B", "2201", -15000), ("B", "4004", 15000)]),
+        ("200.00", [("A", "2201", 245000), ("A", "5003", 245000), ("B", "2201", 105000), ("B", "5003", 105000)]),
+    ],
+)
+def test_what_members_bear_or_keep_has_accounts_of_its_own(per_head: str, posted: list[tuple[str, str, int]]) -> None:
+    found = balances(run(per_head).postings("run").filter(pool="G"))
+    assert found.select("hospital_id", "account", "balance_fen").rows() == posted
 
 
 @pytest.mark.parametrize(
@@ -241,7 +254,7 @@ def test_an_assessment_of_shares_moves_both_ways() -> None:
         return clear(policy, cases(*CASES), year_file("15000.00", text))
 
     good = scored("150.00", "92.5")
-    assert [(row[0], row[9]) for row in table(good) if row[1] == "G"] == [("A", "306.25"), ("B", "131.25")]
+    assert borne(good) == [("A", "306.25"), ("B", "131.25")]
     assert good.bundles[0].beyond == to_fen("62.50")
     assert scored("150.00", "59.9").bundles[0].bundle.fund_share == 0
     kept = scored("200.00", "92.5", capitation_retain="0.8").bundles[0].bundle

@@ -32,9 +32,10 @@ from budget.ledger import postings_of
 from tests.unit.pay_examples import RATE, policy_text, row, write_examples
 
 KEYS = ["hospitals", "scatter", "waterfall", "outliers", "losses", "volumes", "months"]
-STATEMENT = """hospital,pool,cases,points,entitlement,retained,shared,deposit,assessment,deductions,prepaid,balance
-H1,职工,2,30.0000,1500.00,0.00,20.00,75.00,70.00,10.00,1400.00,105.00
-H2,职工,2,20.0000,900.50,0.00,0.00,45.00,0.00,0.00,950.00,-94.50
+STATEMENT = """\
+hospital,pool,cases,points,entitlement,retained,shared,deposit,assessment,deductions,borne,prepaid,balance
+H1,职工,2,30.0000,1500.00,0.00,20.00,75.00,70.00,10.00,0.00,1400.00,105.00
+H2,职工,2,20.0000,900.50,0.00,0.00,45.00,0.00,0.00,0.00,950.00,-94.50
 """
 
 
