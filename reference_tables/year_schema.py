@@ -15,12 +15,13 @@ from reference_tables.policy_schema import METHODS, Parameter
 
 @dataclass(frozen=True, slots=True)
 class YearField:
-    """One field: how its value is read (`parameter`: label, type, bounds, words), whether it must be given, and the
-    (table, field) it refers to, ("", "") when it refers to none."""
+    """One field: how its value is read (`parameter`: label, type, bounds, words), whether it must be given, the (table,
+    field) it refers to, ("", "") when it refers to none, and the full score unless a policy says otherwise."""
 
     parameter: Parameter
     required: bool
     refers: tuple[str, str]
+    full: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class YearSchema:
     tables: Mapping[str, YearTable]
 
 
-_FIELD_KEYS = {"label", "meaning", "type", "required", "min", "max", "values", "refers"}
+_FIELD_KEYS = {"label", "meaning", "type", "required", "min", "max", "values", "refers", "full"}
 
 
 @cache
@@ -85,4 +86,5 @@ def _field(key: str, body: Mapping[str, Any]) -> YearField:
         default=None,
     )
     table, _, field = body.get("refers", "").partition(".")
-    return YearField(parameter, bool(body.get("required", False)), (table, field))
+    full = Fraction(body["full"]) if "full" in body else None
+    return YearField(parameter, bool(body.get("required", False)), (table, field), full)

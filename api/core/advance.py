@@ -67,8 +67,8 @@ def pay_advances(
         found = {}
         for insurance, hospitals in spend.items():
             if insurance not in funds:
-                fix = f"写明{insurance}的月数：命令用 --balance {insurance}=月数，接口写在 balances"
-                raise _refused(f"没有给出{insurance}基金累计结余可支付月数", fix)
+                fix, over_http = f"加 --balance {insurance}=月数", f"在 balances 写明{insurance}的月数"
+                raise _refused(f"没有给出{insurance}基金累计结余可支付月数", fix, over_http)
             years = sorted({year for of in hospitals.values() for year in of})
             if len(years) > MOST_YEARS:
                 raise _refused(
@@ -200,7 +200,7 @@ def read_spend(path: Path, policy: Policy) -> Spend:
         if year in spend.get(insurance, {}).get(hospital, {}):
             faults.append((f"{hospital} {insurance} {year} 年重复", "改正这一行"))
         for reason, fix in faults:
-            args: dict[str, str | int] = {"reason": f"第 {row[LINE]} 行：{reason}", "fix": fix}
+            args: dict[str, str | int] = {"reason": f"第 {row[LINE]} 行：{reason}", "fix": fix, "over_http": fix}
             problems.append(Problem("ST18", args, file=path.name, row=row[LINE]))
         if fen is not None and not faults:
             spend.setdefault(insurance, {}).setdefault(hospital, {})[year] = fen
@@ -219,8 +219,8 @@ def _fen(text: str) -> int | None:
     return to_fen(value) if value >= 0 and (value * 100).denominator == 1 else None
 
 
-def _refused(reason: str, fix: str) -> BookRefused:
-    return BookRefused([Problem("ST18", {"reason": reason, "fix": fix})])
+def _refused(reason: str, fix: str, over_http: str = "") -> BookRefused:
+    return BookRefused([Problem("ST18", {"reason": reason, "fix": fix, "over_http": over_http or fix})])
 
 
 def fund_states(balances: Mapping[str, Fraction], deficits: frozenset[str]) -> dict[str, FundState]:

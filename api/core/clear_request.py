@@ -17,7 +17,7 @@ from api.core.book import Book
 from api.core.book_policies import Basis, KeptPolicies, basis_of
 from api.core.clear_inputs import ClearInputs, beside_cases
 from api.core.clearing import Clearing, ClearingInput, PaidInYear, PricedBy, clear_year
-from api.core.clearing_notes import book_notes, policy_notes
+from api.core.clearing_notes import book_notes, other_names, policy_notes
 from api.core.pay_inputs import group_values
 from api.core.payable import PayableFiles, file_problems
 from api.core.program_code import code_sha256
@@ -102,7 +102,10 @@ def clear_request(
     clearing = clear_year(asked)
     levels = (scheme.pack.data_level, *([] if table is None else [table.data_level]))
     deciding = _deciding(request, given, scheme, table, found)
-    read = pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), *found.problems]).sort("file", "row", maintain_order=True)
+    named = problem_frame(list(other_names(given.year_file, given.hospitals)))
+    read = pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), *found.problems, named]).sort(
+        "file", "row", maintain_order=True
+    )
     return Cleared(replace(clearing, problems=pl.concat([read, clearing.problems])), deciding, levels)
 
 

@@ -13,7 +13,7 @@ from datetime import date
 
 import polars as pl
 
-from api.core.clearing_notes import deposits_from_entitlement, money_without_cases
+from api.core.clearing_notes import deposits_from_entitlement, money_without_cases, wrong_scores
 from api.core.year_cases import YearCases
 from budget.bundle_clearing import ClearedBundle, clear_bundles
 from budget.clearing import Line
@@ -207,6 +207,7 @@ def _cleared(
         terms.problems.append(Problem("CL20", args, file=given.year_file.file, field="fund"))
     for pool in sorted({pool for _, pool in given.paid} - known):
         terms.problems.append(Problem("CL44", {"pool": pool, "known": "、".join(sorted(known))}, value=pool))
+    terms.problems.extend(wrong_scores(terms, given.year_file))
     pools = [found for pool in budget.pools if (found := clearing.clear(pool)) is not None]
     bundles = clear_bundles(terms, given.year_file, tallies.bundled, clearing.bands)
     _check_bundles(terms, budget.pools, pools, bundles)

@@ -1,9 +1,11 @@
 """What a clearing tells beside its figures: money without cases, deposits that were not withheld, months that a year
-book has not settled or closed, months that clearing prices by another policy than they were settled by."""
+book has not settled or closed, months that clearing prices by another policy than they were settled by, scores that are
+none, names that the register has otherwise."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import Protocol
 
 import polars as pl
@@ -12,8 +14,11 @@ from api.core.book import Book
 from budget.clearing_accounts import ClearedPool
 from budget.hospital_units import Tally
 from budget.money import yuan_text
+from budget.year_terms import YearTerms
+from reference_tables.policy_values import shown
 from reference_tables.problems import Problem
 from reference_tables.year_file import YearFile
+from reference_tables.year_schema import year_schema
 
 Owner = tuple[str, str]
 _MONTHS = 12
@@ -77,3 +82,32 @@ def policy_notes(priced: pl.DataFrame, policy: str) -> Iterator[Problem]:
         for (kept,), rows in priced.filter(chosen & ~pl.col("own")).sort("month").group_by("by", maintain_order=True):
             months = "、".join(rows["month"].unique(maintain_order=True))
             yield Problem(code, {"months": months, "kept": str(kept), "policy": policy})
+
+
+def wrong_scores(terms: YearTerms, year_file: YearFile) -> Iterator[Problem]:
+    """Scores of hospitals and county groups above the full score (CL63): the year file's own, unless the policy's bands
+    begin above it. A policy without bands asks for no score."""
+    bands = terms.look("assessment_bands") or ()
+    top = max((band.start for band in bands), default=Fraction(0))
+    for table in ("hospital", "county_group") if bands else ():
+        full = year_schema().tables[table].fields["score"].full
+        for row in year_file.rows(table) if full is not None and top <= full else ():
+            if row["score"] is not None and row["score"] > full:
+                args: dict[str, str | int] = {
+                    "name": row["id"], "value": shown(row["score"]), "full": shown(full), "policy": terms.policy.id,
+                    "top": shown(top),
+                }  # fmt: skip
+                yield Problem(
+                    "CL63", args, file=year_file.file, row=row.line, field=f"{table}.score", value=shown(row["score"])
+                )  # fmt: skip
+
+
+def other_names(year_file: YearFile, register: pl.DataFrame | None) -> Iterator[Problem]:
+    """Hospitals that the year file and the register (hospital_id, name) call by different names (CL64)."""
+    rows = [] if register is None else register.select("hospital_id", "name").iter_rows()
+    named = {hospital: name for hospital, name in rows if name}
+    for row in year_file.rows("hospital"):
+        name = named.get(row["id"])
+        if name and row["name"] and row["name"] != name:
+            args: dict[str, str | int] = {"hospital": row["id"], "year_name": row["name"], "name": name}
+            yield Problem("CL64", args, file=year_file.file, row=row.line, field="hospital.name", value=row["name"])

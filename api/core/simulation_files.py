@@ -31,9 +31,11 @@ _SHOWN = 12
 _TOLD = 12
 
 
-def write_simulation(simulation: Simulation, folder: Path, recompute: str, named: Named = ()) -> str:
+def write_simulation(
+    simulation: Simulation, folder: Path, recompute: str, named: Named = (), *, served: bool = False
+) -> str:
     """Write everything into `folder`, which must not exist or be empty; the run's id. `recompute`: the command, `named`
-    what it gives for policy, scheme, reforms and year file.
+    what it gives for policy, scheme, reforms and year file; `served`: it is asked for over HTTP.
 
     Raises OSError when the place cannot be written; then nothing is there.
     """
@@ -41,7 +43,8 @@ def write_simulation(simulation: Simulation, folder: Path, recompute: str, named
 
     def write(place: Path) -> Mapping[str, object]:
         (place / "tables").mkdir()
-        _write(simulation, place, run_id, {"复算命令": recompute, "复算还须备": beside_text(files)})
+        again = {"复算命令": recompute, "复算还须备": beside_text(files)}
+        _write(simulation, place, page_head(simulation, run_id, again, served=served))
         listed = [item.as_json() for item in files]
         return {"synthetic": simulation.synthetic, "files": listed, "beside": beside_text(files)}
 
@@ -49,7 +52,7 @@ def write_simulation(simulation: Simulation, folder: Path, recompute: str, named
     return run_id
 
 
-def _write(simulation: Simulation, folder: Path, run_id: str, again: Mapping[str, str]) -> None:
+def _write(simulation: Simulation, folder: Path, head: SimulationHead) -> None:
     # Charts take their time to import, and other commands reach this module without drawing any.
     from api.web.simulation_page import simulation_page
 
@@ -60,7 +63,7 @@ def _write(simulation: Simulation, folder: Path, run_id: str, again: Mapping[str
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     listed = pl.concat([simulation.problems, simulation.reading])
     (folder / "problems.csv").write_bytes(csv_bytes(listed.columns, listed.iter_rows()))
-    page = simulation_page(page_head(simulation, run_id, again), simulation.tables)
+    page = simulation_page(head, simulation.tables)
     (folder / "simulation.html").write_text(page, encoding="utf-8", newline="\n")
 
 
@@ -76,7 +79,7 @@ def resolved_files(simulation: Simulation) -> dict[str, str]:
     }
 
 
-def page_head(simulation: Simulation, run_id: str, again: Mapping[str, str]) -> SimulationHead:
+def page_head(simulation: Simulation, run_id: str, again: Mapping[str, str], *, served: bool = False) -> SimulationHead:
     """The head of the page; `again`: how the run is repeated, by label ("" = nothing to say)."""
     before, after = simulation.before.policy, simulation.after.policy
     about = {"支付政策": f"{before.name}（{before.id}）"}
@@ -92,7 +95,7 @@ def page_head(simulation: Simulation, run_id: str, again: Mapping[str, str]) -> 
     about |= {"病例": f"{simulation.before.cases.height:,} 例", "模拟批次": run_id}
     about |= {label: text for label, text in again.items() if text}
     title = "政策模拟：" + "，".join(reform.name for reform in simulation.request.reforms)
-    return SimulationHead(title, about, told_problems(simulation), simulation.synthetic)
+    return SimulationHead(title, about, told_problems(simulation), simulation.synthetic, served)
 
 
 def told_problems(simulation: Simulation) -> list[Problem]:

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from api.http.errors import MEDIA_TYPE
+from api.http.reasons import form_zh
 
 _TAGS = {
     "cases": "单个病例和批量分组", "submissions": "提交", "office": "经办：结算、清算、预算、年度文件",
@@ -60,8 +61,8 @@ def docs_page(described: Mapping[str, Any]) -> str:
         f"<title>{escape(info['title'])} 接口说明</title><style>{_STYLE}</style>",
         f"<h1>{escape(info['title'])} {escape(info['version'])} 接口说明</h1><p>{escape(info['description'])}</p>",
         '<p>机器可读的说明：<a href="/openapi.json">/openapi.json</a>（OpenAPI）。除 <code>/healthz</code>、'
-        "<code>/readyz</code> 外，每个请求都要写 <code>Authorization: Bearer 令牌</code>。不认识的参数和字段一律拒收，"
-        "不会当作没有。</p>",
+        "<code>/readyz</code>、<code>/openapi.json</code>、<code>/docs</code> 外，每个请求都要写 "
+        "<code>Authorization: Bearer 令牌</code>。不认识的参数和字段一律拒收，不会当作没有。</p>",
         "<nav>", *(f'<a href="#{escape(name)}">{escape(text)}</a>' for name, text in links), "</nav>",
         *_routes(tags), *_refusals(described), *_shapes(described), "</html>",
     ])  # fmt: skip
@@ -169,8 +170,10 @@ def _kind(schema: Mapping[str, Any]) -> str:
         return " 或 ".join(map(_kind, schema["anyOf"])) + default
     if schema.get("type") == "array":
         return f"[{_kind(schema.get('items', {}))}]"
-    limits = {"pattern": "", "minLength": "长 ≥ ", "maxLength": "长 ≤ ", "minimum": "≥ ", "maximum": "≤ "}
+    limits = {"minLength": "长 ≥ ", "maxLength": "长 ≤ ", "minimum": "≥ ", "maximum": "≤ "}
     told = [f"{sign}{schema[name]}" for name, sign in limits.items() if name in schema]
+    if "pattern" in schema:
+        told.append(form_zh(schema["pattern"]))
     if "enum" in schema:
         told.append("、".join(_value(item) for item in schema["enum"]))
     kind = _TYPES[schema["format"] if schema.get("format") in _TYPES else schema.get("type", "")]

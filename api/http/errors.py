@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from api.core.book import BookRefused
 from api.http.reasons import reason_zh
+from api.service.absent import absent
 from api.service.told import MOST_TOLD, told
 from api.store.database import Unavailable
 from api.store.files import TooLarge
@@ -32,6 +33,7 @@ _STATUS = {
     "SV83": 408, "SV84": 503,
     "SV52": 409, "SV53": 409, "SV54": 409, "SV55": 409, "SV56": 409, "SV57": 409, "ST10": 409, "ST12": 409,
     "ST16": 409, "ST23": 409, "SV72": 409, "SV73": 409, "SV74": 409, "SV75": 409, "SV76": 409, "SV78": 409,
+    "SV82": 409,
 }  # fmt: skip
 REFUSED = 422
 _LONGEST_PLACE = 200
@@ -56,7 +58,7 @@ class Refused(Exception):
 
 def not_found(what: str, value: str) -> Refused:
     """404: there is no such thing, or it is another's."""
-    return Refused(Problem("SV03", {"what": what, "value": value}, value=value))
+    return Refused(absent(what, value))
 
 
 def status_of(code: str) -> int:
@@ -169,7 +171,7 @@ def _of_status(status: int, request: Request) -> Problem:
     if status == 405:
         return Problem("SV12", {"path": request.url.path, "method": request.method})
     if status == 404:
-        return Problem("SV03", {"what": "地址", "value": request.url.path})
+        return absent("地址", request.url.path)
     if status == 401:
         return Problem("SV01")
     return Problem("SV09", {"reason": "不是所要求的格式"})

@@ -52,7 +52,10 @@ _GIVEN: Mapping[str, Mapping[str, Any]] = {
         "application/json": {"schema": {"type": "array", "items": {"type": "object"}}}, "text/csv": _TEXT,
         _XLSX: _BINARY, _PARQUET: _BINARY,
     },
-    "GET /v1/documents/{kind}/{name}": {"application/octet-stream": _BINARY},
+    "GET /v1/documents/{kind}/{name}": {
+        "text/csv": _TEXT, "application/json": _ANY_JSON, _XLSX: _BINARY, _PARQUET: _BINARY, "application/toml": _TEXT,
+        "application/zip": _BINARY, "text/plain": _TEXT, "application/octet-stream": _BINARY,
+    },
     "GET /v1/runs/{name}/files/{file}": {
         "text/csv": _TEXT, "text/html": _TEXT, "application/json": _ANY_JSON, _XLSX: _BINARY, _PARQUET: _BINARY,
         "application/toml": _TEXT, "application/zip": _BINARY, "text/plain": _TEXT, "application/octet-stream": _BINARY,
@@ -71,7 +74,7 @@ class Finding(Answer):
     code: str = Field(description="问题目录中的编号，见 /v1/problems", examples=["SV04"])
     level: str = Field(description="error 拒收、reject 拒收病例、warn 警告、info 提示", examples=["error"])
     message: str = Field(examples=["请求的 query.month 不符合要求：必须给出"])
-    fix: str = Field(examples=["按 /docs 的说明修改后重发"])
+    fix: str = Field(examples=["改正后重发；每一项的写法见 /docs"])
     args: dict[str, str | int] = Field(examples=[{"field": "query.month", "reason": "必须给出"}])
     file: str = Field(examples=[""])
     row: int = Field(description="行号，0 = 不是某一行的问题", examples=[0])

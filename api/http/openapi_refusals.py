@@ -10,13 +10,15 @@ from fastapi.routing import APIRoute
 
 from api.http.deps import Allowed
 from api.http.errors import MEDIA_TYPE, refusal, status_of
+from api.service.absent import absent_document
 from api.service.roles import Role
 from reference_tables.problems import Problem
 
 _RUN = "run_5d1f0c2b9a7e4c3d8f6a1b20"
 _ARGS: Mapping[str, Mapping[str, str | int]] = {
     "SV01": {}, "SV02": {"role": "政策研究", "what": "办理经办业务"},
-    "SV03": {"what": "年度文件", "value": "2027.toml"}, "SV04": {"field": "query.limit", "reason": "应不大于 1000"},
+    "SV03": dict(absent_document("year_file", "2027.toml").args),
+    "SV04": {"field": "query.limit", "reason": "应不大于 1000"},
     "SV05": {"limit": 1 << 20}, "SV06": {"limit": 6000, "seconds": 17}, "SV07": {"limit": 10_000, "given": 12_345},
     "SV08": {"value": "2026-03-a"}, "SV09": {"reason": "没有内容"}, "SV10": {"month": "2026-03", "next": "2026-04"},
     "SV11": {"what": "任务 job_5d1f0c2b9a7e4c3d8f6a1b20", "state": "进行中", "action": "再次结算"},
@@ -32,10 +34,11 @@ _ARGS: Mapping[str, Mapping[str, str | int]] = {
     "SV52": {"year": 2026, "value": _RUN, "state": "已锁定"}, "SV53": {"year": 2026, "value": _RUN},
     "SV54": {"value": _RUN, "hospitals": "H2"}, "SV55": {"value": _RUN, "hospitals": "H1、H2"},
     "SV56": {"year": 2026, "value": _RUN}, "SV57": {"year": 2026, "value": _RUN},
-    "SV72": {"value": _RUN, "by": "run_8a1b20c3d8f65d1f0c2b9a7e", "action": "批准"},
+    "SV72": {"value": _RUN, "by": "run_8a1b20c3d8f65d1f0c2b9a7e", "action": "批准", "step": "approve"},
     "SV73": {"value": _RUN, "state": "已锁定", "action": "批准"}, "SV74": {"value": "2026.toml", "now": 3, "given": 2},
     "SV75": {"value": "job_5d1f0c2b9a7e4c3d8f6a1b20", "state": "已完成"},
     "SV78": {"value": _RUN, "submissions": "sub_5d1f0c2b9a7e4c3d8f6a1b20"},
+    "SV82": {"what": "改革文件", "value": "synthetic-basic-one-price"},
     "SV76": {"year": 2026, "value": _RUN, "month": "2026-03", "next": "2026-12"},
     "ST10": {"month": "2026-01", "next": "2026-03", "until": "2026-02"},
     "ST12": {"month": "2026-01", "last": "2026-02"},
@@ -58,7 +61,7 @@ _OWN: Mapping[str, tuple[str, ...]] = {
     "GET /v1/submissions/{name}/explain": ("SV03", *_FILE), "GET /v1/submissions/{name}/whatif": ("SV03", *_FILE),
     "PUT /v1/documents/{kind}/{name}": ("SV41", "SV43", "SV47", *_FILE), "GET /v1/documents/{kind}/{name}": ("SV03",),
     "POST /v1/documents/{kind}/{name}/check": ("SV41", "SV43", "SV47", *_FILE),
-    "DELETE /v1/documents/{kind}/{name}": ("SV03",), "DELETE /v1/reforms/{name}": ("SV03",),
+    "DELETE /v1/documents/{kind}/{name}": ("SV03", "SV82"), "DELETE /v1/reforms/{name}": ("SV03", "SV82"),
     "POST /v1/reforms/check": _FILE, "POST /v1/schemes/check": _FILE, "GET /v1/policies/{name}/file": ("SV03",),
     "POST /v1/settlements": (
         "SV46", "SV53", "SV56", "SV57", "ST10", "ST12", "ST16", "ST23", *_STATE

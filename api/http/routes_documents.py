@@ -12,22 +12,29 @@ from starlette.concurrency import run_in_threadpool
 from api.http.answers import Answer, Limit, Page
 from api.http.bodies import Upload, take_upload
 from api.http.deps import Allowed, ServiceHere
-from api.http.downloads import attached
-from api.http.errors import not_found
+from api.http.downloads import attached, media_type
+from api.http.errors import Refused
 from api.http.job_asked import taken
 from api.http.paging import After, page_of
+from api.service.absent import absent_document, absent_version
 from api.service.aside import looking
 from api.service.audit import Actor
 from api.service.context import Service
 from api.service.document_checks import check_document, largest, put_checked, remove_checked
-from api.service.documents import KINDS, DocumentInfo, list_documents, standing
+from api.service.documents import KIND_NOTES, KINDS, DocumentInfo, list_documents, standing
 from api.service.roles import Role
 from api.service.told import told
 
 router = APIRouter(prefix="/v1", tags=["office"])
 Office = Annotated[Actor, Depends(Allowed("办理经办业务", Role.OFFICE, Role.ADMIN))]
 KindPath = Annotated[
-    str, Path(pattern=f"^({'|'.join(KINDS)})$", description="、".join(f"{name} {text}" for name, text in KINDS.items()))
+    str,
+    Path(
+        pattern=f"^({'|'.join(KINDS)})$",
+        description="、".join(
+            f"{name} {text}" + (f"（{KIND_NOTES[name]}）" if name in KIND_NOTES else "") for name, text in KINDS.items()
+        ),
+    ),
 ]
 NamePath = Annotated[str, Path(max_length=120, pattern=r"^[\w][\w.\-]*$", description="文件名")]
 
@@ -125,8 +132,8 @@ def document(
         versions = [item for item in list_documents(connection, kind) if item.name == name]
     found = next((item for item in reversed(versions) if version in (None, item.version)), None)
     if found is None or found.removed:
-        raise not_found(KINDS[kind], name if version is None else f"{name} 第 {version} 版")
-    return attached(service.files.path(found.sha256).read_bytes(), "application/octet-stream", name)
+        raise Refused(absent_document(kind, name) if version is None else absent_version(kind, name, version))
+    return attached(service.files.path(found.sha256).read_bytes(), media_type(name), name)
 
 
 def shown_document(found: DocumentInfo) -> Document:

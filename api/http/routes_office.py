@@ -163,7 +163,7 @@ def give_answer(
         if found is None or found.kind != "clear" or not _is_in(found, who.hospital_id):
             raise not_found("清算", name)
         if found.state != DRAFT:
-            raise Refused(clear_job.not_open(found, "确认或提出异议"))
+            raise Refused(clear_job.not_open(found, clear_job.ANSWER))
         say(connection, who, name, who.hospital_id, said.state.value, said.comment)
     return _run(service, who, name)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import sqlalchemy as sa
 
 from api.core.book import locked
@@ -20,6 +21,8 @@ from api.core.book_clearing import record_clearing
 from api.core.clear_inputs import ClearInputs, read_inputs
 from api.core.clear_request import Cleared, ClearRequest, clear_request
 from api.core.clearing_files import POOL_HEADER, pool_rows, run_id_of, statement_rows, write_clearing
+from api.core.clearing_notes import other_names
+from api.service.absent import absent
 from api.service.audit import Actor
 from api.service.basis import Basis, basis_of, made_with
 from api.service.batches import served
@@ -50,10 +53,13 @@ from api.service.told import counted
 from api.service.values import new_id
 from api.service.worker import JobContext, JobRefused
 from api.store.faults import point
-from reference_tables.problems import Problem
+from reference_tables.problems import Problem, problem_frame
 
 JOB, EARLIER = "clear", "policy"
 _MOST_NAMED = 10
+APPROVE, ANSWER = "批准", "确认或提出异议"
+_STEPS = {APPROVE: "approve", ANSWER: "answer"}
+"""What may be done with a draft, and the last part of its route."""
 
 
 def ask(
@@ -86,9 +92,9 @@ def approve(connection: sa.Connection, actor: Actor, name: str, reason: str, *, 
     SV54, SV55, SV72, SV73, SV78)."""
     found = find_run(connection, name, lock=True)
     if found is None or found.kind != JOB:
-        raise NotTaken(Problem("SV03", {"what": "清算", "value": name}))
+        raise NotTaken(absent("清算", name))
     if found.state not in {DRAFT, APPROVED}:
-        raise NotTaken(not_open(found, "批准"))
+        raise NotTaken(not_open(found, APPROVE))
     other = holding_clearing(connection, found.year)
     if other is not None and other.id != found.supersedes:
         raise NotTaken(_held(other))
@@ -102,7 +108,7 @@ def not_open(found: RunInfo, action: str) -> Problem:
     """Why a clearing that is no draft any more is not to be confirmed, disputed or approved."""
     args: dict[str, str | int] = {"value": found.id, "action": action}
     if found.superseded_by is not None:
-        return Problem("SV72", args | {"by": found.superseded_by}, value=found.id)
+        return Problem("SV72", args | {"by": found.superseded_by, "step": _STEPS[action]}, value=found.id)
     return Problem("SV73", args | {"state": STATES_ZH[found.state]}, value=found.id)
 
 
@@ -147,7 +153,9 @@ def make_draft(service: Service, context: JobContext) -> Any:
     year = int(args["year"])
     with _laid_out(service, context, args) as (folder, asked):
         done = clear_request(asked.request, asked.given, asked.basis.scheme, book_of(service, year))
-        clearing = replace(done.clearing, problems=served(done.clearing.problems))
+        named = problem_frame(list(other_names(asked.given.year_file, asked.basis.hospitals)))
+        clearing = replace(done.clearing, problems=served(pl.concat([done.clearing.problems, named])))
+        done = replace(done, clearing=clearing)
         run_id = write_clearing(clearing, folder / "out", done.deciding, asked.command, done.levels)
         files = kept_folder(service.files, folder / "out")
     proof = {**done.deciding, "run_id": run_id, "recompute": asked.command, "asked": dict(args)}

@@ -18,19 +18,20 @@ import polars as pl
 import sqlalchemy as sa
 
 from api.core.book import KEY, Book
-from api.core.pay_inputs import DECISION_SCHEMA, read_decisions
+from api.core.pay_inputs import ADJUSTED, DECISION_SCHEMA, read_decisions
 from api.service.audit import Actor
 from api.service.basis import Basis, basis_of
 from api.service.book_cases import year_book
 from api.service.context import Service
 from api.service.documents import DocumentInfo, Stand, put_document, standing
 from api.service.known import known_cases, known_hospitals, latest_year
-from api.service.office_work import DECISIONS, YEAR_FILE, year_file_name
+from api.service.office_work import DECISIONS, YEAR_FILE, unfit, year_file_name
 from api.service.runs import LOCKED, holding_clearing
 from api.service.submissions import NotTaken
 from api.service.told import MOST_TOLD
 from api.service.year_edits import year_tables
 from budget.special_quota import special_quota
+from reference_tables.payable_rules import payable_rules
 from reference_tables.problems import Problem, TablesRefused
 
 COLUMNS = ("case_id", "decision", "amount", "hospital_id")
@@ -74,7 +75,8 @@ def decide(
 ) -> Sequence[Problem]:
     """Add a decision, or change the one made of the case before (which keeps its place); warnings about a case that has
     not come yet, about the quota and about a year that is locked. Raises TablesRefused with the faults of the list,
-    SV47 for a hospital that nothing is known of."""
+    SV47 for a hospital that nothing is known of, NotTaken (SV04) for a decision that is none."""
+    _check_word(row)
     stand = standing(connection)
     hospital = row["hospital_id"]
     _check_known(known_hospitals(service, connection, stand, year), [hospital], DECISIONS)
@@ -95,6 +97,16 @@ def decide(
     listed = _read(service, basis_of(service, connection, stand), name, data)
     put_document(connection, actor, DECISIONS, name, service.files.put(data), MEDIA, reason)
     return _told(service, connection, year, listed, key)
+
+
+def _check_word(row: Mapping[str, str]) -> None:
+    """A decision as it is asked for by itself, not as a line of a list. Raises NotTaken (SV04)."""
+    words = payable_rules().decision
+    if row["decision"] not in words:
+        known = "、".join(word for word in words if word)
+        raise NotTaken(unfit("decision", f"应为 {known} 之一，或空（按政策的办法支付）"))
+    if words[row["decision"]] == ADJUSTED and not row["amount"]:
+        raise NotTaken(unfit("amount", "按评议金额支付的，须写明金额（元）"))
 
 
 def list_told(service: Service, stand: Stand, name: str, listed: pl.DataFrame) -> list[Problem]:

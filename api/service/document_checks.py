@@ -7,7 +7,7 @@ Of case files only the beginning is read: they are large, and a bad row of their
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,6 +21,7 @@ from api.service.context import Service
 from api.service.decisions import list_told
 from api.service.documents import (
     IN_FORCE,
+    KINDS,
     DocumentInfo,
     Stand,
     laid_out,
@@ -32,16 +33,17 @@ from api.service.documents import (
 from api.service.known import hospitals_at_work, latest_year
 from api.service.office_work import opened_year_file, there, year_file_name
 from api.service.simulate_job import read_reform
-from api.service.submissions import safe_name
+from api.service.submissions import NotTaken, safe_name
 from api.service.unpack import Unpackable, unpack
 from api.service.values import now
+from api.service.year_told import figures_told
 from api.store.files import Stored
 from grouper.intake import IntakeError, read_cases
 from reference_tables.group_weights import built_in_weights, find_group_weights
-from reference_tables.packs import DipPack
-from reference_tables.policy import load_policy
+from reference_tables.packs import DipPack, built_in_packs
+from reference_tables.policy import find_policies, load_policy
 from reference_tables.problems import Level, Problem, TablesRefused
-from reference_tables.year_file import YearFile
+from reference_tables.reform import find_reforms
 
 _BLOCK = 1_000
 _TEXT, _LIST, _TABLES = 4 << 20, 64 << 20, 256 << 20
@@ -74,10 +76,13 @@ def remove_checked(
 ) -> tuple[DocumentInfo, DocumentInfo | None]:
     """Take a document away: its last version, and the document of an IN_FORCE kind that is in force from then on.
 
-    Raises NotTaken (SV03) when there is none, TablesRefused when what is in force does not do without it."""
+    Raises NotTaken (SV03 when there is none, SV82 when it is a built-in one), TablesRefused when what is in force does
+    not do without it."""
     while True:
         with service.database.read() as connection:
             before = standing(connection)
+        if before.latest(kind, name) is None and _is_built_in(kind, name):
+            raise NotTaken(Problem("SV82", {"what": KINDS[kind], "value": name}, value=name))
         found, after = there(before, kind, name), before.without(kind, name)
         if kind in IN_FORCE:
             _still_works(service, before, after, name)
@@ -85,6 +90,15 @@ def remove_checked(
             if _fixed(standing(connection)) == _fixed(before) and latest(connection, kind, name) == found:
                 gone = remove_document(connection, actor, found, reason)
                 return gone, after.latest(kind) if kind in IN_FORCE else None
+
+
+def _is_built_in(kind: str, name: str) -> bool:
+    """Does the program bring a thing of this kind and name along, with or without the ending of a file?"""
+    known: dict[str, Callable[[], Iterable[str]]] = {
+        "policy": find_policies, "policy_aside": find_policies, "weights": built_in_weights,
+        "weights_aside": built_in_weights, "scheme": built_in_packs, "reform": find_reforms,
+    }  # fmt: skip
+    return kind in known and any(item in {name, name.rpartition(".")[0]} for item in known[kind]())
 
 
 def _still_works(service: Service, before: Stand, after: Stand, name: str) -> None:
@@ -199,19 +213,11 @@ def _year_file(service: Service, stand: Stand, path: Path) -> Sequence[Problem]:
     if path.name != year_file_name(found.year):
         args: dict[str, str | int] = {"name": path.name, "year": found.year}
         raise TablesRefused(path.name, [Problem("SV43", args, file=path.name, field="year", value=str(found.year))])
-    return _not_registered(service, stand, found)
-
-
-def _not_registered(service: Service, stand: Stand, found: YearFile) -> list[Problem]:
-    """Hospitals with figures that the register does not hold."""
-    register = _basis(service, stand).hospitals if stand.latest("hospitals") is not None else None
-    if register is None:
-        return []
-    known = set(register["hospital_id"])
-    return [
-        Problem("SV44", {"value": row["id"]}, file=found.file, row=row.line, field="hospital", value=row["id"])
-        for row in found.rows("hospital") if row["id"] not in known
-    ]  # fmt: skip
+    try:
+        basis = _basis(service, stand)
+    except TablesRefused:  # what is wrong with what is in force is told by its users
+        return ()
+    return figures_told(basis, found)
 
 
 def _decisions(service: Service, stand: Stand, path: Path) -> Sequence[Problem]:

@@ -20,14 +20,19 @@ from api.store.files import FileStore, Stored
 from api.store.tables import document
 
 KINDS = {
-    "policy": "支付政策（最后放入的为现行）", "weights": "权重（分值）表（最后放入的为现行）", "year_file": "年度文件",
+    "policy": "支付政策", "weights": "权重（分值）表", "year_file": "年度文件",
     "hospitals": "医疗机构名册", "separate": "单列支付", "decisions": "特例单议评议结果", "prepaid": "年内已付",
-    "reform": "改革文件", "cases": "病例文件（历史、测算）", "spend": "申请预付金的机构各年支出",
-    "scheme": "分组方案（官方工作簿，或方案文件夹的 zip）",
-    "policy_aside": "备用政策（年内较早的、模拟切换的，不作现行）",
-    "weights_aside": "备用权重表（模拟切换的，不作现行）",
+    "reform": "改革文件", "cases": "病例文件", "spend": "各年支出清单",
+    "scheme": "分组方案",
+    "policy_aside": "备用政策", "weights_aside": "备用权重表",
 }  # fmt: skip
 """What a document may be, with its Chinese name."""
+KIND_NOTES = {
+    "policy": "最后放入的为现行", "weights": "最后放入的为现行", "cases": "历史、测算", "spend": "申请预付金的机构的",
+    "scheme": "官方工作簿，或方案文件夹的 zip", "policy_aside": "年内较早的、模拟切换的，不作现行",
+    "weights_aside": "模拟切换的，不作现行",
+}  # fmt: skip
+"""More of a kind, where its name does not say enough."""
 IN_FORCE = ("policy", "weights", "hospitals", "separate", "scheme")
 """Kinds of which the one that was put last decides groups and payments, whatever its name."""
 ASIDE = {"policy": "policy_aside", "weights": "weights_aside"}

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from api.service.absent import absent
 from api.service.basis import Basis, basis_of
 from api.service.context import Service
 from api.service.office_work import unfit
@@ -19,7 +20,7 @@ from budget.trimming import read_trimming
 from grouper.schemes import Scheme, open_scheme
 from reference_tables.catalog_rules import catalog_rules
 from reference_tables.packs import Pack, built_in_packs, find_pack
-from reference_tables.problems import Problem, TablesRefused
+from reference_tables.problems import TablesRefused
 
 BENCHMARK, STANDARD_QUOTA = "benchmark", "standard-quota"
 CURRENT = "current"
@@ -90,7 +91,7 @@ def check_scheme(service: Service, connection: sa.Connection, name: str) -> Pack
         return find_pack(name) if name else None
     pack = basis_of(service, connection).scheme.pack
     if name not in {CURRENT, pack.id}:
-        raise NotTaken(Problem("SV03", {"what": "分组方案", "value": name}, value=name))
+        raise NotTaken(absent("分组方案", name))
     return pack
 
 
@@ -99,5 +100,5 @@ def scheme_of(basis: Basis, name: str) -> Scheme:
     if name in {"", CURRENT, basis.scheme.pack.id}:
         return basis.scheme
     if name not in built_in_packs():
-        raise TablesRefused(name, [Problem("SV03", {"what": "分组方案", "value": name}, value=name)])
+        raise TablesRefused(name, [absent("分组方案", name)])
     return open_scheme(name)

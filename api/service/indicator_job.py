@@ -15,6 +15,7 @@ from api.core.indicator_report import label_of, targets, write_indicator_report
 from api.core.indicators import Indicators, of_book, of_grouped, of_priced
 from api.core.payable import PayableFiles
 from api.core.report_files import NotCleared, part_of
+from api.service.absent import absent
 from api.service.audit import Actor
 from api.service.basis import Basis
 from api.service.context import Service
@@ -40,7 +41,6 @@ from api.service.values import new_id
 from api.service.worker import JobContext, JobRefused
 from grouper.intake import IntakeError
 from grouper.output import BOM
-from reference_tables.problems import Problem
 
 INDICATORS, REPORT, CLEAR = "indicators", "report", "clear"
 
@@ -129,7 +129,7 @@ def ask_report(service: Service, connection: sa.Connection, actor: Actor, year: 
     one. Raises NotTaken (SV03), BookRefused."""
     book_of(service, year)
     if clearing and ((found := find_run(connection, clearing)) is None or (found.kind, found.year) != (CLEAR, year)):
-        raise NotTaken(Problem("SV03", {"what": f"{year} 年清算", "value": clearing}))
+        raise NotTaken(absent(f"{year} 年清算", clearing, f"核对编号，该年的见 GET /v1/runs?kind=clear&year={year}"))
     args = {"year": year, "clearing": clearing, "title": title}
     return enqueue(connection, actor, REPORT, f"{REPORT} {new_id('ask')}", args)
 

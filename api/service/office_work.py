@@ -15,12 +15,13 @@ import sqlalchemy as sa
 
 from api.core.book import Book
 from api.core.catalog_scores import QuotaUnfit
+from api.service.absent import absent_book, absent_document
 from api.service.audit import Actor
 from api.service.basis import Basis, basis_of, made_with
 from api.service.batches import served
 from api.service.book_cases import year_book
 from api.service.context import Service
-from api.service.documents import KINDS, DocumentInfo, Stand, laid_out, latest, stand_of, standing
+from api.service.documents import DocumentInfo, Stand, laid_out, latest, stand_of, standing
 from api.service.runs import Made, add_run
 from api.service.submissions import NotTaken, safe_name
 from api.service.unpack import unpack
@@ -56,7 +57,7 @@ def needed(connection: sa.Connection, kind: str, name: str) -> DocumentInfo:
     """The latest version of a document. Raises NotTaken (SV03)."""
     found = latest(connection, kind, name)
     if found is None:
-        raise NotTaken(Problem("SV03", {"what": KINDS[kind], "value": name}, value=name))
+        raise NotTaken(absent_document(kind, name))
     return found
 
 
@@ -88,7 +89,7 @@ def there(stand: Stand, kind: str, name: str) -> DocumentInfo:
     """A document by kind and name. Raises NotTaken (SV03)."""
     found = stand.latest(kind, name)
     if found is None:
-        raise NotTaken(Problem("SV03", {"what": KINDS[kind], "value": name}, value=name))
+        raise NotTaken(absent_document(kind, name))
     return found
 
 
@@ -135,7 +136,7 @@ def book_of(service: Service, year: int) -> Book:
     """A year's book. Raises NotTaken (SV03) when nothing of the year has been settled, BookRefused."""
     found = year_book(service, str(year))
     if found is None:
-        raise NotTaken(Problem("SV03", {"what": "年度账册", "value": str(year)}))
+        raise NotTaken(absent_book(year))
     return found
 
 

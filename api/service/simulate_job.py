@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from api.core.simulate import Simulation, simulate
 from api.core.simulate_cases import SimulationRequest
 from api.core.simulation_files import told_problems, write_simulation
+from api.service.absent import absent
 from api.service.audit import Actor
 from api.service.batches import served
 from api.service.context import Service
@@ -74,7 +75,8 @@ def ask(service: Service, connection: sa.Connection, actor: Actor, args: Mapping
     if bool(args["cases"]) == bool(args["submitted"]):
         raise NotTaken(unfit("cases", "给出病例文件（cases）或已提交病例的年度（submitted），二者取一"))
     if args["submitted"] and not standing(connection, int(args["submitted"])):
-        raise NotTaken(Problem("SV03", {"what": "已受理的提交，年度", "value": str(args["submitted"])}))
+        how = "先由医疗机构提交该年的病例（POST /v1/submissions），或在 cases 写明病例文件"
+        raise NotTaken(absent("已受理的提交，年度", str(args["submitted"]), how))
     all_needed(connection, CASES, args["cases"])
     for name in args["reforms"]:
         if name not in find_reforms():
@@ -127,7 +129,7 @@ def work_on(service: Service, context: JobContext) -> Any:
         done = simulate(request, basis.policy, scheme, figures, steps.rows, steps.next)
         command = _command(request, args, figures is not None)
         told_here = replace(done, problems=served(done.problems), reading=served(done.reading))
-        run_id = write_simulation(told_here, folder / "out", command)
+        run_id = write_simulation(told_here, folder / "out", command, served=True)
         proof = {**done.deciding, "run_id": run_id, "recompute": command}
         made = Made(
             JOB, year or int(args["submitted"] or 0) or _year(done), "", DONE, run_id, _summary(done), proof,

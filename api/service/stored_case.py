@@ -11,6 +11,7 @@ import orjson
 import polars as pl
 import sqlalchemy as sa
 
+from api.service.absent import absent
 from api.service.basis import Basis, basis_of
 from api.service.context import Service
 from api.service.documents import stand_of
@@ -21,7 +22,6 @@ from api.store.tables import job
 from grouper.engine import grouper_of
 from grouper.find_case import find_cases
 from grouper.pipeline import columns_asked
-from reference_tables.problems import Problem
 
 _ROWS_SHOWN = 20
 
@@ -52,7 +52,7 @@ def stored_case(service: Service, found: SubmissionInfo, case_id: str | None, ro
     if case_id is None and row is None:
         raise NotTaken(unfit("case_id", "写明病例号 case_id 或行号 row"))
     meant = "，".join([*([case_id] if case_id is not None else []), *([f"第 {row} 行"] if row is not None else [])])
-    nothing = NotTaken(Problem("SV03", {"what": f"提交 {found.id} 的病例", "value": meant}))
+    nothing = NotTaken(absent(f"提交 {found.id} 的病例", meant, _where(found)))
     if found.kind == WITHDRAWAL:
         raise nothing
     with service.database.read() as connection:
@@ -70,3 +70,10 @@ def stored_case(service: Service, found: SubmissionInfo, case_id: str | None, ro
         rows = "、".join(str(at) for at in read.cases["row"].head(_ROWS_SHOWN))
         raise NotTaken(unfit("row", f"病例号 {case_id} 有 {read.cases.height} 例，在第 {rows} 行，用行号指明一例"))
     return StoredCase(read.cases, read.problems, basis)
+
+
+def _where(found: SubmissionInfo) -> str:
+    """How many cases a submission has, and how they are counted."""
+    if found.kind == WITHDRAWAL:
+        return "撤回的提交没有病例；看它撤回的那一次提交"
+    return f"核对病例号和行号：这份提交共 {found.rows or 0} 例，行号按所见文件计（有表头的，第一例在第 2 行）"

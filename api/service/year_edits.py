@@ -12,14 +12,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from api.core.resolved_reform import literal
+from api.service.absent import absent
 from api.service.audit import Actor
+from api.service.basis import basis_of
 from api.service.context import Service
 from api.service.documents import DocumentInfo, Stand, laid_out, put_document, standing
 from api.service.known import known_hospitals
 from api.service.office_work import DECISIONS, YEAR_FILE, opened_year_file, there, unfit, year_file_name
 from api.service.submissions import NotTaken
+from api.service.year_told import figures_told
 from reference_tables.policy_values import FloatText
 from reference_tables.problems import Problem, TablesRefused
+from reference_tables.year_file import YearFile
 from reference_tables.year_schema import year_schema
 
 MEDIA = "application/toml"
@@ -57,7 +61,7 @@ def replace_rows(
     """
     found, tables = year_tables(service, standing(connection), year)
     if table not in year_schema().tables:
-        raise NotTaken(Problem("SV03", {"what": "年度文件的表", "value": table}, value=table))
+        raise NotTaken(absent("年度文件的表", table, f"可用：{'、'.join(year_schema().tables)}"))
     _same(found, version)
     return _put(service, connection, actor, found, {**tables, table: [dict(row) for row in rows]}, reason)
 
@@ -101,7 +105,7 @@ def drop_violation(
     _same(found, version)
     rows = list(tables.get("violation", []))
     if at >= len(rows):
-        raise NotTaken(Problem("SV03", {"what": "违规扣款，序号", "value": str(at)}))
+        raise NotTaken(absent("违规扣款，序号", str(at), f"现有 {len(rows)} 条，序号从 0 起，见 GET /v1/years/{year}"))
     del rows[at]
     return _put(service, connection, actor, found, {**tables, "violation": rows}, reason)
 
@@ -118,18 +122,20 @@ def _put(
     if not reason.strip():
         raise NotTaken(unfit("reason", "须写明修改的理由"))
     data = _text(tables).encode()
-    _checked(service, standing(connection), found.name, data)
+    stand = standing(connection)
+    opened = _checked(service, stand, found.name, data)
+    figures_told(basis_of(service, connection, stand), opened)
     return put_document(connection, actor, YEAR_FILE, found.name, service.files.put(data), MEDIA, reason)
 
 
-def _checked(service: Service, stand: Stand, name: str, data: bytes) -> None:
+def _checked(service: Service, stand: Stand, name: str, data: bytes) -> YearFile:
     """Read the file as the jobs will. Raises TablesRefused."""
     with TemporaryDirectory(dir=service.work) as folder:
         for item in stand.all(DECISIONS):
             laid_out(service.files, item, Path(folder))
         path = Path(folder) / name
         path.write_bytes(data)
-        opened_year_file(path)
+        return opened_year_file(path)
 
 
 def _text(tables: Tables) -> str:

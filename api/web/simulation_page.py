@@ -69,7 +69,7 @@ def simulation_page(head: SimulationHead, tables: Mapping[str, pl.DataFrame]) ->
         f'<p class="about">{escape((_SYNTHETIC if head.synthetic else "") + _ABOUT)}</p>',
         f"<nav>{links}</nav>",
         f'<section class="card">{_facts(found)}{told}</section>',
-        problems_card(head.problems) if head.problems else "",
+        problems_card(head.problems, served=head.served) if head.problems else "",
         changes_card(found["changes"]) if "changes" in found else "",
     ]
     for section, cards in parts.items():

@@ -20,12 +20,14 @@ UNKNOWN = "（未填）"
 @dataclass(frozen=True, slots=True)
 class SimulationHead:
     """What stands at the head of the page: `about` label -> text (policy, reforms with their hashes, year, seed),
-    `problems` told as they are (an infeasible target among them), `synthetic` when anything of it is made up."""
+    `problems` told as they are (an infeasible target among them), mended over HTTP where it was `served`; `synthetic`
+    when anything of it is made up."""
 
     title: str
     about: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[Problem] = ()
     synthetic: bool = False
+    served: bool = False
 
 
 def readable(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_service import SmallService, service_over
@@ -122,3 +123,32 @@ def test_a_catalog_has_the_scores_worked_out_by_hand(here: SmallService, tmp_pat
         refused = policy.post("/v1/catalogs", json=asked | {field: name})
         assert (code(refused), refused.json()["args"]["field"]) == ((422, "SV04"), field), name
     assert code(policy.post("/v1/weights", json={"cases": asked["cases"], "scheme": "nothing"})) == (404, "SV03")
+
+
+def test_what_is_lacking_is_told_with_the_route_that_puts_it(here: SmallService) -> None:
+    office, year_file = here.client("office"), "PUT /v1/documents/year_file/2026.toml"
+    scores, spend = {"scores": {"H1": "90"}, "reason": "x"}, {"spend": "s.csv", "month": "2026-01", "balances": {}}
+    lacking: dict[str, tuple[dict[str, Any], str]] = {
+        "clearings": ({"year": 2026}, year_file), "budgets": ({"year": 2026}, year_file),
+        "years/2026/scores": (scores, year_file), "advances": (spend, "PUT /v1/documents/spend/s.csv"),
+        "payments": ({"year": 2026, "cases": ["nope.csv"]}, "PUT /v1/documents/cases/nope.csv"),
+        "reports": ({"year": 2026}, "POST /v1/settlements"), "indicators": ({"year": 2026}, "POST /v1/settlements"),
+    }  # fmt: skip
+    for path, (asked, route) in lacking.items():
+        refused = office.post(f"/v1/{path}", json=asked).json()
+        assert (refused["code"], route in refused["problems"][0]["fix"]) == ("SV03", True), (path, refused)
+        assert "（" not in refused["detail"], "a name, no description"
+
+
+def test_what_is_built_in_is_not_deleted(here: SmallService) -> None:
+    for who, path in (
+        ("policy", "reforms/synthetic-identity"), ("office", "documents/policy/synthetic-city-dip.toml"),
+        ("office", "documents/policy_aside/synthetic-city-dip"), ("office", "documents/scheme/chs-drg-1.1.zip"),
+        ("office", "documents/reform/synthetic-identity"),
+    ):  # fmt: skip
+        kept = here.client(who).delete(f"/v1/{path}", params={"reason": "x"})
+        assert (kept.status_code, kept.json()["code"]) == (409, "SV82"), path
+    template = here.client("policy").get("/v1/reform-template").content
+    assert here.client("policy").put("/v1/reforms/mine.toml", content=template).status_code == 200
+    served = here.client("office").get("/v1/documents/reform/mine.toml")
+    assert (served.headers["content-type"], served.content) == ("application/toml", template)

@@ -25,6 +25,7 @@ from small_service import SmallService, small_service
 
 from api.http.answers import Asked
 from api.http.errors import MEDIA_TYPE, REFUSED, status_of
+from api.http.reasons import form_zh
 from reference_tables.problems import catalogue
 
 ROLES = ("H1", "office", "policy", "admin")
@@ -125,6 +126,26 @@ def test_every_route_says_what_it_is_and_how_it_refuses(here: SmallService) -> N
         assert re.search("[\u4e00-\u9fff]", schema["description"]), name
         for field, item in schema.get("properties", {}).items():
             assert item.get("description"), (name, field)
+
+
+def _patterns(value: Any) -> Iterator[str]:
+    """Every pattern that a description holds values to."""
+    if isinstance(value, dict):
+        if isinstance(value.get("pattern"), str):
+            yield value["pattern"]
+        yield from (found for item in value.values() for found in _patterns(item))
+    elif isinstance(value, list):
+        yield from (found for item in value for found in _patterns(item))
+
+
+def test_every_pattern_has_words_with_an_example_of_it(here: SmallService) -> None:
+    found = set(_patterns(here.client("nobody").get("/openapi.json").json()))
+    assert len(found) >= 12
+    for pattern in found:
+        words = form_zh(pattern)
+        shown = words.partition("如 ")[2].partition("，")[0] or words.partition("：")[2].partition("、")[0]
+        assert re.search(pattern, shown), (pattern, words)
+        assert "^" not in words
 
 
 def _listed(here: SmallService) -> dict[str, set[str]]:
@@ -228,6 +249,7 @@ def test_the_page_opens_offline(here: SmallService) -> None:
     assert not {"script", "link", "img", "iframe"} & page.tags
     assert all(link.startswith("#") or link == "/openapi.json" for link in page.found)
     assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "[0-9]" not in answer.text, "no patterns but their words"
     for key, operation in _operations(here):
         assert key.split(" ")[1] in answer.text
         assert operation["operationId"] in answer.text

@@ -42,8 +42,14 @@ def _json(here: SmallService, target: str, body: bytes) -> Given:
         ("/v1/codes?q=%ff", "URL", "不是 UTF-8 编码"),
         ("/v1/policies/%ED%A0%80", "URL", "不是 UTF-8 编码"),
         ("/v1/documents/policy/%C0%AE%C0%AE", "URL", "不是 UTF-8 编码"),
-        ("/v1/runs/%2e%2e", "path.name", "格式应为 ^[a-z]+_[0-9a-f]+$"),
-        ("/v1/documents/policy/..", "path.name", "格式应为 ^[\\w][\\w.\\-]*$"),
+        ("/v1/runs/%2e%2e", "path.name", "应为服务给出的编号，如 job_5d1f0c2b9a7e4c3d8f6a1b20"),
+        (
+            "/v1/documents/policy/..",
+            "path.name",
+            "应为名称，由字母、汉字、数字、下划线、点、连字符组成，不以点和连字符开头，如 2026.toml",
+        ),
+        ("/v1/submissions?month=2026-13", "query.month", "应为月份，如 2026-03"),
+        ("/v1/codes?q=I10&kind=x", "query.kind", "应为其中之一：dx、px、all"),
     ],
 )
 def test_addresses(here: SmallService, target: str, field: str, reason: str) -> None:

@@ -65,6 +65,7 @@ def test_one_case_of_a_submission_explained_and_varied(here: SmallService) -> No
     for asked, status, told in refusals:
         answer = client.get(f"{url}/whatif", params=asked)
         assert (answer.status_code, answer.json()["code"]) == (status, told), asked
+        assert told != "SV03" or "共 4 例" in answer.json()["problems"][0]["fix"]
     assert "第 2、5 行" in answer.json()["detail"]
     assert client.get(f"{url}/explain", params={"case_id": "A1", "row": 5}).json()["row"] == 5
     ended = {"month": MARCH, "kind": "withdrawal", "reason": "重报", "supersedes": found["id"]}

@@ -266,11 +266,12 @@ def test_money_that_is_missing_is_exit_code_1_with_the_sum(city: City, tmp_path:
     figures = (
         f'year = {YEAR}\nregion = "合成市"\ndata_level = "synthetic"\n'
         + "".join(f'[[fund]]\ninsurance = "{name}"\ninpatient_budget = "1.00"\n' for name in ("职工", "居民"))
-        + "".join(f'[[hospital]]\nid = "H{at}"\nscore = "90"\n' for at in (1, 2, 3))
+        + "".join(f'[[hospital]]\nid = "H{at}"\nscore = "{90 + 50 * at}"\n' for at in (0, 1, 2, 3))
     )
     year.write_text(figures, encoding="utf-8")
     result = clear(city, tmp_path / "out", year_file=year)
     assert result.exit_code == 1
+    assert result.stderr.count("CL63") == 3, "scores above 100"
     assert re.search(r"CL30.*超过资金 0\.\d\d 元，调剂金不足以承担", result.stderr)
     assert not (tmp_path / "out").exists()
 

@@ -356,6 +356,15 @@ def test_problems_stand_in_the_page_with_their_remedy() -> None:
     assert escape(problem.fix) in page
 
 
+def test_a_page_made_over_http_speaks_of_routes_and_fields() -> None:
+    problem = Problem("SI11", dict.fromkeys(catalogue()["SI11"].arguments, "某值"))
+    told = {
+        served: simulation_page(SimulationHead("一", problems=[problem], served=served), {}) for served in (False, True)
+    }
+    assert ("--prepaid" in told[False], "PUT /v1/documents/prepaid" in told[False]) == (True, False)
+    assert ("--prepaid" in told[True], "PUT /v1/documents/prepaid" in told[True]) == (False, True)
+
+
 def test_the_page_is_offline_and_always_the_same() -> None:
     head = SimulationHead("合成 & 页", {"政策": "甲"}, synthetic=True)
     page = simulation_page(head, city_tables(40))
