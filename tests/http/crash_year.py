@@ -159,6 +159,8 @@ class DyingYear:
                 states = Counter(connection.execute(sa.select(job.c.kind, job.c.state)).all())
         finally:
             service.close()
+        left = [path for place in ("work", "temporary") for path in (self.folder / place).iterdir()]
+        assert left == [], "those that were killed leave nothing of a patient"
         months = len(self.city.months)
         counts = {"submission": months * len(HOSPITALS), "settle": months, "clear": self.clearings,
                   "lock": self.clearings}  # fmt: skip
