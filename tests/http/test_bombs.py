@@ -157,6 +157,20 @@ def test_a_made_up_number_of_shared_texts_ends_no_process(here: SmallService, tm
     assert outlived(tmp_path / "d.xlsx")  # the reader is not even asked
 
 
+def test_a_panic_of_a_library_is_told_as_any_failure(here: SmallService, monkeypatch: pytest.MonkeyPatch) -> None:
+    def panics(*_: object) -> None:
+        raise type("PanicException", (BaseException,), {})
+
+    monkeypatch.setattr("api.http.routes_checks.check_pack", panics)  # on a thread
+    monkeypatch.setattr("api.http.routes_cases.case_frame", panics)
+    answers = [
+        here.client("policy").post("/v1/schemes/check", content=_book({})),
+        here.client("H1").post("/v1/group/batch", json={"cases": [{}]}),
+    ]
+    told = [(each.status_code, each.headers["content-type"], each.json()["code"]) for each in answers]
+    assert told == [(500, "application/problem+json", "SV22")] * 2
+
+
 def test_a_workbook_is_read_to_its_end_by_a_helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "book.xlsx"
     path.write_bytes(_book({}))
