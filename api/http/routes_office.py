@@ -119,7 +119,8 @@ class Run(RunShort):
 
 @router.post("/settlements", status_code=202, summary="月度结算")
 def settle(service: ServiceHere, who: Office, asked: SettleAsked, key: KeyHeader = None) -> Job:
-    """结算已受理的全部提交，以及以前月份的更正和撤回；结算过的月份再结算，只结算新来的。立即得到任务编号。"""
+    """结算已受理的全部提交，以及以前月份的更正和撤回；结算过的月份再结算，只结算新来的。更正、撤回各按本身的理由
+    记入账册。没有可入账的，任务照常完成，result.run 为 null，result.note 说明原因。立即得到任务编号。"""
     return asked_job(
         service, who, key, {"route": "settlements", **asked.model_dump()},
         lambda connection: settle_job.ask(
