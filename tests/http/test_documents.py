@@ -370,17 +370,6 @@ def test_lists_are_asked_for_page_by_page(here: SmallService, city: City) -> Non
     assert "summary" not in office.get("/v1/runs").json()["items"][0]
 
 
-def test_a_page_or_a_case_that_is_none_is_refused(lite: SmallService) -> None:
-    office = lite.client("office")
-    for path in ("runs", "jobs", "submissions", "documents"):
-        answer = office.get(f"/v1/{path}", params={"after": "xx"})
-        assert (answer.status_code, answer.json()["code"]) == (422, "SV04"), path
-    for body in (b"[]", b"null", b'"a"'):
-        answer = office.post("/v1/group", content=body, headers={"Content-Type": "application/json"})
-        assert (answer.status_code, answer.json()["code"]) == (422, "SV09"), body
-        assert "/v1/group/batch" in answer.json()["detail"]
-
-
 def test_a_year_file_names_no_file_elsewhere(lite: SmallService, city: City) -> None:
     office = lite.client("office")
     (lite.service.settings.data / "secret.csv").write_text("case_id,decision\nC1,by_item\n", encoding="utf-8")

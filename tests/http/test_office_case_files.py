@@ -152,3 +152,14 @@ def test_what_is_built_in_is_not_deleted(here: SmallService) -> None:
     assert here.client("policy").put("/v1/reforms/mine.toml", content=template).status_code == 200
     served = here.client("office").get("/v1/documents/reform/mine.toml")
     assert (served.headers["content-type"], served.content) == ("application/toml", template)
+
+
+def test_a_page_or_a_case_that_is_none_is_refused(here: SmallService) -> None:
+    office = here.client("office")
+    for path in ("runs", "jobs", "submissions", "documents"):
+        answer = office.get(f"/v1/{path}", params={"after": "xx"})
+        assert (answer.status_code, answer.json()["code"]) == (422, "SV04"), path
+    for body in (b"[]", b"null", b'"a"'):
+        answer = office.post("/v1/group", content=body, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (422, "SV09"), body
+        assert "/v1/group/batch" in answer.json()["detail"]
