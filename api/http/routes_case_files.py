@@ -57,7 +57,10 @@ def validation(service: ServiceHere, who: Office, asked: ValidationAsked, key: K
 
 @router.post("/payments", status_code=202, summary="病例定价")
 def payment(service: ServiceHere, who: Office, asked: PaymentAsked, key: KeyHeader = None) -> Job:
-    """按正在使用的政策为病例文件逐例定价（CSV）；不记账，结算用 /v1/settlements。"""
+    """为病例文件逐例定价（CSV），与命令 drgdip pay 的结果相同；不记账，结算用 /v1/settlements。
+
+    所用与该年结算相同：正在使用的政策、分组方案、权重、医疗机构名册、单列支付清单，以及该年的特例单议清单（年度文件所指的；没有则为
+    decisions-年度.csv）。"""
     return _asked(service, who, key, "payments", PAY, asked)
 
 

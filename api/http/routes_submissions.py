@@ -126,7 +126,10 @@ async def hand_in(
     已关账月份漏报的病例：month 仍写该月，写明 reason，与下一次结算一起办理。
 
     更正、撤回已结算的病例：不写 supersedes，month 写病例所属的月份，与下一次结算一起办理，同一病例以最后一次为准；
-    撤回为 hospital_id、case_id、reason 的 CSV。写明 supersedes 的撤回撤回整个提交，不须文件。"""
+    撤回为 hospital_id、case_id、reason 的 CSV。写明 supersedes 的撤回撤回整个提交，不须文件。
+
+    同一文件再发，仍是先前的那一次提交（200）；其中有病例后来更正、撤回过的，重新办理，撤回过的病例由此可以再来。
+    相同的 Idempotency-Key 只重复当时的答复，现在的状态看 GET /v1/submissions/{name}；病例现在算不算，看最后的结算。"""
     owner = _owner(who, hospital, "为 {} 提交")
     if not owner:
         raise Refused(Problem("SV04", {"field": "hospital", "reason": "须写明医疗机构编号"}, field="hospital"))

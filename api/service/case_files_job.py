@@ -15,13 +15,18 @@ import sqlalchemy as sa
 from api.core.clearing_files import run_id_of
 from api.core.pay import pay_files
 from api.core.pay import summary_dict as pay_dict
+from api.core.pay_inputs import read_decisions
 from api.core.payable import PayableFiles
 from api.service.audit import Actor
 from api.service.context import Service
+from api.service.decisions import list_in_use
+from api.service.documents import laid_out
 from api.service.history_terms import check_scheme, scheme_of
 from api.service.jobs import enqueue
 from api.service.office_work import (
     CASES,
+    DECISIONS,
+    YEAR_FILE,
     Kept,
     all_needed,
     asked_with,
@@ -31,6 +36,7 @@ from api.service.office_work import (
     lay_cases,
     plain_args,
     working,
+    year_file_name,
 )
 from api.service.runs import DONE, GROUP, PAY, VALIDATE, Made, kept_folder
 from api.service.told import counted
@@ -43,6 +49,7 @@ from grouper.pipeline import group_files, summary_dict, validate_files
 from grouper.proof import file_sha256
 from grouper.worklist import write_worklist
 
+SEPARATE = "separate"
 _OF_THIS_RUN = frozenset({"seconds", "cases_per_second", "unusable_files"})
 """What a summary says of the machine's moment, not of the cases."""
 
@@ -51,7 +58,10 @@ def ask(service: Service, connection: sa.Connection, actor: Actor, kind: str, ar
     """The id of a job that groups (GROUP), checks (VALIDATE) or prices (PAY) case documents. Raises NotTaken (SV03)."""
     all_needed(connection, CASES, args["cases"])
     check_scheme(service, connection, str(args.get("scheme", "")))
-    used = documents_for(connection, cases=args["cases"])
+    beside: dict[str, Sequence[str] | None] = {}
+    if kind == PAY:
+        beside = {YEAR_FILE: [year_file_name(int(args["year"]))], DECISIONS: None}
+    used = documents_for(connection, cases=args["cases"], **beside)
     return enqueue(connection, actor, kind, f"{kind} {new_id('ask')}", {**args, "documents": used})
 
 
@@ -101,7 +111,8 @@ def check(service: Service, context: JobContext) -> Any:
 
 
 def price(service: Service, context: JobContext) -> Any:
-    """The handler of pricing: every case with its standard, kind and payment."""
+    """The handler of pricing: every case with its standard, kind and payment, by the lists of decisions and of separate
+    payments that the year's settlements go by."""
     args, problems = context.held.args, Kept()
     with working(service, context) as folder:
         stand, basis = asked_with(service, context)
@@ -112,13 +123,25 @@ def price(service: Service, context: JobContext) -> Any:
         )  # fmt: skip
         out = folder / "out"
         out.mkdir()
+        year = int(args["year"])
+        listed = list_in_use(service, stand, year)
+        decisions = None
+        if listed is not None:
+            decisions = read_decisions(laid_out(service.files, listed, folder / DECISIONS), basis.policy)
+        apart = stand.latest(SEPARATE)
+        beside = ((listed, decisions), (apart, basis.separate))
+        lists = {item.name: rows for item, rows in beside if item is not None and rows is not None}
         with _written(out, "cases.csv") as results:
-            summary = pay_files(files, basis.policy, basis.values, results, problems=problems, month=str(args["month"]))
+            summary = pay_files(
+                files, basis.policy, basis.values, results, problems=problems, decisions=decisions, lists=lists,
+                month=str(args["month"]),
+            )  # fmt: skip
             _check_usable(files.unusable)
         problems.write_csv(out)
         told = pay_dict(summary, basis.policy, basis.scheme) | {"problems": counted(problems.frame)}
         plain = orjson.loads(orjson.dumps(told, option=orjson.OPT_NON_STR_KEYS, default=str))
-        made = _made(service, PAY, int(args["year"]), paths, args, plain, out)
+        plain["decisions"] = None if listed is None else listed.name
+        made = _made(service, PAY, year, paths, args, plain, out)
     return ending(context, made, stand, basis)
 
 

@@ -100,13 +100,15 @@ def lay_in_force(service: Service, stand: Stand, folder: Path, kind: str) -> Pat
 
 
 def lay_cases(service: Service, stand: Stand, folder: Path, names: Sequence[str]) -> list[str]:
-    """Case files unpacked, each in a folder of its own. Raises Unpackable."""
+    """Case files unpacked, each in a folder of its own under the document's own name. Raises Unpackable."""
     found = [there(stand, CASES, name) for name in names]
     limit, made = service.settings.max_unpacked_bytes, []
     for at, item in enumerate(found):
         place = folder / "cases" / str(at)
         place.mkdir(parents=True)
-        made.append(str(unpack(service.files.path(item.sha256), place, safe_name(item.name), limit)))
+        laid = unpack(service.files.path(item.sha256), place, safe_name(item.name), limit)
+        workbook = laid.name.endswith(".xlsx") and not item.name.endswith(".xlsx")  # which is read by its name
+        made.append(str(laid.rename(place / (f"{item.name}.xlsx" if workbook else item.name))))
     return made
 
 

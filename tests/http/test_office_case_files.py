@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import io
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import xlsxwriter
 from small_service import SmallService, service_over
 from test_office import code, command, file, put, rows, run_of, texts
 from test_year import POLICY, job
 
 from tests.unit.catalog_history import SCORES, YEARS, write_years
 from tests.unit.clearing_city import HOSPITALS, City, write_city
+
+PAID = "cases.csv"
 
 
 @pytest.fixture
@@ -29,15 +36,33 @@ def city(tmp_path: Path) -> City:
 
 
 def test_cases_are_priced_as_by_the_command(here: SmallService, city: City, tmp_path: Path) -> None:
+    """By the lists that the year's settlements go by; what has a decision is paid by it."""
     office, month = here.client("office"), city.months[0]
+    separate = tmp_path / "separate.csv"
+    separate.write_text("case_id,amount\nC25,100.00\n", encoding="utf-8")
     put(office, "hospitals", "hospitals.csv", city.register.read_bytes())
     put(office, "cases", month.name, month.read_bytes())
-    run = run_of(here, job(here, "/v1/payments", year=2026, cases=[month.name], month="2026-01"))
-    out = tmp_path / "paid.csv"
-    command("pay", month, "--policy", POLICY, "--hospitals", city.register, "--month", "2026-01", "-o", out)
-    assert rows(file(here, run, "cases.csv")) == rows(out.read_bytes())
-    assert len(rows(out.read_bytes())) == 24
-    assert {item["kind"] for item in run["made_with"]["documents"]} == {"hospitals", "cases"}
+    asked: dict[str, Any] = {"year": 2026, "cases": [month.name], "month": "2026-01"}
+    usual = {item["case_id"]: item for item in rows(file(here, run_of(here, job(here, "/v1/payments", **asked)), PAID))}
+    put(office, "decisions", "decisions-2026.csv", city.decisions.read_bytes())
+    put(office, "separate", "separate.csv", separate.read_bytes())
+    run = run_of(here, job(here, "/v1/payments", **asked))
+    out, listed = tmp_path / "paid.csv", tmp_path / "problems.csv"
+    command(
+        "pay", month, "--policy", POLICY, "--hospitals", city.register, "--month", "2026-01", "-o", out,
+        "--decisions", city.decisions, "--separate", separate, "--problems", listed,
+    )  # fmt: skip
+    paid = rows(file(here, run, PAID))
+    assert paid == rows(out.read_bytes())
+    assert len(paid) == 24
+    # C30 is paid by item, C25 its separate amount beside; the refused C31 as any case.
+    assert {item["case_id"] for item in paid if item != usual[item["case_id"]]} == {"C25", "C30"}
+    assert next(item["case_kind"] for item in paid if item["case_id"] == "C30") == "special"
+    codes = [[(item["code"], item["case_id"]) for item in rows(data)] for data in (
+        file(here, run, "problems.csv"), listed.read_bytes())]  # fmt: skip
+    assert codes[0] == codes[1]
+    assert ("PA24", "C100") in codes[0]
+    assert {item["kind"] for item in run["made_with"]["documents"]} == {"hospitals", "cases", "decisions", "separate"}
     no_tier = month.read_bytes().replace(b"H1,3,", b"H9,9,", 1)
     assert no_tier != month.read_bytes()
     put(office, "cases", month.name, no_tier)
@@ -45,6 +70,23 @@ def test_cases_are_priced_as_by_the_command(here: SmallService, city: City, tmp_
     [told] = [item for item in rows(file(here, run, "problems.csv")) if item["code"] == "PA05"]
     assert told["fix"] == "用 PUT /v1/documents/hospitals/文件名 放入医疗机构名册，写明政策所用的级别"
     assert code(office.post("/v1/payments", json={"year": 2026, "cases": ["none.csv"]})) == (404, "SV03")
+
+
+def test_a_case_is_told_with_the_name_of_its_document(here: SmallService, city: City) -> None:
+    """Packed files and workbooks as well."""
+    office, names = here.client("office"), ["2026-01.csv.gz", "二月.xlsx", "三月.xlsx"]
+    put(office, "hospitals", "hospitals.csv", city.register.read_bytes())
+    put(office, "cases", names[0], gzip.compress(city.months[0].read_bytes()))
+    for name, month in zip(names[1:], city.months[1:], strict=False):
+        content = io.BytesIO()
+        with xlsxwriter.Workbook(content, {"in_memory": True}) as book:
+            sheet = book.add_worksheet()
+            for at, cells in enumerate(csv.reader(io.StringIO(month.read_text(encoding="utf-8")))):
+                sheet.write_row(at, 0, cells)
+        put(office, "cases", name, content.getvalue())
+    for path, result in (("/v1/payments", PAID), ("/v1/groupings", "groups.csv")):
+        run = run_of(here, job(here, path, year=2026, cases=names))
+        assert Counter(item["file"] for item in rows(file(here, run, result))) == dict.fromkeys(names, 24)
 
 
 def test_cases_are_checked_as_by_the_command(here: SmallService, city: City, tmp_path: Path) -> None:
