@@ -64,7 +64,7 @@ WINNERS_SCHEMA: dict[str, pl.DataType] = {
     "outcome": TEXT,
 }
 """One row per hospital, the largest gain first. `gain_fen`, `rate`: after clearing where there is a year file, else
-before it; a rate is the gain over what it was before, null where that is 0. `outcome`: gain, loss, same."""
+before it; a rate is the gain over what it was before, null where that is not above 0. `outcome`: gain, loss, same."""
 OUTCOMES = {"gain": "增加", "loss": "减少", "same": "不变"}
 
 DECILES_SCHEMA: dict[str, pl.DataType] = {
@@ -106,6 +106,7 @@ FUND_SCHEMA: dict[str, pl.DataType] = {
     "units": TEXT,
     "point_value": TEXT,
     "price_unit": TEXT,
+    "value_basis": TEXT,
     "entitlement_fen": FEN,
     "shared_fen": FEN,
     "kept_fen": FEN,
@@ -124,7 +125,8 @@ FUND_SCHEMA: dict[str, pl.DataType] = {
     "reserve_months": RATE,
 }
 """One row per pool and `state` (before, after), and pool "合计" for all. `budget` inpatient money with the regulation
-fund, `point_value` settled in `price_unit` (元/权重, 元/点, 元/分; both "" where prices do not move); `kept` withheld
+fund, `point_value` settled in `price_unit` (元/权重, 元/点, 元/分; both "" where prices do not move) of what
+`value_basis` tells; `kept` withheld
 deposit and deductions; `paid` what the fund pays for the cases, `received` what hospitals receive: of a pool paid +
 bundled; of all, paid + bundles = received + bundle_others + bundle_reserve + bundle_unkept, where `bundles` is the
 money of county groups, `bundle_others` what it paid beside the cases, `bundle_reserve` and `bundle_unkept` what stays
@@ -134,6 +136,8 @@ aside (distributable, regulation, reserve) and what bundles leave, less paid and
 `accumulated` at the year's end;
 `reserve_months` that it lasts (累计结余可支付月数)."""
 ALL_POOLS = "合计"
+TIERS = ("三级", "二级", "一级")
+"""Tiers in the order in which they are drawn, others after them."""
 
 CHANGES_SCHEMA: dict[str, pl.DataType] = {
     "reform": TEXT,
@@ -274,5 +278,5 @@ def rounded(value: Fraction, places: int = RATE_PLACES) -> Decimal:
 
 
 def rate_of(gain: int, before: int) -> Decimal | None:
-    """A gain over what it was before; None where that is 0."""
-    return rounded(Fraction(gain, abs(before))) if before else None
+    """A gain over what it was before; None where that is not above 0, so that nothing can be told of it in per cent."""
+    return rounded(Fraction(gain, before)) if before > 0 else None

@@ -17,7 +17,7 @@ from budget.bundle_clearing import ClearedBundle
 from budget.clearing import Line
 from budget.clearing_accounts import LINES_ZH, ClearedPool
 from budget.compare_frames import ALL_POOLS, FUND_SCHEMA, rounded
-from budget.money import decimal_text
+from budget.money import FEN, decimal_text
 from budget.total_budget import InsuranceBudget, TotalBudget
 from reference_tables.year_file import YearFile
 
@@ -125,6 +125,7 @@ def _row(pool: ClearedPool, state: str, price_unit: str, year: FundYear) -> dict
         "units": decimal_text(sum((account.points for account in pool.accounts), Fraction(0)), UNIT_PLACES),
         "point_value": "" if pool.due.value is None else decimal_text(pool.due.value, UNIT_PLACES),
         "price_unit": "" if pool.due.value is None else price_unit,
+        "value_basis": value_basis(pool),
         "entitlement_fen": sum(line.entitlement for line in lines),
         "shared_fen": sum(line.shared for line in lines),
         "kept_fen": sum(_kept(line) for line in lines),
@@ -134,6 +135,18 @@ def _row(pool: ClearedPool, state: str, price_unit: str, year: FundYear) -> dict
         "received_fen": sum(line.received for line in lines),
         **_of_year(year),
     }
+
+
+def value_basis(pool: ClearedPool) -> str:
+    """What a settled point value or rate is made of, in Chinese; "" where prices do not move. A merged pool of
+    insurances with different payment ratios has none of its own: its value is of the fund's money alone."""
+    value = pool.due.value
+    if value is None:
+        return ""
+    if pool.formula == "DRG_TOTAL":
+        return "统筹基金＋个人等支付"
+    ratio = pool.due.per_unit / FEN / value if value else Fraction(1)
+    return "只计统筹基金" if ratio == 1 else f"统筹基金÷支付比例 {decimal_text(ratio * 100, 2)}%"
 
 
 def _of_bundles(pools: Sequence[ClearedPool], bundles: Sequence[ClearedBundle]) -> dict[str, object]:

@@ -39,12 +39,12 @@ def winners(gain: pl.DataFrame, names: Mapping[str, str], tiers: Mapping[str, st
 
 
 def deciles(won: pl.DataFrame) -> pl.DataFrame:
-    """DECILES_SCHEMA of WINNERS; a hospital that had nothing before has no rate and is left out."""
+    """DECILES_SCHEMA of WINNERS; a hospital that had nothing, or less, before has no rate and is left out."""
     rows = []
     for stage, hospitals in _stages(won):
         rated = sorted(
-            (row for row in hospitals if row["before"]),
-            key=lambda row: (Fraction(row["after"] - row["before"], abs(row["before"])), row["hospital"]),
+            (row for row in hospitals if row["before"] > 0),
+            key=lambda row: (Fraction(row["after"] - row["before"], row["before"]), row["hospital"]),
         )
         parts: dict[int, list[dict[str, Any]]] = {}
         for at, row in enumerate(rated):

@@ -17,7 +17,7 @@ from api.core.program_code import code_sha256
 from api.core.simulate_cases import Base, Read, SimulationRequest, list_hashes, read_base, with_pools
 from api.core.simulate_chances import chances, exact_fan, fan_ahead
 from api.core.simulate_growth import grown, growth_table, growths_without_cases, years_ahead
-from api.core.simulate_notes import UNCOVERED, idle_changes, other_counts, part_of_year, uncovered
+from api.core.simulate_notes import UNCOVERED, idle_changes, other_bases, other_counts, part_of_year, uncovered
 from api.core.simulate_solve import solve_reform
 from api.core.simulate_stage import Stage, compared_frame, hospital_totals, pools_of, run_stage
 from api.core.simulate_sweep import sweep_table
@@ -166,7 +166,7 @@ def simulate(
     same = compared.select(_MOVED).to_series().sum() == 0 and hospital_totals(before) == hospital_totals(after)
     if same and not only_tries:
         problems.append(Problem("SI12"))
-    problems += [*other_counts(before, after), *part_of_year(before)]
+    problems += [*other_counts(before, after), *other_bases(before, after), *part_of_year(before)]
     problems += [*uncovered(before, BEFORE_ZH), *uncovered(after, AFTER_ZH), *with_pools(base, _pools(after))[1]]
     left_out = [] if before.clearing is None else [before.clearing.problems.filter(pl.col("code") != UNCOVERED)]
     return Simulation(

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from api.core.simulate_stage import Stage
+from budget.compare_fund import value_basis
 from budget.reformed_effect import AppliedChange
 from reference_tables.policy_schema import policy_schema
 from reference_tables.problems import Problem
@@ -58,6 +59,20 @@ def other_counts(before: Stage, after: Stage) -> Iterator[Problem]:
         "before": f"{counts[0]:,}", "after": f"{counts[1]:,}", "difference": f"{abs(counts[1] - counts[0]):,}",
         "reasons": "；".join(reasons) or "两边的清算规则不同",
     })  # fmt: skip
+
+
+def other_bases(before: Stage, after: Stage) -> Iterator[Problem]:
+    """SI19 where the two sides' point values or rates are of different money or their pools are others: their
+    difference is no change of price."""
+    sides = [
+        {pool.budget.pool: value_basis(pool) for pool in stage.clearing.pools if value_basis(pool)}
+        for stage in (before, after)
+        if stage.clearing is not None
+    ]
+    if len(sides) < len((before, after)) or not all(sides) or sides[0] == sides[1]:
+        return
+    told = ["，".join(f"{pool}：{basis}" for pool, basis in side.items()) for side in sides]
+    yield Problem("SI19", {"before": told[0], "after": told[1]})
 
 
 def uncovered(stage: Stage, when: str) -> Iterator[Problem]:

@@ -27,7 +27,7 @@ from api.web.figures import (
     wrapped,
 )
 from api.web.simulation_tables import STATES, at_stage, numbers, plain, stages
-from budget.compare_frames import ALL_POOLS
+from budget.compare_frames import ALL_POOLS, TIERS
 
 LINKS = 30
 """So many of the largest flows between groups are drawn one by one."""
@@ -71,7 +71,9 @@ def _by_tier(gain: pl.DataFrame, fund: pl.DataFrame | None) -> Chart | None:
     rows = at_stage(gain, "tier", stage)
     if rows.is_empty():
         return None
-    parts = list(rows.select("label", "change_fen").iter_rows())
+    places = {tier: at for at, tier in enumerate(TIERS)}
+    told = rows.sort("label").select("key", "label", "change_fen").iter_rows()
+    parts = [(label, change) for _, label, change in sorted(told, key=lambda row: places.get(row[0], len(TIERS)))]
     ends = None if fund is None or stage == "fund" else _balance_of(fund)
     if ends is None:
         first, last, sign = int(rows["before_fen"].sum()), int(rows["after_fen"].sum()), 1

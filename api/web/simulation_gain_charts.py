@@ -358,7 +358,8 @@ def _deciles(deciles: pl.DataFrame) -> Chart:
     figure.update_yaxes(
         title_text="增减率，%", ticksuffix="%", range=[min([0.0, *shown]) - pad, max([0.0, *shown]) + pad]
     )
-    note = f"医疗机构按{STAGES[stage]}增减率从低到高分为十组；柱上为全组的增减率和增减金额（万元）。"
+    note = f"医疗机构按{STAGES[stage]}增减率从低到高分为十组；柱上为全组的增减率和增减金额（万元）；"
+    note += "改革前不大于 0 的没有增减率，不列入。"
     return Chart("deciles", "十分组", note, figure, narrow=True)
 
 

@@ -25,7 +25,7 @@ from api.web.simulation_page_tables import (
     winners_part,
     yuan,
 )
-from api.web.simulation_tables import STAGES, SimulationHead, readable, stages
+from api.web.simulation_tables import SimulationHead, readable, stages
 from budget.compare_frames import ALL_POOLS, DIMENSIONS
 
 _SYNTHETIC = f"{MARK}，不代表任何地区，不得用于实际支付。"
@@ -113,7 +113,8 @@ def _facts(tables: Mapping[str, pl.DataFrame]) -> str:
         facts.append(("病例", f"{rows['cases'].sum():,}", f"{rows.height:,} 家医疗机构"))
         for stage in stages(rows):
             before, after = (int(rows[f"{stage}_{state}_fen"].sum()) for state in ("before", "after"))
-            facts.append((f"统筹基金支付（{STAGES[stage]}）增减，元", yuan(after - before, sign=True),
+            what = "统筹基金支付（清算前）" if stage == "fund" else "医院实得（清算后支付）"
+            facts.append((f"{what}增减，元", yuan(after - before, sign=True),
                           f"{yuan(before)} → {yuan(after)}"))  # fmt: skip
     if "winners" in tables:
         counted = dict(tables["winners"].group_by("outcome").len().iter_rows())

@@ -20,7 +20,8 @@ _EMPTY = "—"
 _FUND_ITEMS = {
     "cases": "病例", "budget_fen": "住院预算", "distributable_fen": "可分配总额", "regulation_fen": "调剂金",
     "reserve_fen": "风险储备金", "fixed_fen": "其中不按单价的支付", "bundled_fen": "其中医共体包干",
-    "units": "点数（分值、权重）合计", "point_value": "点值（费率）", "entitlement_fen": "医院应得",
+    "units": "点数（分值、权重）合计", "point_value": "点值（费率）",
+    "value_basis": "点值（费率）口径", "entitlement_fen": "医院应得",
     "shared_fen": "基金分担与补差", "kept_fen": "留存与扣减", "paid_fen": "基金支付",
     "bundles_fen": "医共体打包总额", "received_fen": "医院实得（清算后支付）",
     "bundle_others_fen": "医共体打包：病例以外的支出", "bundle_reserve_fen": "医共体打包：总额预留（未动用）",

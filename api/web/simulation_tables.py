@@ -46,13 +46,13 @@ def stages(gain: pl.DataFrame) -> list[str]:
 
 def at_stage(gain: pl.DataFrame, dimension: str, stage: str) -> pl.DataFrame:
     """The rows of one dimension with `before_fen`, `after_fen`, `change_fen` at a stage (what is not known counts as
-    nothing) and `rate`, the change in per cent of before, null where that is 0: the largest change first."""
+    nothing) and `rate`, the change in per cent of before, null where that is not above 0: the largest change first."""
     before, after = (pl.col(f"{stage}_{state}_fen").fill_null(0) for state in STATES)
     rows = gain.filter(pl.col("dimension") == dimension).with_columns(
         pl.when(pl.col("label").fill_null("") == "").then(pl.lit(UNKNOWN)).otherwise("label").alias("label"),
         before.alias("before_fen"), after.alias("after_fen"), (after - before).alias("change_fen"),
     )  # fmt: skip
-    rate = pl.when(pl.col("before_fen") != 0).then(100 * pl.col("change_fen") / pl.col("before_fen").abs())
+    rate = pl.when(pl.col("before_fen") > 0).then(100 * pl.col("change_fen") / pl.col("before_fen"))
     return rows.with_columns(rate.round(2).alias("rate")).sort(["change_fen", "key"], descending=[True, False])
 
 

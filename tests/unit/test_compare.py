@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from budget.compare import COMPARED_SCHEMA, Cleared, cleared_by, gains, owed, totals, transitions
-from budget.compare_frames import DIMENSIONS
+from budget.compare_frames import DIMENSIONS, rate_of
 from budget.compare_winners import deciles, lorenz, winners
 
 
@@ -144,6 +144,13 @@ def test_tenths_leave_out_who_had_nothing(won: pl.DataFrame) -> None:
         (1, 1, 900, 930), (6, 1, 100, 110),
     ]  # fmt: skip
     assert deciles(won).filter(pl.col("stage") == "cleared")["decile"].to_list() == [1, 4, 7]
+
+
+def test_nothing_is_told_in_per_cent_of_nothing_or_less(won: pl.DataFrame) -> None:
+    assert [rate_of(5, before) for before in (10, 0, -10)] == [Decimal("0.500000"), None, None]
+    owing = won.with_columns(fund_before_fen=pl.when(pl.col("hospital") == "A").then(-900).otherwise("fund_before_fen"))
+    found = deciles(owing).filter(pl.col("stage") == "fund")
+    assert found.select("decile", "hospitals", "rate").rows() == [(1, 1, Decimal("0.100000"))]  # B: 100 to 110
 
 
 def test_lorenz_and_gini_of_gains() -> None:

@@ -10,8 +10,10 @@ import polars as pl
 import pytest
 
 from api.core.simulate import Simulation
-from api.core.simulate_notes import other_counts
+from api.core.simulate_notes import other_bases, other_counts
 from api.core.simulate_sweep import sweep_label
+from api.web.simulation_fund_charts import fund_charts
+from budget.compare_frames import GAIN_SCHEMA
 from reference_tables.problems import Problem, problem_frame
 from tests.unit.clearing_city import City, write_city
 from tests.unit.simulated_city import POINT, RATE, change, reform, run
@@ -41,6 +43,28 @@ def merged(city: City) -> Simulation:
 def test_all_pools_together_come_last(city: City) -> None:
     pools = merged(city).tables["fund"]["pool"].unique(maintain_order=True).to_list()
     assert pools == ["职工", "居民", "合并", "合计"]
+
+
+def test_values_of_different_bases_are_told(city: City) -> None:
+    done = merged(city)
+    told = {row["pool"]: row["value_basis"] for row in done.tables["fund"].iter_rows(named=True) if row["value_basis"]}
+    assert told == {"职工": "统筹基金÷支付比例 78.00%", "居民": "统筹基金÷支付比例 62.00%", "合并": "只计统筹基金"}
+    (note,) = (problem for problem in done.told if problem.code == "SI19")
+    assert note.level.value == "info"
+    assert (
+        "改革前 职工：统筹基金÷支付比例 78.00%，居民：统筹基金÷支付比例 62.00%；改革后 合并：只计统筹基金"
+        in note.message
+    )
+    assert not list(other_bases(done.before, done.before))
+
+
+def test_tiers_are_drawn_in_one_order() -> None:
+    rows = [
+        {"dimension": "tier", "key": tier, "label": tier, "fund_before_fen": 1000, "fund_after_fen": 1000 + gain}
+        for tier, gain in (("一级", 30), ("未定级", 40), ("三级", 10), ("二级", 20))
+    ]
+    (chart,) = fund_charts({"gain": pl.DataFrame(rows, schema=GAIN_SCHEMA)})
+    assert list(chart.figure.data[0].customdata)[1:-1] == ["三级", "二级", "一级", "未定级"]
 
 
 def test_a_county_group_that_overspends_bears_it(city: City, tmp_path: Path) -> None:
