@@ -15,7 +15,8 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from api.http.errors import BodyTooLarge, Refused
+from api.http.errors import BodyTooLarge, Refused, media_refused
+from api.http.strict import encodings_of
 from api.service.audit import Actor
 from api.service.context import Service
 from api.service.values import canonical, checksum, now
@@ -26,6 +27,8 @@ from reference_tables.problems import Problem
 _PIECE = 1 << 20
 _MOST_FILES = 10
 """As many files of a form are looked at to say how many there are."""
+_FORM, _GZIP, _PACKED = "multipart/form-data", b"\x1f\x8b", {("gzip",), ("x-gzip",)}
+_UPLOADS = ("text/csv", "application/json", "application/octet-stream", _FORM)
 _BROKEN_FORM = "multipart 表单不完整或格式不对"
 _SUFFIXES = {
     "application/json": ".json", "application/x-ndjson": ".ndjson", "text/csv": ".csv",
@@ -50,16 +53,23 @@ def allow_bytes(request: Request, limit: int) -> None:
 
 async def take_upload(request: Request, service: Service, most: int | None = None) -> Upload:
     """The request's body, at most `most` bytes (None: as the settings say): the only file of a multipart form, or the
-    raw body with its name from the query (`name`) or its media type. Refused: SV05 too large, SV09 not readable or
-    empty."""
+    raw body with its name from the query (`name`) or its media type; one that is said to be packed stays so, as a gzip
+    file does. Refused: SV05 too large, SV09 not readable, empty or not what it says, SV14 packed in another way."""
     limit = service.settings.max_body_bytes if most is None else most
     allow_bytes(request, limit)
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media == "multipart/form-data":
+    form, packed = media == _FORM, encodings_of(request)
+    if (packed and (form or packed not in _PACKED)) or (media.startswith("multipart/") and not form):
+        raise media_refused(request, *_UPLOADS)
+    if form:
         return await _of_form(request, service, limit)
     writer = service.files.writer(limit)
+    begin = b""
     try:
         async for chunk in request.stream():
+            begin = begin if len(begin) > 1 else begin + chunk[:2]
+            if packed and begin and not (begin + _GZIP[len(begin) :]).startswith(_GZIP):
+                raise Refused(Problem("SV09", {"reason": f"Content-Encoding 写的是 {packed[0]}，内容不是"}))
             await run_in_threadpool(writer.write, chunk)
     except ClientDisconnect:
         writer.drop()

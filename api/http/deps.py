@@ -46,7 +46,10 @@ async def asking(request: Request, service: Service, token: str | None) -> Actor
     """As `actor`, by the token's text."""
     callers: Callers = request.app.state.callers
     found: Actor | None = None
-    if token is not None:
+    doubled = sum(name == b"authorization" for name, _ in request.scope["headers"]) > 1
+    if doubled:
+        pass  # nobody knows which of them is meant
+    elif token is not None:
         found = callers.known(token)
         if found is None:
             found = await run_in_threadpool(callers.looked_up, token)
@@ -59,7 +62,9 @@ async def asking(request: Request, service: Service, token: str | None) -> Actor
         problem = Problem("SV06", {"limit": callers.rates.limit, "seconds": seconds})
         raise Refused(problem, headers={"Retry-After": str(seconds)})
     if found is None:
-        raise Refused(Problem("SV01"), headers={"WWW-Authenticate": "Bearer"})
+        place = "header.Authorization"
+        once = [Problem("SV04", {"field": place, "reason": "只能给一次"}, field=place)] if doubled else []
+        raise Refused(Problem("SV01"), *once, headers={"WWW-Authenticate": "Bearer"})
     request.scope["state"]["actor_id"] = found.id
     await check_given(request)
     return found

@@ -22,9 +22,10 @@ _ARGS: Mapping[str, Mapping[str, str | int]] = {
     "SV05": {"limit": 1 << 20}, "SV06": {"limit": 6000, "seconds": 17}, "SV07": {"limit": 10_000, "given": 12_345},
     "SV08": {"value": "2026-03-a"}, "SV09": {"reason": "没有内容"}, "SV10": {"month": "2026-03", "next": "2026-04"},
     "SV11": {"what": "任务 job_5d1f0c2b9a7e4c3d8f6a1b20", "state": "进行中", "action": "再次结算"},
+    "SV85": {"field": "age", "reason": "病例没有这一栏"},
+    "SV83": {"reason": "30 秒没有收到内容"}, "SV84": {"of": "一个地址", "limit": 512},
     "SV14": {"given": "text/plain", "wanted": "application/json"}, "SV21": {}, "SV22": {"request": "9f2c4e6a8b0d1f3a"},
     "SV37": {"row": 3, "field": "age_years", "expected": "0 至 130 的整数"}, "SV38": {"row": 3, "field": "age"},
-    "SV83": {"reason": "30 秒没有收到内容"}, "SV84": {"of": "一个地址", "limit": 512},
     "SV39": {"month": "2026-04", "action": "更正"}, "SV68": {"value": "H9"},
     "SV69": {"value": "sub_5d1f0c2b9a7e4c3d8f6a1b20", "action": "更正"},
     "SV70": {"value": "sub_5d1f0c2b9a7e4c3d8f6a1b20"},
@@ -55,7 +56,7 @@ _TEXTS = {
 }  # fmt: skip
 _STATE, _OVER, _GROUP, _FILE = ("SV11",), ("SV72", "SV73"), ("SV09", "SV14", "SV37", "SV38"), ("SV09",)
 _OWN: Mapping[str, tuple[str, ...]] = {
-    "POST /v1/group": _GROUP, "POST /v1/group/batch": ("SV07", *_GROUP),
+    "POST /v1/group": _GROUP, "POST /v1/group/batch": ("SV07", "SV85", *_GROUP),
     "POST /v1/submissions": ("SV02", "SV03", "SV10", "SV11", "SV39", "SV68", "SV69", "SV70", "SV71", "SV76", *_FILE),
     "GET /v1/submissions/{name}": ("SV03",), "GET /v1/submissions/{name}/{part}": ("SV03", *_STATE),
     "GET /v1/submissions/{name}/explain": ("SV03", *_FILE), "GET /v1/submissions/{name}/whatif": ("SV03", *_FILE),
@@ -113,7 +114,7 @@ def codes(key: str, operation: Mapping[str, Any], *, for_some: bool) -> list[str
     if any(item["name"] == "Idempotency-Key" for item in operation.get("parameters", ())):
         found.add("SV08")
     if media:
-        found |= {"SV05", "SV83"}
+        found |= {"SV05", "SV83", *(("SV14",) if "SV09" in found else ())}
     if any("$ref" in item.get("schema", {}) for item in media.values()):
         found |= {"SV09", "SV14"}
     return sorted(found)

@@ -16,7 +16,7 @@ from api.http.deps import Allowed, ServiceHere
 from api.http.errors import Refused, media_refused
 from api.http.plain_route import PlainRoute
 from api.http.strict import JSON, media_of, read_json
-from api.service.arrow_streams import stated_bytes
+from api.service.arrow_streams import TooManyRows, stated_bytes
 from api.service.audit import Actor
 from api.service.basis import Basis, RecentBasis, basis_of
 from api.service.binary_tables import frame_is_large, parquet_problem
@@ -68,7 +68,7 @@ async def group(
     """字段为标准列名，见 /v1/columns；年龄为岁、天，体重为克，金额为分。"""
     if media_of(request) != JSON:
         raise media_refused(request, JSON)
-    case = read_json(request, await request.body())
+    case = read_json(await request.body())
     if not isinstance(case, dict):
         raise Refused(Problem("SV09", {"reason": "应为一个病例的 JSON 对象；多个病例用 POST /v1/group/batch"}))
     recent: RecentBasis = request.app.state.basis
@@ -117,7 +117,7 @@ async def group_batch(
 
     def work() -> Response:
         try:
-            frame = _read(request, media, body, service.settings.max_cases)
+            frame = _read(media, body, service.settings.max_cases)
             return _written(grouped_many(frame, _basis(service), pay=pay, hospital=who.hospital_id), shape)
         except BadCases as error:
             raise Refused(*error.problems) from None
@@ -144,7 +144,7 @@ def _basis(service: ServiceHere) -> Basis:
         return basis_of(service, connection)
 
 
-def _read(request: Request, media: str, body: bytes, most: int) -> pl.DataFrame:
+def _read(media: str, body: bytes, most: int) -> pl.DataFrame:
     """The cases of a body as a canonical frame."""
     if media in {_PARQUET, _ARROW}:
         try:
@@ -156,9 +156,9 @@ def _read(request: Request, media: str, body: bytes, most: int) -> pl.DataFrame:
     cases: Any
     if media == _LINES:
         lines = enumerate(body.splitlines(), 1)
-        cases = [read_json(request, text, line) for line, text in lines if text.strip()]
+        cases = [read_json(text, line) for line, text in lines if text.strip()]
     else:
-        given = read_json(request, body)
+        given = read_json(body)
         cases = given.get("cases") if isinstance(given, dict) else given
         if isinstance(given, dict) and cases is None:
             cases = _rows(given.get("columns"))
@@ -176,8 +176,12 @@ def _table(media: str, body: bytes, most: int) -> pl.DataFrame:
         if problem is not None:
             raise _too_large() if problem.code == "SV34" else Refused(problem)
         return pl.read_parquet(io.BytesIO(body))
-    if stated_bytes(body) > _MOST_UNPACKED:
-        raise _too_large()
+    try:
+        if stated_bytes(body) > _MOST_UNPACKED:
+            raise _too_large()
+    except TooManyRows as error:
+        _count(error.rows, most)
+        raise
     frame = pl.read_ipc_stream(io.BytesIO(body))
     if frame_is_large(frame, _MOST_UNPACKED):
         raise _too_large()

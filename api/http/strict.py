@@ -1,10 +1,12 @@
 """What a lenient reader would pass over in silence, and then answer another question than the one that was meant: names
 in the query that a route does not know, names given twice, there or in a JSON object, JSON's non-numbers, and bodies
-that say they are something else than JSON."""
+that say they are something else than JSON, packed, or in another charset."""
 
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -19,6 +21,12 @@ from reference_tables.problems import Problem
 QueryNames = Mapping[tuple[str, str], frozenset[str]]
 JSON = "application/json"
 _LONGEST_PLACE = 200
+_BOM = b"\xef\xbb\xbf"
+_UTF8 = frozenset({"", "utf-8", "utf8", "us-ascii"})
+_CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
+_LONE = re.compile("[\ud800-\udfff]")
+_MOST_DIGITS = 19
+"""A whole number of more digits is none of a case; programs round it or refuse it."""
 _ENDS_NAME = (b'":', b" :", b"\t:", b"\n:", b"\r:")
 """The colon of a member stands behind the quotation mark of its name, or behind a blank."""
 
@@ -49,6 +57,8 @@ async def check_given(request: Request) -> None:
             if problems:
                 raise Refused(*problems)
     if getattr(route, "body_field", None) is not None:
+        if not _is_plain(request):
+            raise media_refused(request, JSON)
         body = await request.body()  # has been read already, to be checked against its form
         if body:
             # What is no JSON is refused by who reads it.
@@ -57,16 +67,34 @@ async def check_given(request: Request) -> None:
 
 
 def media_of(request: Request) -> str:
-    """The media type that the body is said to have; that of JSON for its kinds (`application/geo+json`)."""
+    """The media type that the body is said to have; that of JSON for its kinds (`application/geo+json`), none for one
+    that is packed or in another charset than UTF-8."""
     media = request.headers.get("content-type", "")
+    if not _is_plain(request):
+        return ""
     if media == JSON:
         return JSON
     media = media.partition(";")[0].strip().lower()
     return JSON if media.startswith("application/") and media.endswith("+json") else media
 
 
-def read_json(request: Request, body: bytes, line: int = 0) -> Any:
-    """A body, or a line of one (from 1), as plain values. Refused: SV09 no JSON, SV14 packed, SV04 a name given twice.
+def encodings_of(request: Request) -> tuple[str, ...]:
+    """How a body is said to be packed, one after the other (`gzip`); nothing where it is sent as it is."""
+    names = ",".join(request.headers.getlist("content-encoding")).split(",")
+    return tuple(name for name in (text.strip().lower() for text in names) if name not in {"", "identity"})
+
+
+def _is_plain(request: Request) -> bool:
+    """Is a body said to be sent as it is, and in UTF-8?"""
+    if encodings_of(request):
+        return False
+    charset = _CHARSET.search(request.headers.get("content-type", ""))
+    return charset is None or charset[1].lower() in _UTF8
+
+
+def read_json(body: bytes, line: int = 0) -> Any:
+    """A body, or a line of one (from 1), as plain values; a byte order mark before them is passed over. Refused: SV09
+    no JSON, or values that nothing can hold; SV04 a name given twice.
 
     Every member of every object is written with a colon, so there are at least as many of them (that stand behind a
     quotation mark or a blank) as members written, and at least as many of these as members kept. Where the first number
@@ -75,9 +103,9 @@ def read_json(request: Request, body: bytes, line: int = 0) -> Any:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        if request.headers.get("content-encoding", "identity") != "identity":
-            raise media_refused(request, JSON) from None
-        reason = f"第 {line} 行不是 JSON" if line else "不是 JSON"
+        if body.startswith(_BOM) and line < 2:
+            return read_json(body[len(_BOM) :], line)
+        reason = (f"第 {line} 行" if line else "") + _why_no_json(body)
         raise Refused(Problem("SV09", {"reason": reason}, row=line)) from None
     if type(value) is dict and body.count(b":") == len(value):
         return value
@@ -86,6 +114,38 @@ def read_json(request: Request, body: bytes, line: int = 0) -> Any:
         found = json.loads(body.decode(), object_pairs_hook=_object, parse_int=str, parse_float=str)
         _refuse_doubled(found, f"body.{line - 1}" if line else "body")
     return value
+
+
+def _why_no_json(body: bytes) -> str:
+    """What a strict reader does not take of a body; RecursionError where it is nested too deeply."""
+    found: list[str] = []
+
+    def whole(text: str) -> int:
+        if len(text.lstrip("-")) > _MOST_DIGITS:
+            found.append(f"有一个 {len(text.lstrip('-'))} 位的数，超出范围")
+        return 0
+
+    def decimal(text: str) -> float:
+        if math.isinf(float(text)):
+            found.append(f"有超出范围的数 {text[:_MOST_DIGITS]}")
+        return 0.0
+
+    def constant(text: str) -> float:
+        found.append(f"有 {text}，它不是 JSON 的数")
+        return 0.0
+
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return "不是 UTF-8 编码"
+    try:
+        value = json.loads(text, parse_int=whole, parse_float=decimal, parse_constant=constant)
+    except json.JSONDecodeError:
+        return found[0] if found else "不是 JSON"
+    if found:
+        return found[0]
+    lone = _LONE.search(json.dumps(value, ensure_ascii=False))
+    return f"有不成对的代理码 \\u{ord(lone[0]):04x}，不是文字" if lone else "不是 JSON"
 
 
 def _members(value: Any) -> int:

@@ -16,6 +16,14 @@ _SCHEMA, _DICTIONARY, _RECORDS = 1, 2, 3
 _MOST_PARTS, _MOST_ROWS = 1 << 20, 1 << 28
 
 
+class TooManyRows(ValueError):
+    """A stream says that it has more rows than are looked at: `rows`."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        super().__init__(f"{rows} rows")
+
+
 class _Table:
     """A table of a flatbuffer: fields by number. Raises struct.error beyond the bytes that are there."""
 
@@ -64,8 +72,8 @@ class _Table:
 def stated_bytes(body: bytes) -> int:
     """What the buffers of an Arrow stream take unpacked, by what the stream says.
 
-    Raises ValueError: parts that are not within the stream, columns of more values than their bytes can hold, or no
-    stream at all.
+    Raises TooManyRows, and ValueError: parts that are not within the stream, columns of more values than their bytes
+    can hold, or no stream at all.
     """
     try:
         return sum(_stated(head, part) for head, part in _messages(body))
@@ -110,8 +118,10 @@ def _stated(message: _Table, body: bytes) -> int:
     if kind not in {_DICTIONARY, _RECORDS} or batch is None:
         raise ValueError("neither a schema nor records")
     rows = batch.number(0, "<q")
-    if not 0 <= rows <= _MOST_ROWS:
+    if rows < 0:
         raise ValueError("no possible number of rows")
+    if rows > _MOST_ROWS:
+        raise TooManyRows(rows)
     if any(not 0 <= count <= len(body) for count in batch.longs(4)):
         raise ValueError("parts of a column that are not there")
     packed, total = batch.table(3) is not None, 0

@@ -32,6 +32,14 @@ UNREADABLE = (
 """What bytes come to that are not built as the format says."""
 
 
+class _TooWide(ValueError):
+    """A file of more columns than any table of cases has: `columns`."""
+
+    def __init__(self, columns: int) -> None:
+        self.columns = columns
+        super().__init__(f"{columns} columns")
+
+
 def is_parquet(head: bytes) -> bool:
     """Do bytes begin as a Parquet file does?"""
     return head.startswith(_MAGIC)
@@ -39,10 +47,12 @@ def is_parquet(head: bytes) -> bool:
 
 def parquet_problem(source: Path | bytes, limit: int) -> Problem | None:
     """Why a Parquet file is not read: SV34 when its values take more than `limit` bytes in memory, SV09 when it is
-    damaged. None when it may be read. Raises OSError when it cannot be read for trial."""
+    damaged or has too many columns. None when it may be read. Raises OSError when it cannot be read for trial."""
     try:
         with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as stream:
             verdict = LARGE if _stated(stream, limit) > limit else ""
+    except _TooWide as error:
+        return Problem("SV09", {"reason": f"有 {error.columns} 列，最多 {_MOST_COLUMNS} 列"})
     except UNREADABLE:
         verdict = DAMAGED
     verdict = verdict or tried(source, limit)
@@ -80,7 +90,7 @@ def _stated(stream: BinaryIO, limit: int) -> int:
     total = length
     for group in footer[4]:
         if len(group[1]) > _MOST_COLUMNS:
-            raise ValueError("too many columns")
+            raise _TooWide(len(group[1]))
         for column in group[1]:
             about = column[3]
             at = min(place for place in (about.get(9), about.get(11)) if place)

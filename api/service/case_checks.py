@@ -119,10 +119,15 @@ def _of_list(inner: Says) -> Says:
 
 def _of_date(value: Any) -> str:
     try:
-        good = isinstance(value, str) and _YEARS[0] <= date.fromisoformat(value).year <= _YEARS[1]
+        day = date.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
-        good = False
-    return "" if good else "日期，如 2026-03-05"
+        day = None
+    return _of_year("日期", day) if day else "日期，如 2026-03-05"
+
+
+def _of_year(kind: str, given: date) -> str:
+    low, high = _YEARS
+    return "" if low <= given.year <= high else f"{low} 至 {high} 年的{kind}"
 
 
 def _of_time(value: Any) -> str:
@@ -130,8 +135,9 @@ def _of_time(value: Any) -> str:
         time = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         time = None
-    good = time is not None and time.tzinfo is None and _YEARS[0] <= time.year <= _YEARS[1]
-    return "" if good else "日期时间，如 2026-03-05T08:30:00"
+    if time is None:
+        return "日期时间，如 2026-03-05T08:30:00"
+    return "不带时区的日期时间，如 2026-03-05T08:30:00" if time.tzinfo else _of_year("日期时间", time)
 
 
 def check_case(case: Any, row: int, problems: list[Problem]) -> bool:
@@ -151,7 +157,28 @@ def check_case(case: Any, row: int, problems: list[Problem]) -> bool:
 
 def unknown(name: str, row: int) -> Problem:
     """A field that no case has (SV38)."""
-    return Problem("SV38", {"row": row, "field": _HIDDEN.sub("�", str(name))[:LONGEST_TEXT]}, row=row)
+    return Problem("SV38", {"row": row, "field": _told(name)}, row=row)
+
+
+def unfit_column(name: str, reason: str) -> Problem:
+    """A column of a table that is none of cases, or of another type (SV85)."""
+    return Problem("SV85", {"field": _told(name), "reason": reason}, field=_told(name))
+
+
+def _told(name: str) -> str:
+    """A name as it can be told, whatever it holds."""
+    return _HIDDEN.sub("�", str(name))[:LONGEST_TEXT]
+
+
+def is_like(given: pl.DataType, wanted: pl.DataType) -> bool:
+    """May values of a table's column be taken for those of a case's? Texts and nothing may stand for all, whole numbers
+    for texts; spans of time are no numbers, and numbers no times."""
+    found, kind = _inner(given), _inner(wanted)
+    if found in {pl.String, pl.Null, pl.Categorical} or isinstance(found, pl.Enum):
+        return True
+    if kind.is_temporal():
+        return found == pl.Date or isinstance(found, pl.Datetime)
+    return found.is_numeric()
 
 
 def fractions_of(given: pl.Series, name: str) -> list[Problem]:

@@ -16,7 +16,16 @@ import polars as pl
 from api.core.pay import in_yuan
 from api.core.payable import payable_frame
 from api.service.basis import Basis
-from api.service.case_checks import check_case, checks, fractions_of, frame_problems, stripped, stripped_frame, unknown
+from api.service.case_checks import (
+    check_case,
+    checks,
+    fractions_of,
+    frame_problems,
+    is_like,
+    stripped,
+    stripped_frame,
+    unfit_column,
+)
 from budget.frames import PAYABLE_SCHEMA
 from budget.pricing import Pricer
 from grouper.dip.compile import CompiledDip
@@ -78,18 +87,20 @@ def case_frame(cases: Sequence[dict[str, Any]]) -> pl.DataFrame:
 
 def checked_frame(frame: pl.DataFrame) -> pl.DataFrame:
     """A frame with canonical columns of whatever integer or text types as a canonical frame; raises BadCases (SV37,
-    SV38)."""
+    SV85)."""
     known = checks()
-    problems = [unknown(name, 0) for name in frame.columns if name not in known]
+    problems = [unfit_column(name, "病例没有这一栏") for name in frame.columns if name not in known]
     wanted = _schema([name for name in known if name in frame.columns])
     casts = []
     for name, dtype in wanted.items():
         try:
-            problems += fractions_of(frame[name], name)
-            casts.append(frame[name].cast(dtype, strict=not problems))
+            if not is_like(frame[name].dtype, dtype):
+                raise pl.exceptions.InvalidOperationError
+            parts = fractions_of(frame[name], name)
+            problems += parts
+            casts.append(frame[name].cast(dtype, strict=not parts))
         except pl.exceptions.PolarsError:
-            args: dict[str, str | int] = {"row": 0, "field": name, "expected": known[name].says(None)}
-            problems.append(Problem("SV37", args, field=name))
+            problems.append(unfit_column(name, f"应为{known[name].says(None)}，给出的是 {frame[name].dtype}"))
     problems = problems or frame_problems(pl.DataFrame(casts))
     if problems:
         raise BadCases(problems)

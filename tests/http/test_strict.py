@@ -4,9 +4,12 @@ no text."""
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
+import polars as pl
 import pytest
 from direct import Given, ask, check_shape
 from small_service import SmallService, small_service
@@ -163,6 +166,9 @@ _TABLES = "application/json、application/x-ndjson、application/vnd.apache.parq
         ("/v1/group", {}, "—", _JSON_ALONE),
         ("/v1/group?trace=true", {"content-type": "text/csv"}, "text/csv", _JSON_ALONE),
         ("/v1/group", {"content-type": JSON, "content-encoding": "gzip"}, "application/json、gzip", _JSON_ALONE),
+        ("/v1/group", {"content-type": JSON, "content-encoding": "br"}, "application/json、br", _JSON_ALONE),
+        ("/v1/group", {"content-type": f"{JSON}; charset=gbk"}, f"{JSON}; charset=gbk", _JSON_ALONE),
+        ("/v1/budgets", {"content-type": f"{JSON};charset=\"GBK\""}, f"{JSON};charset=\"GBK\"", _JSON_ALONE),
         ("/v1/group/batch", {"content-type": "application/octet-stream"}, "application/octet-stream", _TABLES),
         ("/v1/group/batch", {}, "—", _TABLES),
     ],
@@ -170,7 +176,8 @@ _TABLES = "application/json、application/x-ndjson、application/vnd.apache.parq
 def test_cases_of_other_media_types(
     here: SmallService, target: str, headers: dict[str, str], given: str, wanted: str
 ) -> None:
-    body = b"\x1f\x8b\x08\xff" if "content-encoding" in headers else b'{"sex": 1}'
+    packed = headers.get("content-encoding") == "gzip"
+    body = b"\x1f\x8b\x08\xff" if packed else b'{"year": 2025}' if "budgets" in target else b'{"sex": 1}'
     found = _asked(here, "POST", target, body, **headers)
     assert (found.status, found.json()["code"]) == (415, "SV14")
     assert found.json()["args"] == {"given": given, "wanted": wanted}
@@ -193,3 +200,76 @@ def test_cases_of_other_media_types(
 def test_words_that_there_are_not(here: SmallService, method: str, target: str, field: str) -> None:
     told = _asked(here, method, target, b"x", **{"content-type": "application/json"}).json()
     assert (told["code"], told["args"]["field"]) == ("SV04", field)
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        (b'{"age_years": ' + b"9" * 400 + b"}", "有一个 400 位的数，超出范围"),
+        (b'{"total_cost_fen": 1e400}', "有超出范围的数 1e400"),
+        (b'{"age_years": NaN}', "有 NaN，它不是 JSON 的数"),
+        (b'{"diagnoses": ["\\ud800"]}', "有不成对的代理码 \\ud800，不是文字"),
+        (b'{"case_id": "\xff"}', "不是 UTF-8 编码"),
+        (b'{"case_id": ', "不是 JSON"),
+    ],
+)
+def test_why_a_case_is_no_json(here: SmallService, case: bytes, reason: str) -> None:
+    assert _json(here, "/v1/group", case).json()["args"] == {"reason": reason}
+    lines = _asked(here, "POST", "/v1/group/batch", b"{}\n" + case, **{"content-type": "application/x-ndjson"})
+    assert lines.json()["args"] == {"reason": f"第 2 行{reason}"}
+
+
+def test_a_byte_order_mark_is_passed_over(here: SmallService) -> None:
+    marked = b'\xef\xbb\xbf{"sex": 1}'
+    assert _json(here, "/v1/group", marked).status == 200
+    assert _json(here, "/v1/group/batch", b'\xef\xbb\xbf[{"sex": 1}]').status == 200
+
+
+@pytest.mark.parametrize("target", ["/v1/submissions?month=2025-03&hospital=H1", "/v1/documents/weights/w.csv"])
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({"content-encoding": "br"}, 415, "SV14"),
+        ({"content-encoding": "gzip, gzip"}, 415, "SV14"),
+        ({"content-encoding": "gzip"}, 422, "SV09"),
+        ({"content-type": "multipart/mixed; boundary=b"}, 415, "SV14"),
+        ({"content-type": "multipart/form-data; boundary=b", "content-encoding": "gzip"}, 415, "SV14"),
+    ],
+)
+def test_files_that_are_not_what_they_are_said_to_be(
+    here: SmallService, target: str, headers: dict[str, str], status: int, code: str
+) -> None:
+    method = "PUT" if "documents" in target else "POST"
+    found = _asked(here, method, target, b"case_id,sex\n1,1\n", **{"content-type": "text/csv", **headers})
+    assert (found.status, found.json()["code"]) == (status, code), found.body
+    assert list(here.service.files.temporary.iterdir()) == []
+
+
+def test_two_tokens_are_none(here: SmallService) -> None:
+    tokens = [here.client(name).headers["authorization"] for name in ("office", "H1")]
+    for method, path in (("GET", "/v1/submissions"), ("POST", "/v1/group")):
+        asked = [("authorization", token) for token in tokens]
+        answer = here.client("nobody").request(method, path, headers=asked)
+        assert answer.status_code == 401
+        assert [item["code"] for item in answer.json()["problems"]] == ["SV01", "SV04"]
+
+
+def test_years_and_columns_that_no_case_has(here: SmallService) -> None:
+    told = _json(here, "/v1/group", b'{"discharge_time": "9999-12-31T23:59:59"}').json()
+    assert told["args"]["expected"] == "1800 至 2199 年的日期时间"
+    told = _json(here, "/v1/group", b'{"birth_date": "9999-12-31"}').json()
+    assert told["args"]["expected"] == "1800 至 2199 年的日期"
+    table, wide, rows = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    pl.DataFrame({"age": [1], "los_days": [timedelta(days=1)]}).write_parquet(table)
+    pl.DataFrame({f"c{at}": [1] for at in range(2001)}).write_parquet(wide)
+    pl.select(sex=pl.repeat(value=True, n=300_000_000, dtype=pl.Boolean)).write_ipc_stream(rows, compression="zstd")
+    kinds = ("application/vnd.apache.parquet", "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream")
+    answers = [
+        _asked(here, "POST", "/v1/group/batch", body.getvalue(), **{"content-type": kind}).json()
+        for body, kind in zip((table, wide, rows), kinds, strict=True)
+    ]
+    assert [(item["code"], item["args"]["field"]) for item in answers[0]["problems"]] == [
+        ("SV85", "age"), ("SV85", "los_days"),
+    ]  # fmt: skip
+    assert answers[1]["args"] == {"reason": "有 2001 列，最多 2000 列"}
+    assert (answers[2]["code"], answers[2]["args"]) == ("SV07", {"limit": 10_000, "given": 300_000_000})
