@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from small_service import SmallService, service_over
-from test_year import ANYWAY, POLICY, documents, hand_in, job, parts
+from test_year import ANYWAY, POLICY, cleared, documents, hand_in, job, parts
 
 from api.service.audit import Actor
 from api.service.handlers import handlers_of
@@ -271,16 +271,6 @@ def test_a_whole_list_of_decisions_is_told_as_each_of_them_is(here: SmallService
     assert one == [listed[0], listed[2]]
     nobodys = put(here, "decisions", "decisions.csv", text.replace("H1", "H9"))
     assert (nobodys.status_code, [item["code"] for item in nobodys.json()["problems"]]) == (422, ["SV47"])
-
-
-def cleared(here: SmallService, city: City) -> str:
-    """January settled, the year cleared and locked: the clearing's run."""
-    documents(here, city)
-    hand_in(here, city.months[0])
-    job(here, "/v1/settlements", month="2026-01")
-    name = job(here, "/v1/clearings", year=2026)["result"]["run"]
-    assert job(here, f"/v1/clearings/{name}/approve", **ANYWAY)["state"] == "done"
-    return str(name)
 
 
 def test_a_locked_clearing_is_taken_back_only_by_a_settlement_that_names_it(here: SmallService, city: City) -> None:

@@ -71,6 +71,16 @@ def job(here: SmallService, path: str, **asked: Any) -> dict[str, Any]:
     return found
 
 
+def cleared(here: SmallService, city: City) -> str:
+    """January settled, the year cleared and locked: the clearing's run."""
+    documents(here, city)
+    hand_in(here, city.months[0])
+    job(here, "/v1/settlements", month="2026-01")
+    name = job(here, "/v1/clearings", year=2026)["result"]["run"]
+    assert job(here, f"/v1/clearings/{name}/approve", **ANYWAY)["state"] == "done"
+    return str(name)
+
+
 def paid_in(text: str) -> list[tuple[str, ...]]:
     """Hospital, pool and what was paid out, of a monthly statement."""
     rows = list(csv.DictReader(io.StringIO(text)))
