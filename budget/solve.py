@@ -79,8 +79,8 @@ class Found:
 
 
 class OutOfReach(Exception):
-    """No number tried reaches the target: the measure went from `lowest` to `highest`; `nearest` came closest to it,
-    and `missing` is what it lacks (positive: the target is higher)."""
+    """No number tried reaches the target: of all that were tried the measure went from `lowest` to `highest`; `nearest`
+    came closest to it, and `missing` is what it lacks (positive: the target is higher)."""
 
     def __init__(self, grid: Grid, target: Fraction, lowest: Fraction, highest: Fraction, nearest: Found) -> None:
         self.grid = grid
@@ -145,7 +145,8 @@ def solve_for(
 
     Where the measure jumps over the target, a number elsewhere that reaches it, looked for with about `more` numbers;
     where none is found, the number closest to `start` of those tried that miss it by at most half a jump, which is as
-    near as such a jump leads at worst.
+    near as such a jump leads at worst. Where nothing passes it, about `more` numbers more are spread over the range,
+    and as many again close in on the least and the greatest that were measured.
     Raises OutOfReach when the measure passes the target nowhere it was looked for.
     """
     seen = _Measured(measure, grid, Fraction(target), Fraction(least))
@@ -159,10 +160,11 @@ def solve_for(
         jumps += [abs(seen.off(high) - seen.off(low)) for low, high in pairs]
         if len(jumps) >= _MOST_JUMPS:
             break
+    elsewhere = _elsewhere(seen, more) if jumps else _at_the_ends(seen, more)
+    if elsewhere is not None:
+        return seen.nearer(*elsewhere)
+    jumps = jumps or [abs(seen.off(high) - seen.off(low)) for low, high in _over(seen)]
     if jumps:
-        elsewhere = _elsewhere(seen, more)
-        if elsewhere is not None:
-            return seen.nearer(*elsewhere)
         near = min(jumps) / 2
         return seen.found(
             min((abs(at - middle), at) for at, off in seen.known.items() if abs(off) <= near)[1], jumped=True
@@ -222,6 +224,39 @@ def _elsewhere(seen: _Measured, more: int) -> tuple[int, int] | None:
     return None
 
 
+def _at_the_ends(seen: _Measured, more: int) -> tuple[int, int] | None:
+    """Neighbours that reach the target, where none of the steps outwards passed it; None when none are found. Measured
+    are `more` numbers spread over the range, then half as many on both sides of the least and of the greatest."""
+    most = len(seen.known) + more
+    while len(seen.known) < most and not _over(seen):
+        low, high = max(pairwise(sorted(seen.known)), key=lambda pair: (pair[1] - pair[0], -pair[0]))
+        if high - low <= 1:
+            break
+        seen.off((low + high) // 2)
+    for sign in (1, -1):
+        _close_in(seen, sign, len(seen.known) + more // 2)
+    return _crossed(seen, len(seen.known) + more) if _over(seen) else None
+
+
+def _close_in(seen: _Measured, sign: int, most: int) -> None:
+    """Measure the middles beside the least number (`sign` 1; -1: the greatest), again and again, until `most` are
+    measured, nothing lies between, or the target is passed."""
+    while len(seen.known) < most and not _over(seen):
+        places = sorted(seen.known)
+        at = min(range(len(places)), key=lambda index: (sign * seen.known[places[index]], index))
+        beside = [places[index] for index in (at - 1, at + 1) if 0 <= index < len(places)]
+        wide = [other for other in beside if abs(other - places[at]) > 1]
+        if not wide:
+            return
+        for other in wide:
+            seen.off((places[at] + other) // 2)
+
+
+def _over(seen: _Measured) -> list[tuple[int, int]]:
+    """Places next to each other of those measured that the target lies between."""
+    return [(one, other) for one, other in pairwise(sorted(seen.known)) if seen.off(one) * seen.off(other) <= 0]
+
+
 def _follow(seen: _Measured, place: int) -> None:
     """Measure where the target would be if all went on as in the steps beside a place, on both of its sides."""
     grid, off = seen.grid, seen.off(place)
@@ -237,8 +272,7 @@ def _crossed(seen: _Measured, most: int) -> tuple[int, int] | None:
     """Neighbours that reach the target between any two places that it lies between, one after the other until `most`
     numbers are measured; None when it is only jumped over."""
     while True:
-        places = sorted(seen.known)
-        passing = [(one, other) for one, other in pairwise(places) if seen.off(one) * seen.off(other) <= 0]
+        passing = _over(seen)
         for one, other in passing:
             exact = [place for place in (one, other) if not seen.off(place)]
             if exact:

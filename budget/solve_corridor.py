@@ -4,104 +4,47 @@ A factor belongs to one hospital, or to all of a tier. What is least: the square
 money that moves with it. Its optimum under bounds of single factors and a given total is one common factor for all,
 cut off at everybody's own bounds; so bounds and common factor are found by exact searches, no approximation is solved.
 
-Before clearing a hospital's money depends on its own factor alone. After it the pool is given and everybody's factor
-moves the point value (`coupled`): then the factors of those outside the corridor are moved step by step until all lie
-within it, and what is reached is measured exactly.
+Before clearing a hospital's money depends on its own factor alone; but a tier's factor may also be that of groups that
+all tiers are paid by (`keep_tiers`): what it moves of others is measured, and looked for anew until it stands still.
+Where the total does not fit, the corridor is widened by the least that it fits in, and the factors are those of the
+wider one; a tier whose hospitals contradict each other gets the factor half way between what they ask for.
+After clearing everybody's factor moves the point value: see `solve_coupled`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil
 
-from budget.solve import Grid, OutOfReach, solve_for
+from budget.solve import OutOfReach, solve_for
+from budget.solve_coupled import keep_coupled
+from budget.solve_kinds import Balanced, Corridor, Evaluate, Near, Slack, outside, slack_of, total_slack
 
-Factors = Mapping[str, Fraction]
-Evaluate = Callable[[Sequence[Fraction]], Sequence[int]]
-"""Factors by hospital -> money by hospital, fen; both in the order of the corridor's members."""
-Near = Callable[[Sequence[Fraction], Sequence[int]], Evaluate]
-"""Factors and what was measured with them -> about what others come to, without measuring it."""
-MOST_STEPS = 40
-_MOST_MEASURED = 8
-"""Steps that are measured where what lies between them is worked out."""
-_NEARER = Fraction(99, 100)
-_IDLE = 2
-"""So many measured steps of which none is nearer than _NEARER of the nearest before them are the last ones."""
-_NO_NEARER = 6
-"""So many guessed steps without coming nearer end the guessing."""
-_DAMPED = Fraction(9, 10)
+_MOST_ROUNDS = 12
+"""So often what other tiers' factors add is taken anew."""
+_WIDEST = 10**9
+"""No corridor is widened by more steps: a hospital that got nothing is never within one."""
 _STEP = Fraction(1, 10**6)
 """What is told of widening: percentage points with four decimals."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A hospital: `owner` names its factor (itself or its tier); `before` fen before the reform."""
+class _Apart:
+    """Money by hospital where each one's depends on its own factor alone, measured once for each; `off` is added."""
 
-    hospital: str
-    owner: str
-    before: int
-
-
-@dataclass(frozen=True)
-class Corridor:
-    """What is asked: gains from `low` to `high` (shares of `before`), factors on `grid`, and, unless None, that all
-    money adds up to `total` fen."""
-
-    members: tuple[Member, ...]
-    low: Fraction
-    high: Fraction
-    grid: Grid
-    total: int | None
-
-    def least(self, member: Member) -> int:
-        """The least money within the corridor, fen."""
-        return ceil(member.before * (1 + self.low))
-
-    def most(self, member: Member) -> int:
-        return floor(member.before * (1 + self.high))
-
-    @property
-    def owners(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(member.owner for member in self.members))
-
-
-@dataclass(frozen=True, slots=True)
-class Slack:
-    """A constraint that stands in the way: `what` low or high (corridor of `hospital`), conflict (of two hospitals of
-    one factor, the other in `other`), total, or beyond (a total that no corridor reaches with factors of the grid);
-    after clearing also short or over: the steps left `hospital` outside, which factors might still bring in. `missing`
-    fen lack or are too many; `share` of the money before that the corridor would have to be wider by on both sides: for
-    this hospital; for the total, for everything asked (after clearing: at least)."""
-
-    what: str
-    hospital: str
-    missing: int
-    share: Fraction
-    other: str = ""
-
-
-@dataclass(frozen=True)
-class Balanced:
-    """`factors` by owner; `reached` fen by hospital in the order of the members; `slacks` empty when all is kept;
-    `tried` evaluations."""
-
-    factors: dict[str, Fraction]
-    reached: tuple[int, ...]
-    slacks: tuple[Slack, ...]
-    tried: int
-
-
-class _Counted:
-    def __init__(self, evaluate: Evaluate) -> None:
+    def __init__(self, evaluate: Evaluate, count: int) -> None:
         self.evaluate = evaluate
+        self.known: list[dict[Fraction, int]] = [{} for _ in range(count)]
+        self.off = [0] * count
         self.tried = 0
 
     def __call__(self, factors: Sequence[Fraction]) -> tuple[int, ...]:
-        self.tried += 1
-        return tuple(self.evaluate(factors))
+        if any(factor not in known for factor, known in zip(factors, self.known, strict=True)):
+            self.tried += 1
+            for known, factor, fen in zip(self.known, factors, self.evaluate(factors), strict=True):
+                known[factor] = fen
+        return tuple(known[factor] + off for known, factor, off in zip(self.known, factors, self.off, strict=True))
 
 
 def keep_corridor(
@@ -109,53 +52,119 @@ def keep_corridor(
 ) -> Balanced:
     """The factors with the least change that keep the corridor; with what stands in the way when there are none, and
     then the factors that come nearest to it. `near` spares a coupled corridor most of its evaluations."""
-    counted = _Counted(evaluate)
     if coupled:
-        return _keep_coupled(corridor, counted, near)
-    found = _keep(corridor, counted)
-    slacks = tuple(_widened(corridor, counted, found, slack) for slack in found.slacks)
-    return Balanced(found.factors, found.reached, slacks, counted.tried)
+        return keep_coupled(corridor, evaluate, near)
+    return _keep_apart(corridor, _Apart(evaluate, len(corridor.members)))
 
 
-def _widened(corridor: Corridor, counted: _Counted, found: Balanced, slack: Slack) -> Slack:
-    """A total that does not fit, with the least widening that everything asked for fits into, in steps of _STEP; or as
-    beyond what factors of the grid reach."""
-    if slack.what != "total":
-        return slack
+def keep_tiers(corridor: Corridor, own: Evaluate, measured: Evaluate) -> Balanced:
+    """The same where a factor moves other owners' hospitals, too: `own` tells what each hospital gets with only its own
+    money moved by its factor, `measured` what all get with the owners' factors. What the others' factors add is taken
+    from the factors found before, until what is found is what is measured; else the nearest that was found."""
+    apart = _Apart(own, len(corridor.members))
+    at = [Fraction(1)] * len(corridor.members)
+    reached = tuple(measured(at))
+    steps: list[tuple[int, int, Balanced]] = []
+    while len(steps) < _MOST_ROUNDS:
+        apart.off = [0] * len(at)
+        apart.off = [fen - alone for fen, alone in zip(reached, apart(at), strict=True)]
+        found = _keep_apart(corridor, apart, told=False)
+        at = [found.factors[member.owner] for member in corridor.members]
+        reached = tuple(measured(at))
+        tried = apart.tried + len(steps) + 2
+        missed = sum(outside(corridor, reached)) + abs(sum(reached) - (corridor.total or sum(reached)))
+        steps.append((missed, len(steps), replace(found, reached=reached, tried=tried)))
+        if reached == found.reached:
+            break
+    best = min(steps, key=lambda step: step[:2])[2]
+    if not best.slacks:
+        return best
+    told = _keep_apart(corridor, apart)
+    return replace(best, slacks=told.slacks, tried=apart.tried + len(steps) + 1)
+
+
+def _keep_apart(corridor: Corridor, apart: _Apart, *, told: bool = True) -> Balanced:
+    """The least change that keeps the corridor; a total that does not fit in the least widened one that it fits in.
+    `told`: the slack of the total says how much wider everything asked for would need it."""
+    found = _keep(corridor, apart)
+    slack = next((slack for slack in found.slacks if slack.what == "total"), None)
+    if slack is None:
+        return found
+    others = tuple(item for item in found.slacks if item is not slack)
     grid = corridor.grid
-    ends = [sum(counted([grid.value(place)] * len(corridor.members))) for place in (grid.first, grid.last)]
+    ends = [sum(apart([grid.value(place)] * len(corridor.members))) for place in (grid.first, grid.last)]
     if corridor.total is None or not min(ends) <= corridor.total <= max(ends):
-        return Slack("beyond", "", slack.missing, slack.share)
-    short, enough, more, slacks = 0, 0, 1, found.slacks  # in steps: short is too little, enough is not
-    while slacks:
+        beyond = Slack("beyond", "", slack.missing, slack.share)
+        return replace(found, slacks=(*others, beyond), tried=apart.tried)
+    fits = _least_width(corridor, apart, found, frozenset({"total"}))
+    enough = _least_width(corridor, apart, found, None) if others and told else fits
+    wide = _keep(_widened(corridor, fits), apart)
+    total = Slack("total", "", slack.missing, enough * _STEP)
+    return Balanced(wide.factors, wide.reached, (*others, total), apart.tried)
+
+
+def _least_width(corridor: Corridor, apart: _Apart, found: Balanced, kinds: frozenset[str] | None) -> int:
+    """The least widening, in steps of _STEP, with which nothing of these kinds (None: of any) stands in the way."""
+
+    def standing(steps: int) -> list[Slack]:
+        slacks = _standing(_widened(corridor, steps), apart)
+        return [slack for slack in slacks if kinds is None or slack.what in kinds]
+
+    slacks = [slack for slack in found.slacks if kinds is None or slack.what in kinds]
+    short, enough, more = 0, 0, 1  # in steps: short is too little, enough is not
+    while slacks and enough < _WIDEST:
         # No less than any of them lacks: bounds that already lie at an end of the grid leave the rest to the others.
         short, enough = enough, enough + max(more, ceil(max(abs(item.share) for item in slacks) / _STEP) - 1)
-        slacks, more = _at_width(corridor, counted, enough), more * 2
+        slacks, more = standing(enough), more * 2
     while enough - short > 1:
         middle = (short + enough) // 2
-        short, enough = (middle, enough) if _at_width(corridor, counted, middle) else (short, middle)
-    return Slack("total", "", slack.missing, enough * _STEP)
+        short, enough = (middle, enough) if standing(middle) else (short, middle)
+    return enough
 
 
-def _at_width(corridor: Corridor, counted: _Counted, steps: int) -> tuple[Slack, ...]:
-    """What stands in the way of a corridor wider by some steps on both sides."""
-    room = replace(corridor, low=corridor.low - steps * _STEP, high=corridor.high + steps * _STEP)
-    return _keep(room, counted).slacks
+def _widened(corridor: Corridor, steps: int) -> Corridor:
+    """The corridor wider by some steps on both sides."""
+    return replace(corridor, low=corridor.low - steps * _STEP, high=corridor.high + steps * _STEP)
 
 
-def _keep(corridor: Corridor, counted: _Counted) -> Balanced:
+def _keep(corridor: Corridor, counted: _Apart) -> Balanced:
     """As `keep_corridor`, before clearing."""
+    slacks, ends = _bounds(corridor, counted)
+    factors, of_total = _common(corridor, counted, ends)
+    reached = counted([factors[member.owner] for member in corridor.members])
+    return Balanced(factors, reached, (*slacks, *of_total), counted.tried)
+
+
+def _standing(corridor: Corridor, counted: _Apart) -> list[Slack]:
+    """What stands in the way, the total taken from its ends only."""
+    slacks, ends = _bounds(corridor, counted)
+    if corridor.total is None:
+        return slacks
+    grid = corridor.grid
+    least, most = (
+        sum(counted([grid.value(ends[member.owner][side]) for member in corridor.members])) for side in (0, 1)
+    )
+    missing = max(least - corridor.total, 0) - max(corridor.total - most, 0)
+    return slacks if abs(missing) <= corridor.tolerance else [*slacks, total_slack(corridor, -missing)]
+
+
+def _bounds(corridor: Corridor, counted: _Apart) -> tuple[list[Slack], dict[str, tuple[int, int]]]:
+    """What single hospitals ask for that cannot be, and between which places each owner's factor may lie."""
+    grid = corridor.grid
     low = _edges(corridor, counted, upward=True)
     high = _edges(corridor, counted, upward=False)
     slacks = _unreachable(corridor, counted, low, high)
     bounds = _of_owners(corridor, low, high)
     slacks += _conflicts(corridor, counted, low, high, bounds)
-    factors, total_slack = _common(corridor, counted, bounds)
-    reached = counted([factors[member.owner] for member in corridor.members])
-    return Balanced(factors, reached, (*slacks, *total_slack), counted.tried)
+    ends = {}
+    for owner, (bottom, top, _, _) in bounds.items():
+        bottom, top = min(max(bottom, grid.first), grid.last), min(max(top, grid.first), grid.last)
+        # Where no factor keeps both, it lies half way between what its hospitals ask for.
+        ends[owner] = (bottom, top) if bottom <= top else ((bottom + top) // 2,) * 2
+    return slacks, ends
 
 
-def _edges(corridor: Corridor, evaluate: _Counted, *, upward: bool) -> list[int]:
+def _edges(corridor: Corridor, evaluate: _Apart, *, upward: bool) -> list[int]:
     """The place of each hospital's factor at the corridor's lower (`upward`) or upper edge, as if all were its own: the
     least one that gives at least the least money, or the greatest that gives at most the most. Beyond the grid by one
     where there is none."""
@@ -163,6 +172,12 @@ def _edges(corridor: Corridor, evaluate: _Counted, *, upward: bool) -> list[int]
     wanted = [corridor.least(member) if upward else corridor.most(member) for member in members]
     # Below `start` money is too little (upward), or not too much; from `stop` on it is enough, or too much.
     start, stop = [grid.first - 1] * len(members), [grid.last + 1] * len(members)
+    for at, known in enumerate(evaluate.known):
+        there = sorted((int(factor * grid.unit), fen + evaluate.off[at]) for factor, fen in known.items())
+        enough = [fen >= wanted[at] if upward else fen > wanted[at] for _, fen in there]
+        steps = [(there[i][0], there[i + 1][0]) for i in range(len(there) - 1) if enough[i + 1] and not enough[i]]
+        # Money need not rise throughout: of several places where it passes the edge, the one nearest to no change.
+        start[at], stop[at] = min(steps, key=lambda step: abs(step[0] - grid.unit), default=(start[at], stop[at]))
     while any(b - a > 1 for a, b in zip(start, stop, strict=True)):
         middle = [(a + b) // 2 for a, b in zip(start, stop, strict=True)]
         inside = [min(max(place, grid.first), grid.last) for place in middle]
@@ -177,7 +192,7 @@ def _edges(corridor: Corridor, evaluate: _Counted, *, upward: bool) -> list[int]
     return stop if upward else start
 
 
-def _unreachable(corridor: Corridor, evaluate: _Counted, low: Sequence[int], high: Sequence[int]) -> list[Slack]:
+def _unreachable(corridor: Corridor, evaluate: _Apart, low: Sequence[int], high: Sequence[int]) -> list[Slack]:
     """Hospitals that no factor of the grid brings into the corridor."""
     grid = corridor.grid
     short = [at for at, place in enumerate(low) if place > grid.last]
@@ -187,17 +202,13 @@ def _unreachable(corridor: Corridor, evaluate: _Counted, low: Sequence[int], hig
         money = evaluate([grid.value(grid.last)] * len(low))
         for at in short:
             member = corridor.members[at]
-            slacks.append(_slack("low", member, corridor.least(member) - money[at]))
+            slacks.append(slack_of("low", member, corridor.least(member) - money[at]))
     if over:
         money = evaluate([grid.value(grid.first)] * len(high))
         for at in over:
             member = corridor.members[at]
-            slacks.append(_slack("high", member, money[at] - corridor.most(member)))
+            slacks.append(slack_of("high", member, money[at] - corridor.most(member)))
     return slacks
-
-
-def _slack(what: str, member: Member, missing: int, other: str = "") -> Slack:
-    return Slack(what, member.hospital, missing, Fraction(missing, member.before or 1), other)
 
 
 def _of_owners(corridor: Corridor, low: Sequence[int], high: Sequence[int]) -> dict[str, tuple[int, int, int, int]]:
@@ -215,7 +226,7 @@ def _of_owners(corridor: Corridor, low: Sequence[int], high: Sequence[int]) -> d
 
 def _conflicts(
     corridor: Corridor,
-    evaluate: _Counted,
+    evaluate: _Apart,
     low: Sequence[int],
     high: Sequence[int],
     bounds: Mapping[str, tuple[int, int, int, int]],
@@ -228,23 +239,18 @@ def _conflicts(
             continue
         member = members[needs]
         if needs == bars:  # one step of the grid jumps over the corridor
-            slacks.append(_slack("low", member, 0))
+            slacks.append(slack_of("low", member, 0))
             continue
         money = evaluate([grid.value(max(top, grid.first))] * len(members))
-        slacks.append(_slack("conflict", member, corridor.least(member) - money[needs], members[bars].hospital))
+        slacks.append(slack_of("conflict", member, corridor.least(member) - money[needs], members[bars].hospital))
     return slacks
 
 
 def _common(
-    corridor: Corridor, evaluate: _Counted, bounds: Mapping[str, tuple[int, int, int, int]]
+    corridor: Corridor, evaluate: _Apart, ends: Mapping[str, tuple[int, int]]
 ) -> tuple[dict[str, Fraction], list[Slack]]:
     """Everybody's factor: the common one cut off at the own bounds, and what the total lacks."""
     grid = corridor.grid
-    ends = {}
-    for owner, (bottom, top, _, _) in bounds.items():
-        bottom, top = min(max(bottom, grid.first), grid.last), min(max(top, grid.first), grid.last)
-        # Where no factor keeps both, it lies half way between what its hospitals ask for.
-        ends[owner] = (bottom, top) if bottom <= top else ((bottom + top) // 2,) * 2
 
     def cut(common: Fraction) -> dict[str, Fraction]:
         place = grid.nearest(common)
@@ -259,99 +265,6 @@ def _common(
     try:
         return cut(solve_for(total, corridor.total, grid, Fraction(1)).value), []
     except OutOfReach as error:
-        return cut(error.nearest.value), [_total_slack(corridor, int(error.missing))]
-
-
-def _total_slack(corridor: Corridor, missing: int) -> Slack:
-    whole = sum(member.before for member in corridor.members)
-    return Slack("total", "", missing, Fraction(abs(missing), whole or 1))
-
-
-def _keep_coupled(corridor: Corridor, evaluate: _Counted, near: Near | None) -> Balanced:
-    """Step by step: whoever lies outside is moved to its edge as if the point value stood still; the value then moves
-    everybody a little, and the rest follows in the next step. With `near` only each step that it leads to is measured.
-    Where not all come within, the step that came nearest."""
-    members = corridor.members
-    factors = dict.fromkeys(corridor.owners, Fraction(1))
-    reached = evaluate([factors[member.owner] for member in members])
-    steps = [(sum(_outside(corridor, reached)), 0, factors, reached)]
-    most = MOST_STEPS if near is None else _MOST_MEASURED
-    while any(_outside(corridor, reached)) and len(steps) <= most:
-        moved = _step(corridor, factors, reached)
-        if near is not None:
-            moved = _led(corridor, near([factors[member.owner] for member in members], reached), moved)
-        if moved == factors:
-            break
-        whole, factors = sum(reached), moved
-        reached = evaluate([factors[member.owner] for member in members])
-        steps.append((sum(_outside(corridor, reached)), len(steps), factors, reached))
-        far = [step[0] for step in steps]
-        if near is not None and len(far) > _IDLE and min(far[-_IDLE:]) > min(far[:-_IDLE]) * _NEARER:
-            break  # what is worked out leads no further
-        if sum(reached) == whole and _given_total(corridor, whole):
-            break  # the pool's money is given, and no factors make it fit
-    _, _, factors, reached = min(steps, key=lambda step: step[:2])
-    missing = _outside(corridor, reached)
-    if not any(missing):
-        return Balanced(factors, reached, (), evaluate.tried)
-    total = _given_total(corridor, sum(reached))
-    slacks = [
-        _slack("short" if fen < corridor.least(member) else "over", member, lack)
-        for member, fen, lack in zip(members, reached, missing, strict=True)
-        if lack
-    ]
-    return Balanced(factors, reached, tuple(slacks) if total is None else (total,), evaluate.tried)
-
-
-def _step(corridor: Corridor, factors: Factors, reached: Sequence[int]) -> dict[str, Fraction]:
-    """The factors that lead everybody to its edge as if the point value stood still."""
-    grid = corridor.grid
-    wanted = {owner: factors[owner] * ratio for owner, ratio in _wanted(corridor, reached).items()}
-    return {owner: grid.value(grid.nearest(wanted.get(owner, factor))) for owner, factor in factors.items()}
-
-
-def _led(corridor: Corridor, guess: Evaluate, factors: dict[str, Fraction]) -> dict[str, Fraction]:
-    """Where further steps from these factors lead by a guess of what they come to: to the one nearest by it."""
-    best = None
-    for step in range(MOST_STEPS):
-        reached = guess([factors[member.owner] for member in corridor.members])
-        outside = sum(_outside(corridor, reached))
-        if best is None or outside < best[0]:
-            best = outside, step, factors
-        moved = _step(corridor, factors, reached)
-        if not outside or moved == factors or step - best[1] >= _NO_NEARER:
-            break
-        factors = moved
-    assert best is not None, "at least one step"
-    return best[2]
-
-
-def _outside(corridor: Corridor, reached: Sequence[int]) -> list[int]:
-    """What each hospital lacks to the corridor or has beyond it, fen; 0 within."""
-    return [
-        max(0, corridor.least(member) - fen, fen - corridor.most(member))
-        for member, fen in zip(corridor.members, reached, strict=True)
-    ]
-
-
-def _given_total(corridor: Corridor, whole: int) -> Slack | None:
-    """What the total has beyond, or lacks to, all that the corridor leaves room for."""
-    least = sum(corridor.least(member) for member in corridor.members)
-    most = sum(corridor.most(member) for member in corridor.members)
-    if least <= whole <= most:
-        return None
-    return _total_slack(corridor, whole - most if whole > most else whole - least)
-
-
-def _wanted(corridor: Corridor, reached: Sequence[int]) -> dict[str, Fraction]:
-    """By owner of hospitals outside: the ratio that leads a little beyond the edge of its farthest one."""
-    found: dict[str, Fraction] = {}
-    room = (corridor.high - corridor.low) * (1 - _DAMPED) / 2
-    for member, fen in zip(corridor.members, reached, strict=True):
-        if corridor.least(member) <= fen <= corridor.most(member) or fen <= 0:
-            continue
-        edge = 1 + (corridor.low + room if fen < corridor.least(member) else corridor.high - room)
-        ratio = member.before * edge / fen
-        if abs(ratio - 1) > abs(found.get(member.owner, Fraction(1)) - 1):
-            found[member.owner] = ratio
-    return found
+        if abs(error.missing) <= corridor.tolerance:
+            return cut(error.nearest.value), []
+        return cut(error.nearest.value), [total_slack(corridor, int(error.missing))]

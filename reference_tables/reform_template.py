@@ -39,7 +39,8 @@ _EXAMPLES = {
 
 def _block(head: str, kind: BlockKind, *, named: bool) -> str:
     """One commented block: what it does, then each key with its meaning, unit, range and default."""
-    lines = [f"# {head}  # {kind.label}：{kind.meaning}"]
+    first, *more = [f"{sentence}。" for sentence in kind.meaning.split("。") if sentence]
+    lines = [f"# {head}  # {kind.label}：{first}", *(f"#   {sentence}" for sentence in more)]
     lines += [f'# kind = "{kind.name}"'] if named else []
     return "\n".join([*lines, *(_line(item) for item in kind.fields.values())]) + "\n"
 

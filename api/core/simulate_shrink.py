@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
 import polars as pl
 
 from api.core.payable import PayableFiles
+from api.core.simulate_stage import Stage
 from api.core.simulate_task import Task
-from api.core.solved import Solved, factor_text
+from api.core.solved import Proposal, Solved, factor_text
 from budget.cost_statistics import group_costs
 from budget.frames import PAYABLE_SCHEMA
+from budget.group_values import GroupValues
 from budget.money import decimal_text, exact
 from budget.shrinkage import GroupHistory, Shrinkage, shrink
 from budget.trimming import read_trimming
 from reference_tables.catalog_rules import catalog_rules
+from reference_tables.policy import Policy
 from reference_tables.problems import Problem, TablesRefused
 from reference_tables.reform import Change
 
@@ -24,7 +28,7 @@ _WEIGHED = ("GROUPED", "AMBIGUOUS")
 _PLACES = 4
 
 
-def solve_shrink(task: Task) -> Solved:
+def solve_shrink(task: Task) -> Proposal:
     """Weights of all groups that have one weight for everybody. Costs are trimmed by the rule of the catalog's
     defaults, as `drgdip weights` does."""
     fields = task.solve.fields
@@ -44,20 +48,33 @@ def solve_shrink(task: Task) -> Solved:
                place=task.solve.place, line=task.solve.line)
         for item in found.groups if item.weight != item.old
     )  # fmt: skip
-    mean = _mean(found, old=True), _mean(found, old=False)
     k_text = "无穷（差异不超过偶然波动）" if found.k is None else decimal_text(found.k, _PLACES)
-    return Solved(
-        "shrink", task.solve.place, f"重新测算权重（原权重相当 {k_text} 例）", f"{len(changes)} 个病组的权重",
-        f"平均权重 {mean[0]}", f"平均权重 {mean[1]}", f"平均权重 {mean[0]}" if fields["keep_mean"] else "",
-        decimal_text(found.residual, 6), 1, tuple(problems), changes,
-    )  # fmt: skip
+
+    def judged(stage: Stage) -> Solved:
+        old = _mean(found, {item.group: item.old for item in found.groups})
+        new = _mean(found, {item.group: _weight(stage.policy, stage.values, item.group) for item in found.groups})
+        return Solved(
+            "shrink", task.solve.place, f"重新测算权重（原权重相当 {k_text} 例）", f"{len(changes)} 个病组的权重",
+            f"平均权重 {decimal_text(old, 6)}", f"平均权重 {decimal_text(new, 6)}",
+            f"平均权重 {decimal_text(old, 6)}" if fields["keep_mean"] else "", decimal_text(new - old, 6), 1,
+            tuple(problems), changes,
+        )  # fmt: skip
+
+    return Proposal(changes, judged)
 
 
-def _mean(found: Shrinkage, *, old: bool) -> str:
-    """The case-weighted mean of the weights."""
+def _mean(found: Shrinkage, weights: Mapping[str, Fraction]) -> Fraction:
+    """The case-weighted mean of weights."""
     total = sum(item.cases for item in found.groups)
-    whole = sum((item.cases * (item.old if old else item.weight) for item in found.groups), Fraction(0))
-    return decimal_text(whole / total if total else Fraction(0), 6)
+    whole = sum((item.cases * weights[item.group] for item in found.groups), Fraction(0))
+    return whole / total if total else Fraction(0)
+
+
+def _weight(policy: Policy, values: GroupValues, group: str) -> Fraction:
+    """The weight of a group that has one for everybody, on the first day of the policy where it is dated; 0: none."""
+    setting = policy.get("weight", policy.header.effective_from if policy.dated("weight") else None, group=group)
+    found = values.get(group, "", "").weight if setting is None else Fraction(setting.value)
+    return found or Fraction(0)
 
 
 def _histories(task: Task) -> tuple[list[GroupHistory], int]:
@@ -65,7 +82,6 @@ def _histories(task: Task) -> tuple[list[GroupHistory], int]:
     insurance, which are left alone."""
     reformed = task.reformed
     policy, values = reformed.policy, reformed.values
-    day = policy.header.effective_from
     cases = _cases(task).filter(pl.col("status").is_in(_WEIGHED) & pl.col("group").is_not_null())
     cost = pl.col("total_cost_fen") - pl.col("separate_fen").fill_null(0)
     costs = cases.select("group", cost.alias("cost_fen")).filter(pl.col("cost_fen") > 0).sort("group", "cost_fen")
@@ -82,11 +98,9 @@ def _histories(task: Task) -> tuple[list[GroupHistory], int]:
     found, apart = [], 0
     for costs_of in group_costs(numbered, {0: Fraction(1)}, read_trimming(catalog_rules().trimming)):
         code = codes[costs_of.group]
-        setting = policy.get("weight", day if dated else None, group=code)
-        old = values.get(code, "", "").weight if setting is None else Fraction(setting.value)
         if code in split:
             apart += 1
-        elif old:
+        elif old := _weight(policy, values, code):
             found.append(GroupHistory(code, costs_of.kept, costs_of.sum_fen, costs_of.square_sum, old))
     return found, apart
 

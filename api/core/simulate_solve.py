@@ -19,7 +19,7 @@ from api.core.simulate_solve_left import left_by_clearing
 from api.core.simulate_solve_sums import change_sums
 from api.core.simulate_stage import Stage
 from api.core.simulate_task import MEASURES_ZH, Task, Trials
-from api.core.solved import Solved, change_of, factor_text, yuan
+from api.core.solved import MILLIONTH, Proposal, Solved, change_of, factor_text, tolerance_of, yuan
 from budget.compare_frames import ALL_POOLS
 from budget.money import FEN, decimal_text
 from budget.solve import Found, Grid, Measure, OutOfReach, factor_grid, solve_for
@@ -31,6 +31,8 @@ _WIDER = 4
 _MORE_BY_SUMS, _MORE_IN_FULL = 64, 16
 """How many numbers more are tried past a jump: many where cases are added up, few where each is priced and cleared."""
 _MONTH_PLACES, _VALUE_PLACES = 6, 10
+_OTHER = frozenset({"point_value", "reserve_months"})
+"""Measures that are no money."""
 
 
 @dataclass(frozen=True)
@@ -49,29 +51,33 @@ def solve_reform(
     `before`: the stage before all reforms; `earlier`: reforms that hold already. Raises TablesRefused: SO05, SO06,
     SO09, or what the changes themselves are refused for.
     """
-    done: list[Solved] = []
+    found: list[Proposal] = []
     plain = replace(reform, solves=())
     for solve in reform.solves:
         task = Task(solve, plain, before, trials, tuple(earlier))
         label = policy_schema().parameters[solve.fields["key"]].label if "key" in solve.fields else "权重"
         told(f"求解 {label}（{solve.place}）")
         if solve.kind == "corridor":
-            found = solve_corridor(task)
+            found.append(solve_corridor(task))
         elif solve.kind == "shrink":
-            found = solve_shrink(task)
+            found.append(solve_shrink(task))
         else:
-            found = _one_number(task, label, told)
-        plain = replace(plain, changes=(*plain.changes, *found.changes))
-        done.append(found)
+            found.append(_one_number(task, label, told))
+        plain = replace(plain, changes=(*plain.changes, *found[-1].changes))
+    if not found:
+        return SolvedReform(plain, ())
+    # What is told is as the cases are paid with all that was found, whatever led there.
+    stage = trials.stage("", [*earlier, plain])
+    done = tuple(proposal.judged(stage) for proposal in found)
     if trials.year_file is None:
-        return SolvedReform(plain, tuple(done))
+        return SolvedReform(plain, done)
     left = [left_by_clearing(Task(solve, plain, before, trials, tuple(earlier))) for solve in reform.solves]
     return SolvedReform(
         plain, tuple(replace(item, problems=(*item.problems, *told)) for item, told in zip(done, left, strict=True))
     )
 
 
-def _one_number(task: Task, label: str, told: Callable[[str], None]) -> Solved:
+def _one_number(task: Task, label: str, told: Callable[[str], None]) -> Proposal:
     """neutral and target: one factor or value."""
     fields = task.solve.fields
     neutral = task.solve.kind == "neutral"
@@ -90,27 +96,45 @@ def _one_number(task: Task, label: str, told: Callable[[str], None]) -> Solved:
     def exactly(number: Fraction) -> Fraction:
         return _measured(task.stage([_at(first, number, grid)], cleared=cleared), what, pool)
 
+    tolerance = _tolerance(task, what, target)
     measure = (None if cleared else _summed(task, first, what)) or exactly
     more = _MORE_IN_FULL if measure is exactly else _MORE_BY_SUMS
-    found, missed_by = _nearest(_counting(measure, label, told), target, grid, start, _fen(what), more)
+    found, out = _nearest(_counting(measure, label, told), target, grid, start, tolerance, more)
     if measure is not exactly and exactly(found.value) != found.reached:
-        # What is told is always as all cases are paid.
-        found, missed_by = _nearest(_counting(exactly, label, told), target, grid, start, _fen(what), more)
-    problems = [] if missed_by is None else [_out_of_reach(task, label, what, action, missed_by)]
-    tolerance = fields.get("tolerance")
-    missed = abs(found.residual)
-    if not problems and tolerance is not None and missed > tolerance * FEN:
-        problems.append(task.problem("SO08", {"missing": _told(what, missed), "tolerance": decimal_text(tolerance, 2)}))
-    elif tolerance is None and found.jumped:
-        problems.append(task.problem("SO12", {"measure": MEASURES_ZH[what], "missing": _told(what, missed)}))
-    of_pool = "" if pool == ALL_POOLS else f"{pool}："
-    return Solved(
-        task.solve.kind, task.solve.place, f"{label}（{of_pool}{MEASURES_ZH[what]}）",
-        factor_text(found.value, grid.digits),
-        _told(what, _measured(task.before, what, pool)), _told(what, found.reached), _told(what, target),
-        _told(what, found.residual), found.tried, tuple(problems),
-        (_at(first, found.value, grid),),
-    )  # fmt: skip
+        found, out = _nearest(_counting(exactly, label, told), target, grid, start, tolerance, more)
+
+    def judged(stage: Stage) -> Solved:
+        reached = _measured(stage, what, pool)
+        of_pool = "" if pool == ALL_POOLS else f"{pool}："
+        problems = [] if abs(reached - target) <= tolerance else [_missed(reached)]
+        return Solved(
+            task.solve.kind, task.solve.place, f"{label}（{of_pool}{MEASURES_ZH[what]}）",
+            factor_text(found.value, grid.digits),
+            _told(what, _measured(task.before, what, pool)), _told(what, reached), _told(what, target),
+            _told(what, reached - target), found.tried, tuple(problems),
+            (_at(first, found.value, grid),),
+        )  # fmt: skip
+
+    def _missed(reached: Fraction) -> Problem:
+        missing, limit = _told(what, abs(reached - target)), _told(what, tolerance)
+        if reached != found.reached:
+            return task.problem("SO18", {"missing": missing, "then": _told(what, found.reached)})
+        if out is not None:
+            return _out_of_reach(task, label, what, action, out)
+        if found.jumped:
+            return task.problem("SO12", {"measure": MEASURES_ZH[what], "missing": missing, "tolerance": limit})
+        return task.problem("SO08", {"missing": missing, "tolerance": limit})
+
+    return Proposal((_at(first, found.value, grid),), judged)
+
+
+def _tolerance(task: Task, what: str, target: Fraction) -> Fraction:
+    """How far it may be off: of money a share of what is paid, of other measures of the target itself."""
+    given = task.solve.fields.get("tolerance")
+    if what in _OTHER:
+        return abs(target) * MILLIONTH if given is None else given
+    paid = task.before.cleared_fen or 0 if what == "balance" else _measured(task.before, what, ALL_POOLS)
+    return tolerance_of(task.solve, Fraction(paid))
 
 
 def _at(change: Change, number: Fraction, grid: Grid) -> Change:
@@ -143,7 +167,7 @@ def _counting(measure: Measure, label: str, told: Callable[[str], None]) -> Meas
 
 
 def _nearest(
-    measure: Measure, target: Fraction, grid: Grid, start: Fraction, least: int, more: int
+    measure: Measure, target: Fraction, grid: Grid, start: Fraction, least: Fraction, more: int
 ) -> tuple[Found, OutOfReach | None]:
     """What comes nearest to the target, and why it is out of reach where it is."""
     try:
@@ -160,7 +184,8 @@ def _out_of_reach(task: Task, label: str, what: str, action: str, error: OutOfRe
         "high": factor_text(error.grid.value(error.grid.last), digits),
         "measure": MEASURES_ZH[what], "at_low": _told(what, error.lowest),
         "at_high": _told(what, error.highest),
-        "target": _told(what, error.target), "missing": _told(what, abs(error.missing)),
+        "target": _told(what, error.target), "missing": _told(what, abs(error.missing)), "tried": error.nearest.tried,
+        "nearest": _told(what, error.nearest.reached), "number": factor_text(error.nearest.value, digits),
     }  # fmt: skip
     return task.problem("SO01", args)
 
@@ -219,12 +244,7 @@ def _measured(stage: Stage, what: str, pool: str) -> Fraction:
 
 def _of_text(what: str, value: Fraction) -> Fraction:
     """A target as written (yuan, yuan per point, months) in the unit of the measure."""
-    return value if what in {"point_value", "reserve_months"} else value * FEN
-
-
-def _fen(what: str) -> int:
-    """The least that a measure of money can be off; 0 for others."""
-    return 0 if what in {"point_value", "reserve_months"} else 1
+    return value if what in _OTHER else value * FEN
 
 
 def _told(what: str, value: Fraction) -> str:

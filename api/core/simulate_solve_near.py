@@ -19,7 +19,7 @@ from budget.hospital_units import Tally
 from budget.pricing import Pricer
 from budget.scenario_moves import Scenarios, move_of
 from budget.scenario_sums import HOSPITAL, NotMovable, ScenarioSums
-from budget.solve_corridor import Evaluate
+from budget.solve_kinds import Evaluate
 from budget.solve_rows import FactorRows
 from budget.year_terms import YearTerms
 
@@ -29,19 +29,22 @@ Priced = Mapping[tuple[str, str], tuple[int, int]]
 
 
 class ClearedFactors:
-    """The year of a task under factors on `key` of its hospitals, on top of everything that holds."""
+    """The year of a task under factors on `key` of its hospitals, on top of everything that holds; `owners`: hospitals
+    and whose factor (`by`: hospital or tier) each has."""
 
-    def __init__(self, task: Task, key: str, hospitals: Sequence[str]) -> None:
+    def __init__(self, task: Task, key: str, owners: Sequence[tuple[str, str]], by: str) -> None:
         reformed, year_file = task.reformed, task.trials.year_file
         assert year_file is not None, "asked for before"
-        self.key, self.hospitals = key, hospitals
+        self.key, self._by = key, by
+        self.hospitals = [hospital for hospital, _ in owners]
+        self._owners = [owner for _, owner in owners]
         self._policy, self._values, self._year_file = reformed.policy, reformed.values, year_file
         self._base = task.trials.in_pools(reformed.policy)
         self._rows = FactorRows(reformed.policy, reformed.values, key)
         self._plain: Clearing | None = None
 
     def measured(self, factors: Sequence[Fraction]) -> list[int]:
-        """What each hospital gets, exactly, fen."""
+        """What each hospital gets with a factor of its own, exactly, fen."""
         return self._by_hospital(cleared_by_hospital(self._clear(factors)))
 
     def near(self, factors: Sequence[Fraction], reached: Sequence[int]) -> Evaluate:
@@ -81,9 +84,9 @@ class ClearedFactors:
     def _priced(self, factors: Sequence[Fraction]) -> Priced:
         """Raises NotMovable."""
         named: dict[tuple[str, ...], Fraction] = {
-            (name,): factor for name, factor in zip(self.hospitals, factors, strict=True)
+            (name,): factor for name, factor in zip(self._owners, factors, strict=True)
         }
-        found = self._sums.totals(Scenarios((move_of(self.key, [named], ("hospital",)),), 1), HOSPITAL, kinds=False)
+        found = self._sums.totals(Scenarios((move_of(self.key, [named], (self._by,)),), 1), HOSPITAL, kinds=False)
         money = zip(found.package_fen[0].tolist(), found.fund_fen[0].tolist(), strict=True)
         return dict(zip(found.owners.iter_rows(), money, strict=True))
 

@@ -71,4 +71,5 @@ class Task:
     def needs_year(self, what: str) -> None:
         """Raises TablesRefused (SO05) without a year file."""
         if self.trials.year_file is None:
-            raise TablesRefused(self.reform.file, [self.problem("SO05", {"what": MEASURES_ZH[what]})])
+            field = 'measure = "fund"' if self.solve.kind == "target" else 'on = "fund"'
+            raise TablesRefused(self.reform.file, [self.problem("SO05", {"what": MEASURES_ZH[what], "field": field})])

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
 import polars as pl
 
+from api.core.simulate_stage import Stage
 from budget.compare_frames import SOLVED_SCHEMA
 from budget.money import FEN, decimal_text
 from reference_tables.problems import Level, Problem
 from reference_tables.reform import Change, Solve
 
-MISSED = frozenset({"SO01", "SO02", "SO03", "SO04", "SO07", "SO08", "SO12", "SO13", "SO15"})
+MISSED = frozenset({"SO01", "SO02", "SO03", "SO04", "SO07", "SO08", "SO12", "SO13", "SO15", "SO18", "SO19"})
 """Codes of solves that did not reach what was asked for."""
+
+MILLIONTH = Fraction(1, 10**6)
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,15 @@ class Solved:
     changes: tuple[Change, ...]
 
 
+@dataclass(frozen=True)
+class Proposal:
+    """What a solver found: the `changes` that put it into force, and what it comes to at a stage (`judged`): the stage
+    of its reform once all that this asks for holds, so that what is told is always what the cases are paid."""
+
+    changes: tuple[Change, ...]
+    judged: Callable[[Stage], Solved]
+
+
 def missed(told: Iterable[Problem]) -> bool:
     """Is any solve told not to have reached its target?"""
     return any(problem.code in MISSED for problem in told)
@@ -48,6 +60,13 @@ def solved_frame(solved: tuple[Solved, ...]) -> pl.DataFrame:
         for item in solved
     ]
     return pl.DataFrame(rows, schema=SOLVED_SCHEMA)
+
+
+def tolerance_of(solve: Solve, money: Fraction) -> Fraction:
+    """How far a solve may be off its target, fen: as it says, else a millionth of the money before the reform, at least
+    a yuan. What is off by no more is reached, whatever is solved for."""
+    given = solve.fields.get("tolerance")
+    return max(money * MILLIONTH, Fraction(FEN)) if given is None else given * FEN
 
 
 def change_of(solve: Solve, key: str, action: str, value: Fraction, digits: int) -> Change:

@@ -55,6 +55,9 @@ def test_neutral_is_the_nearest_of_its_decimals(city: MadeYear) -> None:
     done = run(city, reform(CUT + solve("neutral", key='"base_rate"', digits="4")), policy=RATE, cleared=False)
     factor = Fraction(solved(done)["value"])
     missed = abs(done.after.fund_fen - done.before.fund_fen)
+    # Four decimals lead no nearer than some hundred yuan: more than a millionth of what was paid.
+    assert missed * 10**6 > done.before.fund_fen
+    assert "SO08" in set(done.problems["code"])
     for other in (factor - Fraction(1, 10_000), factor + Fraction(1, 10_000)):
         text = f"{float(other):.4f}"
         neighbour = run(city, reform(CUT + change("base_rate", "scale", text)), policy=RATE, cleared=False)
@@ -153,7 +156,7 @@ def test_corridor_that_cannot_be_kept_names_the_hospital_and_the_sum(city: MadeY
     done = run(city, reform(body), policy=RATE, cleared=False)
     low = set(done.before.cases.filter(pl.col("tier") == "一级")["hospital_id"])
     assert any(name in solved(done)["problem"] for name in low)
-    assert {"SO02"} == {code for code in done.problems["code"] if code.startswith("SO")}
+    assert {"SO02", "SO19"} == {code for code in done.problems["code"] if code.startswith("SO")}
 
 
 @pytest.mark.long
@@ -174,8 +177,13 @@ def test_corridor_after_clearing(city: MadeYear) -> None:
 def test_what_clearing_leaves_of_solves_before_it(small: City) -> None:
     """Yuan as the simulation itself has them, beside a corridor that priced money keeps."""
     neutral = solve("neutral", key='"base_rate"', digits="3")
-    corridor = solve("corridor", low='"-0.02"', high='"0.02"', digits="3", total='"free"')
+    corridor = solve("corridor", low='"-0.02"', high='"0.02"', digits="4", total='"free"', by='"tier"')
     done = run(small, reform(CUT + neutral + corridor), policy=RATE)
+    # Both are told as the cases are paid in the end, with the coefficients of tiers that basic groups are paid by.
+    beyond = [abs(has - had) * 50 > had for had, has in _by_hospital(done).values()]
+    assert list(done.tables["solved"]["reached"]) == [f"{done.after.fund_fen / 100:.2f}"] * 2
+    assert [problem.args["count"] for problem in done.told if problem.code == "SO19"] == [sum(beyond)]
+    assert "SO18" in {problem.code for problem in done.told}
     before, after = done.before.cleared_fen, done.after.cleared_fen
     assert before is not None
     assert after is not None
@@ -218,10 +226,13 @@ def test_a_corridor_not_reached_after_clearing_says_what_was(small: City) -> Non
 
 
 def test_after_clearing_needs_a_year(city: MadeYear) -> None:
-    body = solve("corridor", low='"-0.02"', high='"0.02"', on='"cleared"')
-    with pytest.raises(TablesRefused) as caught:
-        run(city, reform(body), cleared=False)
-    assert [problem.code for problem in caught.value.problems] == ["SO05"]
+    corridor = solve("corridor", low='"-0.02"', high='"0.02"', on='"cleared"')
+    target = solve("target", key='"base_rate"', measure='"balance"', value='"1"')
+    for body, field in ((corridor, 'on = "fund"'), (target, 'measure = "fund"')):
+        with pytest.raises(TablesRefused) as caught:
+            run(city, reform(body), cleared=False)
+        assert [problem.code for problem in caught.value.problems] == ["SO05"]
+        assert caught.value.problems[0].fix.endswith(field)
 
 
 def test_shrunk_weights_with_a_given_k(city: MadeYear) -> None:
@@ -233,6 +244,42 @@ def test_shrunk_weights_with_a_given_k(city: MadeYear) -> None:
     assert abs(done.after.package_fen - done.before.package_fen) * 1000 < done.before.package_fen
     free = run(city, reform(solve("shrink", k='"1"', min_cases="1", digits="6")), policy=RATE, cleared=False)
     assert abs(free.after.package_fen - free.before.package_fen) > abs(done.after.package_fen - done.before.package_fen)
+    written = {dict(item.scope)["group"]: Fraction(item.raw) for item in free.reforms[0].changes}
+    told = _shrunk(free, Fraction(1))
+    assert len(told) > 100
+    assert {
+        group: weight for group, weight in told.items() if weight != free.before.values.get(group, "", "").weight
+    } == (written)
+
+
+def _shrunk(done: Simulation, k: Fraction) -> dict[str, Fraction]:
+    """Weights of six decimals as the template of reforms says they are made, in plain sums."""
+    costs: dict[str, list[int]] = {}
+    columns = done.before.cases.select("status", "group", "total_cost_fen", pl.col("separate_fen").fill_null(0))
+    for status, group, total, apart in columns.iter_rows():
+        if status in {"GROUPED", "AMBIGUOUS"} and total - apart > 0:
+            costs.setdefault(group, []).append(total - apart)
+    kept, old = {}, {}
+    for group, found in costs.items():
+        weight = done.before.values.get(group, "", "").weight
+        if weight:
+            low, high = (_percentile(sorted(found), Fraction(p)) for p in ("2.5", "97.5"))
+            kept[group] = [fen for fen in found if low <= fen <= high] or found
+            old[group] = weight
+    level = Fraction(sum(map(sum, kept.values()))) / sum(len(kept[group]) * old[group] for group in kept)
+    mixed = {
+        group: (sum(fens) / level + k * old[group]) / (len(fens) + k) for group, fens in kept.items()
+    }  # fmt: skip
+    part = Fraction(sum(len(kept[group]) * old[group] for group in kept))
+    keep = part / sum(len(kept[group]) * mixed[group] for group in kept)
+    return {group: Fraction(int(weight * keep * 10**6 + Fraction(1, 2)), 10**6) for group, weight in mixed.items()}
+
+
+def _percentile(costs: list[int], percent: Fraction) -> Fraction:
+    place = percent / 100 * (len(costs) - 1)
+    below = int(place)
+    over = costs[min(below + 1, len(costs) - 1)]
+    return costs[below] + (place - below) * (over - costs[below])
 
 
 def test_shrink_without_cases_enough(city: MadeYear) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budget.solve import Grid, OutOfReach, solve_for
+from budget.solve import Grid, OutOfReach, factor_grid, solve_for
 
 
 def grid(low: str, high: str, digits: int) -> Grid:
@@ -124,3 +124,18 @@ def test_no_more_is_tried_than_a_search_of_the_range_takes() -> None:
     leap = solve_for(lambda number: -1 if number < Fraction("1.3") else 1, 0, grid("0.5", "2", 9), Fraction(1))
     assert leap.jumped
     assert leap.tried <= 150
+
+
+def test_out_of_reach_tells_what_was_really_found() -> None:
+    """Lowest at 1.4751 and highest at 1.7862, between the steps outwards: both are closed in on."""
+
+    def measure(number: Fraction) -> Fraction:
+        if number < Fraction("1.6"):
+            return abs(number - Fraction("1.4751"))
+        return 2 - 5 * abs(number - Fraction("1.7862"))
+
+    with pytest.raises(OutOfReach) as caught:
+        solve_for(measure, -1, factor_grid(4), Fraction(1), more=32)
+    assert caught.value.lowest < Fraction("0.002")
+    assert caught.value.highest > Fraction("1.98")
+    assert caught.value.nearest.reached == caught.value.lowest

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from budget.money import apportion
 from budget.solve import Grid
-from budget.solve_corridor import Corridor, Evaluate, Member, keep_corridor
+from budget.solve_corridor import keep_corridor, keep_tiers
+from budget.solve_kinds import Corridor, Evaluate, Member
 
 PERCENT = Grid(Fraction("0.5"), Fraction("1.5"), 2)
 TENTHS = Grid(Fraction("0.8"), Fraction("1.2"), 1)
@@ -83,11 +84,12 @@ def test_money_that_does_not_move_with_the_coefficient() -> None:
 
 
 def test_a_total_that_the_corridor_does_not_hold() -> None:
-    # All at their lower edge still get 1900; the total may be 1800 only.
+    # All at their lower edge still get 1900; the total may be 1800 only: the factors are those of -10 %.
     found = keep_corridor(corridor(members(1000, 1000), "-0.05", "0.05", 1800), linear(1000, 1000))
     (slack,) = found.slacks
     assert (slack.what, slack.missing, slack.share) == ("total", -100, Fraction(1, 20))
-    assert found.factors == {"H0": Fraction("0.95"), "H1": Fraction("0.95")}
+    assert found.factors == {"H0": Fraction("0.9"), "H1": Fraction("0.9")}
+    assert found.reached == (900, 900)
 
 
 def test_the_widening_told_is_just_what_is_needed() -> None:
@@ -203,3 +205,19 @@ def test_steps_worked_out_between_those_measured() -> None:
     assert found.reached == tuple(exact([found.factors["H0"], found.factors["H1"]]))
     assert all(990 <= fen <= 1010 for fen in found.reached)
     assert len(tried) == found.tried <= 5
+
+
+def test_a_tiers_factor_that_others_are_paid_by_too() -> None:
+    """H0 and H1 of 三级 get 100 of 1000 by the coefficient of 二级, H2. All are to have what they had, of a third more:
+    0.75 for everybody is exact; measured with factors of hospitals, that 100 would stand still and 0.725 be found."""
+    who = members(900, 900, 900, owners=["三级", "三级", "二级"])
+
+    def own(factors: Sequence[Fraction]) -> list[int]:
+        return [int(1080 * factors[0]) + 120, int(1080 * factors[1]) + 120, int(1200 * factors[2])]
+
+    def written(factors: Sequence[Fraction]) -> list[int]:
+        return [int(1080 * factors[at] + 120 * factors[2]) if at < 2 else int(1200 * factors[2]) for at in range(3)]
+
+    found = keep_tiers(corridor(who, "0", "0", None), own, written)
+    assert found.factors == {"三级": Fraction("0.75"), "二级": Fraction("0.75")}
+    assert (found.reached, found.slacks) == ((900, 900, 900), ())
