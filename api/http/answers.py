@@ -97,7 +97,9 @@ class Submission(Answer):
     accepted: int | None = Field(None, description="受理的病例", examples=[1987])
     rejected: int | None = Field(None, description="拒收的行", examples=[13])
     summary: dict[str, Any] | None = Field(
-        None, description="按病例类型的例数和金额（元）、问题分类、所用政策和分组方案"
+        None,
+        description="by_kind 按病例类型的例数和金额（元），problems 问题分类，basis 所用政策和分组方案，"
+        "documents 所用文件的版本，late 因迟报而拒收的，of_closed_months 迟报而受理的：已关账月份到例数",
     )
     job_id: str
     created_at: str = Field(examples=["2026-04-02T01:30:00.000000Z"])
@@ -117,8 +119,8 @@ class Job(Answer):
     )
     created_at: str
     finished_at: str | None = None
-    result: dict[str, Any] | None = None
-    error: dict[str, Any] | None = None
     waits_for: str | None = Field(
         None, description="要等它结束才办的任务（如正在进行的月度结算），它结束后自动办理；null = 没有", examples=[None]
     )
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None

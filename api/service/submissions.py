@@ -22,6 +22,7 @@ import orjson
 import polars as pl
 import sqlalchemy as sa
 
+from api.service.absent import absent
 from api.service.audit import Actor, record
 from api.service.book_cases import closed_until, is_settled, next_posted
 from api.service.documents import standing
@@ -242,7 +243,7 @@ def _check_ends(connection: sa.Connection, given: Given) -> None:
         raise _unfit("supersedes", "只用于更正（correction）和撤回（withdrawal）")
     old = find(connection, given.supersedes)
     if old is None or old.hospital_id != given.hospital_id:
-        raise NotTaken(Problem("SV03", {"what": "提交", "value": given.supersedes}, value=given.supersedes))
+        raise NotTaken(absent("提交", given.supersedes))
     if old.month != given.month:
         raise _unfit("month", f"提交 {old.id} 的月份是 {old.month}")
     if old.state == DONE and not old.by_case and not old.ends_whole:

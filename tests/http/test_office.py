@@ -139,7 +139,9 @@ def test_advances_are_paid_once(here: SmallService) -> None:
         refused = office.post("/v1/advances", json=asked | {field: given})
         assert (code(refused), refused.json()["args"]["field"]) == ((422, "SV04"), field)
     assert office.get("/v1/books").json()["items"] == [2026]
-    assert code(office.get("/v1/books/2025")) == (404, "SV03")
+    none = office.get("/v1/books/2025")
+    assert code(none) == (404, "SV03")
+    assert "POST /v1/settlements" in none.json()["problems"][0]["fix"]
 
 
 def test_indicators_and_the_page_of_a_year(lite: SmallService, city: City, tmp_path: Path) -> None:
@@ -185,6 +187,13 @@ def deductions(here: SmallService) -> dict[tuple[str, str], Decimal]:
 def test_figures_of_the_year_file_are_edited_row_by_row(here: SmallService, city: City) -> None:
     settled(here, city, 1)
     office = here.client("office")
+    high = office.post("/v1/years/2026/scores", json={"scores": {"H1": "196.5"}, "reason": WHY})
+    assert code(high) == (422, "CL63"), "above the full score of 100"
+    assert (high.json()["args"]["value"], high.json()["args"]["full"]) == ("196.5", "100")
+    again = office.put(
+        "/v1/documents/year_file/2026.toml", content=city.year_file.read_bytes().replace(b'"96"', b'"196"')
+    )
+    assert code(again) == (422, "CL63"), "by file as by row"
     given = {"scores": {"H1": "71.5", "H7": "90", "H8": "90"}, "reason": WHY}
     strange = office.post("/v1/years/2026/scores", json=given)
     assert (strange.status_code, [item["value"] for item in strange.json()["problems"]]) == (422, ["H7", "H8"])
@@ -243,7 +252,9 @@ def test_a_decision_is_applied_once_beside_the_quota(here: SmallService, city: C
     assert [run["summary"]["decisions_waiting"] for run in runs] == [2, 2, 1, 1]
     later = office.get("/v1/years/2026/decisions").json()["quotas"]
     assert later[0] == quota | {"discharges": 40, "quota": 2, "over": 0}
-    assert code(office.post("/v1/years/2026/decisions", json=asked | {"decision": "also"})) == (422, "PA21")
+    for wrong, field in (({"decision": "also"}, "decision"), ({"decision": "adjusted", "amount": ""}, "amount")):
+        refused = office.post("/v1/years/2026/decisions", json=asked | wrong)
+        assert (code(refused), refused.json()["args"]["field"]) == ((422, "SV04"), field), "no line of a list"
     assert here.client("H1").get("/v1/years/2026/decisions").status_code == 403
 
 
