@@ -24,6 +24,8 @@ from budget.solve_kinds import Balanced, Corridor, Evaluate, Near, Slack, outsid
 
 _MOST_ROUNDS = 12
 """So often what other tiers' factors add is taken anew."""
+_LOOKED_AT = tuple(Fraction(percent, 100) for percent in (80, 90, 95, 100, 105, 110, 125))
+"""Factors that are tried first: money may rise again where cases become outliers, and what is near 1 is wanted."""
 _WIDEST = 10**9
 """No corridor is widened by more steps: a hospital that got nothing is never within one."""
 _STEP = Fraction(1, 10**6)
@@ -170,6 +172,9 @@ def _edges(corridor: Corridor, evaluate: _Apart, *, upward: bool) -> list[int]:
     where there is none."""
     grid, members = corridor.grid, corridor.members
     wanted = [corridor.least(member) if upward else corridor.most(member) for member in members]
+    for factor in _LOOKED_AT:
+        if grid.first <= (place := grid.nearest(factor)) <= grid.last:
+            evaluate([grid.value(place)] * len(members))
     # Below `start` money is too little (upward), or not too much; from `stop` on it is enough, or too much.
     start, stop = [grid.first - 1] * len(members), [grid.last + 1] * len(members)
     for at, known in enumerate(evaluate.known):

@@ -37,6 +37,17 @@ def test_nobody_outside_nothing_changes() -> None:
     assert (found.reached, found.slacks) == ((990, 1040), ())
 
 
+def test_money_that_rises_again_far_off_does_not_lead_there() -> None:
+    """1,200 at 1, in proportion down to 0.8, and 1,300 below, where most cases would be outliers: 1,050 are kept by
+    0.87 (1,044), the greatest factor of two decimals that pays no more."""
+
+    def money(factors: Sequence[Fraction]) -> list[int]:
+        return [int(1200 * factor) if factor >= Fraction("0.8") else 1300 for factor in factors]
+
+    found = keep_corridor(corridor(members(1000), "-0.05", "0.05", None), money)
+    assert (found.factors, found.reached, found.slacks) == ({"H0": Fraction("0.87")}, (1044,), ())
+
+
 def test_only_who_is_outside_moves_when_the_total_is_free() -> None:
     # 800 must reach 950: factor 1.19 (952); 1200 may be 1050 at most: 0.87 (1044); 1000 stays.
     found = keep_corridor(corridor(members(1000, 1000, 1000), "-0.05", "0.05", None), linear(800, 1200, 1000))
