@@ -25,6 +25,7 @@ from tests.unit.pay_examples import HEADER, RATE, policy_text, row
 PAYS = {**RATE, "prepay_period": '"month"', "prepay_share": '"0.9"'}
 DUE = 1_150_000
 NOVEMBER, DECEMBER = "2025-11", "2025-12"
+NOTHING = "没有新的病例、更正或撤回，账册没有新增结算"
 WITHDRAWN = "hospital_id,case_id,reason\nH1,D1,录错\n"
 
 
@@ -84,7 +85,7 @@ def test_a_month_without_cases_is_settled_and_closed_with_a_reason(here: SmallSe
     assert book(here) == ("2025-04", 1, DUE, DUE * 9 // 10)
     left = settle(here, "2025-05", reason="停业", close=False)
     assert (left["closed"], book(here)[0]) == (False, "2025-04")
-    assert settle(here, "2025-05") == {"month": "2025-05", "run": None, "closed": True}
+    assert settle(here, "2025-05") == {"month": "2025-05", "run": None, "closed": True, "note": NOTHING}
 
 
 def test_what_waits_of_earlier_months_is_settled_with_a_month_without_cases(here: SmallService) -> None:
@@ -107,8 +108,8 @@ def test_an_open_month_is_closed_though_every_decision_is_applied(here: SmallSer
     assert here.client("office").post("/v1/years/2025/decisions", json=asked).status_code == 200
     assert settle(here, "2025-03", close=False)["closed"] is False
     before = book(here)
-    assert settle(here, "2025-03", close=False) == {"month": "2025-03", "run": None, "closed": False}
-    assert settle(here, "2025-03") == {"month": "2025-03", "run": None, "closed": True}
+    assert settle(here, "2025-03", close=False) == {"month": "2025-03", "run": None, "closed": False, "note": NOTHING}
+    assert settle(here, "2025-03") == {"month": "2025-03", "run": None, "closed": True, "note": NOTHING}
     assert book(here) == ("2025-03", *before[1:])
     assert refused(here, "/v1/settlements", month="2025-03") == "ST10"
 
@@ -183,7 +184,7 @@ def test_late_cases_are_withdrawn_before_they_are_settled(here: SmallService) ->
     assert here.client("H1").post("/v1/submissions", params=asked).status_code == 202
     here.work()
     assert here.client("H1").get(f"/v1/submissions/{late['id']}").json()["state"] == "withdrawn"
-    assert settle(here, DECEMBER, reopen="漏报") == {"month": DECEMBER, "run": None, "closed": True}
+    assert settle(here, DECEMBER, reopen="漏报") == {"month": DECEMBER, "run": None, "closed": True, "note": NOTHING}
     assert book(here)[1:3] == (1, DUE)
 
 
@@ -247,8 +248,10 @@ def test_a_closing_done_again_after_a_crash_is_done(here: SmallService) -> None:
     assert here.client("office").post("/v1/years/2025/decisions", json=asked).status_code == 200
     settle(here, "2025-03", close=False)
     done, entered = done_again(here)
-    note = "没有新的病例、更正或撤回，账册没有新增结算"
-    assert (done["state"], done["result"]) == ("done", {"month": "2025-03", "run": None, "closed": True, "note": note})
+    assert (done["state"], done["result"]) == (
+        "done",
+        {"month": "2025-03", "run": None, "closed": True, "note": NOTHING},
+    )
     assert book(here) == entered
     assert entered[0] == "2025-03"
 

@@ -32,7 +32,7 @@ H2,职工,2025,60000
 WHY = "经办会议"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
 def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallService]:
     with service_over(tmp_path, request.param, tuple(HOSPITALS), policy=POLICY) as made:
         yield made

@@ -24,7 +24,7 @@ POLICY = "synthetic-city-drg-point"
 ANYWAY = {"anyway": True, "reason": "逾期视同确认"}
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
 def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallService]:
     with service_over(tmp_path, request.param, tuple(HOSPITALS), policy=POLICY) as made:
         yield made

@@ -51,7 +51,7 @@ def frame(cases: list[tuple[list[str], list[str], int, bool]]) -> pl.DataFrame:
     )
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(CASES, st.integers(1, 4), st.sampled_from(["all", "principal"]))
 def test_the_engine_finds_what_was_counted(cases, min_cases, combination) -> None:
     history = frame(cases)

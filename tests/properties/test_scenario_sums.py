@@ -96,7 +96,7 @@ def check(found: ScenarioTotals, scenario: int, by: tuple[str, ...], cases: pl.D
     assert found.owners.height == whole.select(by).n_unique()
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(seed=seeds)
 def test_factors_of_all_parameters_equal_pricing_anew(seed: int) -> None:
     rng = random.Random(seed)
@@ -146,7 +146,7 @@ def moved(
     return item
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(seed=seeds)
 def test_moves_by_tier_hospital_and_set_equal_pricing_anew(seed: int) -> None:
     """Values of the policy that stand at every tier, or at every hospital, moved there one by one."""

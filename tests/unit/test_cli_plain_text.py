@@ -19,7 +19,7 @@ from tests.unit.test_cli_group import GOOD, HEADER, ROOT, rows, run
 CODES = ("q:x:b", "[red]a[/]", "K22.301:b:")
 
 
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("code", [CODES[0], *(pytest.param(code, marks=pytest.mark.long) for code in CODES[1:])])
 def test_codes_that_look_like_emoji_or_markup_stay_what_they_are(tmp_path: Path, code: str) -> None:
     (tmp_path / "cases.csv").write_text(HEADER + GOOD.replace("K22.301|K11.901", f"K22.301|{code}"), encoding="utf-8")
     grouped = run(tmp_path, "group", "cases.csv")

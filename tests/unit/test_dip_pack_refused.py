@@ -169,7 +169,7 @@ def damages(draw: st.DrawFn) -> Changes:
 
 
 @given(changes=damages())
-@settings(max_examples=80)
+@settings(max_examples=40)
 def test_a_damaged_folder_loads_or_is_refused_and_never_fails_otherwise(
     tmp_path_factory: pytest.TempPathFactory, changes: Changes
 ) -> None:

@@ -61,6 +61,7 @@ def oracle_case(row: dict[str, object]) -> Case:
     )
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_bytes_in_another_process(made: MadeCases) -> None:
     code = (
         "import hashlib; from benchmarks.make_cases import make_cases; from reference_tables.packs import find_pack; "

@@ -84,6 +84,7 @@ def test_history_has_a_file_a_year(made: MadeYear) -> None:
     assert [pl.read_parquet(path).height for path in made.history] == [40, 40, 40]
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_bytes(made: MadeYear, tmp_path: Path) -> None:
     again = made_in(tmp_path)
     for path in (*made.months, *made.history, made.register, made.decisions, made.year_file):
