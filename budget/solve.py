@@ -214,7 +214,7 @@ def _elsewhere(seen: _Measured, more: int) -> tuple[int, int] | None:
         if near is not None:
             followed.add(near[1])
             _follow(seen, near[1])
-        low, high = max(pairwise(sorted(seen.known)), key=lambda pair: (pair[1] - pair[0], -pair[0]))
+        low, high = _widest(seen)
         if near is None and high - low <= 1:
             return None
         seen.off((low + high) // 2)
@@ -229,7 +229,7 @@ def _at_the_ends(seen: _Measured, more: int) -> tuple[int, int] | None:
     are `more` numbers spread over the range, then half as many on both sides of the least and of the greatest."""
     most = len(seen.known) + more
     while len(seen.known) < most and not _over(seen):
-        low, high = max(pairwise(sorted(seen.known)), key=lambda pair: (pair[1] - pair[0], -pair[0]))
+        low, high = _widest(seen)
         if high - low <= 1:
             break
         seen.off((low + high) // 2)
@@ -250,6 +250,11 @@ def _close_in(seen: _Measured, sign: int, most: int) -> None:
             return
         for other in wide:
             seen.off((places[at] + other) // 2)
+
+
+def _widest(seen: _Measured) -> tuple[int, int]:
+    """The widest part of the range that nothing was measured in, of those as wide the lowest."""
+    return max(pairwise(sorted(seen.known)), key=lambda pair: (pair[1] - pair[0], -pair[0]))
 
 
 def _over(seen: _Measured) -> list[tuple[int, int]]:

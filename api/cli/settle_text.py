@@ -13,8 +13,8 @@ from api.cli.console import SHOWN, err, print_problems
 from api.cli.console import out as standard_output
 from api.core.advance import Advanced
 from api.core.book import CLEAR, Book, Run
+from api.core.book_seals import SHOWN_RUN
 from api.core.settle import Settled
-from api.core.settle_cases import SHOWN_RUN
 from api.core.settle_report import STATEMENT_ZH
 from budget.money import yuan_text
 from reference_tables.problems import LEVEL_ZH, Level

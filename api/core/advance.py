@@ -13,8 +13,8 @@ from pathlib import Path
 import polars as pl
 
 from api.core.book import Book, BookRefused, Run, locked
+from api.core.book_seals import SHOWN_RUN
 from api.core.settle import check_month, check_open, check_year, hash_of
-from api.core.settle_cases import SHOWN_RUN
 from api.core.settle_files import book_for
 from budget.advances import MOST_YEARS, AdvanceRule, FundState, InsuranceAdvance, share_advance
 from budget.ledger import AMOUNT_SCHEMA, POSTING_SCHEMA, postings_of

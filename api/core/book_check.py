@@ -8,8 +8,7 @@ import polars as pl
 
 from api.core.book import CLEAR, INDEX, KEY, LOCK, Book, BookRefused
 from api.core.book_policies import kept_basis
-from api.core.book_seals import read_as_written, readable
-from api.core.settle_cases import SHOWN_RUN
+from api.core.book_seals import SHOWN_RUN, read_as_written, readable
 from budget.ledger import balance_of, unbalanced
 from budget.money import yuan_text
 from reference_tables.problems import Level, Problem

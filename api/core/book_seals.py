@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 POLICIES = "policies"
 POLICY_ROLE = "policy"
 _KEY = 16
-_SHOWN = 12
+SHOWN_RUN = 12
+"""Of a checksum that stands for a run as much is shown."""
 _UNREADABLE = frozenset({"ST60", "ST61", "ST66", "ST67"})
 
 
@@ -49,7 +50,7 @@ def broken(runs: Sequence[Run], policies: Sequence[BookPolicy], index: str) -> I
     before = ""
     for run in runs:
         if seal_of(run, before) != run.seal:
-            yield Problem("ST61", {"run": run.run_id[:_SHOWN]}, file=index)
+            yield Problem("ST61", {"run": run.run_id[:SHOWN_RUN]}, file=index)
         before = run.seal
     brought = [(run.month, file.path.split("/")[1]) for run in runs for file in run.files if file.role == POLICY_ROLE]
     if brought != [(policy.since, policy.key) for policy in policies]:

@@ -77,6 +77,11 @@ class ClearingInput:
     trial: bool = False
     pricer: Pricer | None = None
 
+    @property
+    def paid_to_pools(self) -> dict[Owner, Paid]:
+        """What was paid during the year, as the clearing of a pool takes it."""
+        return {key: Paid(item.paid, item.held, item.advance, item.due) for key, item in self.paid.items()}
+
 
 @dataclass(frozen=True)
 class Clearing:
@@ -199,8 +204,7 @@ def _cleared(
     given: ClearingInput, terms: YearTerms, budget: TotalBudget, tallies: CaseTallies, notes: list[pl.DataFrame]
 ) -> tuple[list[ClearedPool], list[ClearedBundle]]:
     """Every pool and county group, or TablesRefused with all that is wrong."""
-    paid = {key: Paid(item.paid, item.held, item.advance, item.due) for key, item in given.paid.items()}
-    clearing = PoolClearing(terms, given.year_file, tallies, paid, trial=given.trial)
+    clearing = PoolClearing(terms, given.year_file, tallies, given.paid_to_pools, trial=given.trial)
     known = {pool.pool for pool in budget.pools}
     for pool in sorted({pool for _, pool in tallies.tallies} - known):
         args: dict[str, str | int] = {"insurance": pool, "known": "、".join(given.policy.insurances)}

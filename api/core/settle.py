@@ -17,7 +17,8 @@ import polars as pl
 
 from api.core.book import CHANGE_SCHEMA, DECISION_SCHEMA, KEY, Book, BookRefused, Run
 from api.core.book_policies import Basis, KeptPolicies, basis_of, files_of, kept_basis, noted
-from api.core.settle_cases import SHOWN_RUN, CaseFilter, placed
+from api.core.book_seals import SHOWN_RUN
+from api.core.settle_cases import CaseFilter, placed
 from api.core.settle_policy import check_policy, clearing_needs, skipped_months
 from api.core.settle_prices import DETAIL_SCHEMA, Movement, movement
 from budget.group_values import GroupValues

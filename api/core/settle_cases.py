@@ -12,13 +12,13 @@ import polars as pl
 
 from api.core.book import KEY, Book
 from api.core.book_policies import KeptPolicies
+from api.core.book_seals import SHOWN_RUN
 from budget.case_fit import DUPLICATE, faults, unfit_reason
 from budget.frames import PAYABLE_SCHEMA
 from reference_tables.problems import PROBLEM_SCHEMA, catalogue, problem_rows
 
 PLACE: dict[str, pl.DataType] = {"file": pl.String(), "row": pl.UInt32()}
 CASE_SCHEMA = {**PAYABLE_SCHEMA, **PLACE}
-SHOWN_RUN = 12
 _IN_BOOK = dict.fromkeys([*KEY, "book_run", "book_month"], pl.String())
 # A repeated row is known by all it says but the status, which a reader may have marked as a repetition.
 _CONTENT = [name for name in PAYABLE_SCHEMA if name != "status"]

@@ -7,7 +7,7 @@ from datetime import date
 
 from api.core.book import Book, BookPolicy
 from api.core.book_policies import Basis, kept_basis, noted
-from api.core.settle_cases import SHOWN_RUN
+from api.core.book_seals import SHOWN_RUN
 from reference_tables.policy import Policy
 from reference_tables.policy_schema import METHODS
 from reference_tables.problems import Problem

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from api.core.clearing import COMMAND
 from api.core.simulate_stage import Stage, pools_of
 from budget.bootstrap import TERMS, Floats, Ints, Owner, draw_ratios
-from budget.clearing_accounts import ClearedPool, Paid, PoolClearing
+from budget.clearing_accounts import ClearedPool, PoolClearing
 from budget.compare_frames import BOOTSTRAP_SCHEMA, FAN_SCHEMA, VALUE_PLACES, rounded
 from budget.compare_fund import fund_years
 from budget.hospital_units import Tally
@@ -106,9 +106,8 @@ def outcomes(side: Resampled, count: int, tell: Callable[[int], None]) -> Outcom
     hospitals = sorted({line.hospital for pool in done.pools for line in pool.cleared.lines})
     amounts = np.zeros((len(hospitals), count), np.int64)
     given, found = done.given, Outcomes(dict(zip(hospitals, amounts, strict=True)), {}, {}, {})
-    paid = {key: Paid(item.paid, item.held, item.advance, item.due) for key, item in given.paid.items()}
     terms = YearTerms(side.stage.policy, given.year, COMMAND)
-    clearing = PoolClearing(terms, given.year_file, done.tallies, paid, trial=True)
+    clearing = PoolClearing(terms, given.year_file, done.tallies, given.paid_to_pools, trial=True)
     valued = {pool.budget.pool for pool in done.pools if pool.due.value is not None}
     found.values.update((name, np.zeros(count)) for name in valued)
     for at, tallies in enumerate(_moved(done.tallies.tallies, side.ratio, count)):

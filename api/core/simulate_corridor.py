@@ -11,8 +11,7 @@ import polars as pl
 from api.core.simulate_solve_near import ClearedFactors
 from api.core.simulate_stage import Stage, cleared_by_hospital
 from api.core.simulate_task import Task
-from api.core.solved import Proposal, Solved, factor_text, percent, signed, tolerance_of, yuan
-from budget.money import round_half_up
+from api.core.solved import Proposal, Solved, corridor_text, factor_text, percent, signed, tolerance_of, yuan
 from budget.pricing import Pricer
 from budget.scenario_moves import KEYS, Scenarios, move_of
 from budget.scenario_sums import NotMovable, ScenarioSums
@@ -180,7 +179,7 @@ def _summary(found: Balanced, grid: Grid) -> str:
 
 
 def _asked(corridor: Corridor) -> str:
-    return f"{percent(corridor.low)}% 至 {percent(corridor.high)}%"
+    return corridor_text(corridor.low, corridor.high)
 
 
 def _problems(task: Task, corridor: Corridor, found: Balanced, reached: Sequence[int]) -> Iterator[Problem]:
@@ -217,8 +216,7 @@ def _outside_in_the_end(task: Task, corridor: Corridor, reached: Sequence[int]) 
 
 def _moved_by(member: Member, has: int) -> str:
     """What a hospital has more or less than before, per cent with a sign."""
-    moved = round_half_up(Fraction(has - member.before, member.before or 1) * 10**6)
-    return signed(percent(Fraction(moved, 10**6)))
+    return signed(percent(Fraction(has - member.before, member.before or 1)))
 
 
 def _unsettled(task: Task, corridor: Corridor, found: Balanced, left: Sequence[Slack]) -> Problem:

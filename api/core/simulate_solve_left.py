@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from api.core.simulate_stage import Stage, cleared_by_hospital
 from api.core.simulate_task import MEASURES_ZH, Task
-from api.core.solved import percent, signed, yuan
+from api.core.solved import corridor_text, percent, signed, yuan
 from budget.money import FEN, round_half_up
 from reference_tables.problems import Problem
 
@@ -46,6 +46,6 @@ def _corridor(task: Task, measure: str, before: Stage, after: Stage) -> Problem:
     farthest = max(moved, key=lambda name: (abs(moved[name]), name))
     return task.problem("SO17", {
         "measure": measure, "all": len(moved), "count": sum(not low <= share <= high for share in moved.values()),
-        "corridor": f"{percent(low)}% 至 {percent(high)}%", "hospital": farthest,
-        "moved": signed(percent(Fraction(round_half_up(moved[farthest] * 10**6), 10**6))),
+        "corridor": corridor_text(low, high), "hospital": farthest,
+        "moved": signed(percent(moved[farthest])),
     })  # fmt: skip

@@ -14,7 +14,7 @@ from functools import cached_property
 from api.core.clearing import COMMAND, Clearing
 from api.core.simulate_stage import clear_base, cleared_by_hospital
 from api.core.simulate_task import Task
-from budget.clearing_accounts import Paid, PoolClearing
+from budget.clearing_accounts import PoolClearing
 from budget.hospital_units import Tally
 from budget.pricing import Pricer
 from budget.scenario_moves import Scenarios, move_of
@@ -55,9 +55,8 @@ class ClearedFactors:
             there = self._worked_out(others)
             if here is None or there is None:
                 return list(reached)
-            return [
-                fen * there[at] // here[at] if here[at] else fen for at, fen in enumerate(reached)
-            ]  # fmt: skip
+            sides = zip(reached, there, here, strict=True)
+            return [fen * new // old if old else fen for fen, new, old in sides]
 
         return guess
 
@@ -98,9 +97,8 @@ class ClearedFactors:
         except NotMovable:
             return None
         given = plain.given
-        paid = {key: Paid(item.paid, item.held, item.advance, item.due) for key, item in given.paid.items()}
         terms = YearTerms(self._policy, given.year, COMMAND)
-        this = PoolClearing(terms, given.year_file, plain.tallies, paid, trial=True).of(tallies)
+        this = PoolClearing(terms, given.year_file, plain.tallies, given.paid_to_pools, trial=True).of(tallies)
         money = dict.fromkeys(self.hospitals, 0)
         for budget in plain.budget.pools:
             pool = this.clear(budget)

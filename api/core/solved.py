@@ -93,6 +93,11 @@ def percent(share: Fraction) -> str:
     return decimal_text(share * 100, 4).rstrip("0").rstrip(".")
 
 
+def corridor_text(low: Fraction, high: Fraction) -> str:
+    """The limits of a corridor in per cent."""
+    return f"{percent(low)}% 至 {percent(high)}%"
+
+
 def signed(text: str) -> str:
     """A number with its sign."""
     return text if text.startswith("-") else f"+{text}"

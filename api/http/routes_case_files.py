@@ -7,7 +7,7 @@ from pydantic import Field
 
 from api.http.answers import Asked, CaseFormat, Edition, Job, KeyHeader
 from api.http.deps import ServiceHere
-from api.http.job_asked import asked_job
+from api.http.job_asked import asked_by_body
 from api.http.routes_documents import Office
 from api.http.routes_runs import DocumentName, Year
 from api.service import case_files_job
@@ -65,8 +65,7 @@ def payment(service: ServiceHere, who: Office, asked: PaymentAsked, key: KeyHead
 
 
 def _asked(service: ServiceHere, who: Actor, key: str | None, route: str, kind: str, asked: Asked) -> Job:
-    args = asked.model_dump(mode="json")
-    return asked_job(
-        service, who, key, {"route": route, **args},
-        lambda connection: case_files_job.ask(service, connection, who, kind, args),
+    return asked_by_body(
+        service, who, key, route, asked,
+        lambda connection, args: case_files_job.ask(service, connection, who, kind, args),
     )  # fmt: skip

@@ -17,7 +17,7 @@ from api.http.answers import Answer
 from api.http.bodies import take_upload
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import Refused, not_found
-from api.http.views import commands_of, plain
+from api.http.views import commands_of
 from api.service.aside import looking
 from api.service.audit import Actor
 from api.service.basis import basis_of
@@ -27,6 +27,7 @@ from api.service.office_work import unfit
 from api.service.roles import Role
 from api.service.scheme_files import opened_pack, zip_pack
 from api.service.told import MOST_TOLD, told
+from api.service.values import plain
 from reference_tables.dip_diff import diff_dip_packs
 from reference_tables.dip_show import show_dip_code
 from reference_tables.pack_diff import diff_packs

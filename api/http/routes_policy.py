@@ -13,7 +13,7 @@ from api.http.answers import Answer, Asked, Job, KeyHeader, Limit, Page
 from api.http.bodies import take_upload
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import not_found
-from api.http.job_asked import asked_job
+from api.http.job_asked import asked_by_body
 from api.http.paging import After, page_of
 from api.http.routes_documents import (
     Document,
@@ -260,8 +260,7 @@ def catalog(service: ServiceHere, who: _Policy, asked: CatalogAsked, key: KeyHea
     return _asked(service, who, key, "catalogs", asked, catalog_job)
 
 
-def _asked(service: ServiceHere, who: Actor, key: str | None, route: str, asked: Answer, job: Any) -> Job:
-    args = asked.model_dump(mode="json")
-    return asked_job(
-        service, who, key, {"route": route, **args}, lambda connection: job.ask(service, connection, who, args)
-    )  # fmt: skip
+def _asked(service: ServiceHere, who: Actor, key: str | None, route: str, asked: Asked, job: Any) -> Job:
+    return asked_by_body(
+        service, who, key, route, asked, lambda connection, args: job.ask(service, connection, who, args)
+    )

@@ -17,13 +17,13 @@ from api.http.downloads import FileKind, frame_response
 from api.http.errors import Refused, not_found
 from api.http.job_asked import taken
 from api.http.paging import check_after
-from api.http.views import plain
 from api.service.audit import Actor
 from api.service.cases import compared, explained
 from api.service.roles import Role
 from api.service.stored_case import StoredCase, stored_case
 from api.service.submissions import STATES_ZH, Given, NotTaken, SubmissionInfo, find, listed, receive
 from api.service.unpack import Unpackable
+from api.service.values import plain
 from api.store.tables import submission
 from grouper.intake import IntakeError
 from reference_tables.problems import Problem

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
+from api.service.values import plain
 from reference_tables.policy import Policy
 from reference_tables.policy_readiness import all_readiness
-
-
-def plain(value: Any) -> Any:
-    """Views as plain values: decimals and dates as texts."""
-    return orjson.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=str))
 
 
 def commands_of(policy: Policy) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
 
-import orjson
 import polars as pl
 import sqlalchemy as sa
 
@@ -40,7 +39,7 @@ from api.service.office_work import (
 )
 from api.service.runs import DONE, GROUP, PAY, VALIDATE, Made, kept_folder
 from api.service.told import counted
-from api.service.values import new_id
+from api.service.values import new_id, plain
 from api.service.worker import JobContext
 from grouper.intake import IntakeError
 from grouper.normalize import Edition
@@ -139,9 +138,8 @@ def price(service: Service, context: JobContext) -> Any:
             _check_usable(files.unusable)
         problems.write_csv(out)
         told = pay_dict(summary, basis.policy, basis.scheme) | {"problems": counted(problems.frame)}
-        plain = orjson.loads(orjson.dumps(told, option=orjson.OPT_NON_STR_KEYS, default=str))
-        plain["decisions"] = None if listed is None else listed.name
-        made = _made(service, PAY, year, paths, args, plain, out)
+        summed = plain(told) | {"decisions": None if listed is None else listed.name}
+        made = _made(service, PAY, year, paths, args, summed, out)
     return ending(context, made, stand, basis)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import orjson
 
@@ -32,6 +33,11 @@ def new_id(kind: str) -> str:
 def canonical(value: object) -> str:
     """A value as JSON with sorted keys: the same text for the same value."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def plain(value: object) -> Any:
+    """Views of the cores as plain values: decimals and dates as texts."""
+    return orjson.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=str))
 
 
 def checksum(text: str | bytes) -> str:

@@ -29,6 +29,7 @@ def within_limits(part: Part, file: str) -> Part:
     column that has a longer one is looked at again, row by row.
     """
     cases, told = part.cases, []
+    known = pl.col("case_id").str.slice(0, format_facts().reading.longest_text)
     for name, dtype in cases.schema.items():
         is_list = dtype == pl.List(pl.String)
         if name == "defect" or not (is_list or dtype == pl.String) or not _may_exceed(cases[name]):
@@ -37,7 +38,6 @@ def within_limits(part: Part, file: str) -> Part:
         wrong = found.is_not_null()
         if not wrong.any():
             continue
-        known = pl.col("case_id").str.slice(0, format_facts().reading.longest_text)
         rows = cases.select("row", known, found.alias("found"), limit.alias("limit")).filter(wrong)
         args: dict[str, pl.Expr | str] = {
             "column": columns()[name].label, "found": pl.col("found"), "limit": pl.col("limit"), "field": name,
@@ -50,8 +50,7 @@ def within_limits(part: Part, file: str) -> Part:
         )
     if not told:
         return part
-    cut = pl.col("case_id").str.slice(0, format_facts().reading.longest_text)
-    problems = pl.concat([part.problems.with_columns(cut), *told]).sort("row", maintain_order=True)
+    problems = pl.concat([part.problems.with_columns(known), *told]).sort("row", maintain_order=True)
     return replace(part, cases=cases, problems=problems)
 
 

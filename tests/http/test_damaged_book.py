@@ -12,14 +12,7 @@ from small_service import SmallService, service_over
 from test_year import ANYWAY, POLICY, documents, hand_in, job
 
 from api.core.book import Book, open_book
-from tests.unit.clearing_city import HOSPITALS, City, write_city
-
-
-@pytest.fixture
-def city(tmp_path: Path) -> City:
-    folder = tmp_path / "city"
-    folder.mkdir()
-    return write_city(folder)
+from tests.unit.clearing_city import HOSPITALS, City
 
 
 @pytest.fixture

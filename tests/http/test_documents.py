@@ -16,7 +16,7 @@ from api.service.audit import Actor
 from api.service.handlers import handlers_of
 from api.service.jobs import enqueue, find_job
 from api.service.worker import Worker
-from tests.unit.clearing_city import HOSPITALS, City, write_city
+from tests.unit.clearing_city import HOSPITALS, City
 
 POLICIES = Path(__file__).parents[2] / "reference_tables" / "policies"
 TEXT = (POLICIES / f"{POLICY}.toml").read_text(encoding="utf-8")
@@ -27,20 +27,6 @@ WHY = "经办会议"
 def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallService]:
     with service_over(tmp_path, request.param, tuple(HOSPITALS), policy=POLICY) as made:
         yield made
-
-
-@pytest.fixture
-def lite(tmp_path: Path) -> Iterator[SmallService]:
-    """Where the database decides nothing."""
-    with service_over(tmp_path, "sqlite", tuple(HOSPITALS), policy=POLICY) as made:
-        yield made
-
-
-@pytest.fixture
-def city(tmp_path: Path) -> City:
-    folder = tmp_path / "city"
-    folder.mkdir()
-    return write_city(folder)
 
 
 def put(here: SmallService, kind: str, name: str, text: str | bytes) -> Any:

@@ -21,7 +21,7 @@ from test_year import POLICY, documents, hand_in, job
 from typer.testing import CliRunner
 
 from api.cli.main import app
-from tests.unit.clearing_city import HOSPITALS, City, write_city
+from tests.unit.clearing_city import HOSPITALS, City
 
 SPEND = """hospital_id,insurance,year,spend
 H1,职工,2024,120000.00
@@ -36,20 +36,6 @@ WHY = "经办会议"
 def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallService]:
     with service_over(tmp_path, request.param, tuple(HOSPITALS), policy=POLICY) as made:
         yield made
-
-
-@pytest.fixture
-def lite(tmp_path: Path) -> Iterator[SmallService]:
-    """Where the database decides nothing."""
-    with service_over(tmp_path, "sqlite", tuple(HOSPITALS), policy=POLICY) as made:
-        yield made
-
-
-@pytest.fixture
-def city(tmp_path: Path) -> City:
-    folder = tmp_path / "city"
-    folder.mkdir()
-    return write_city(folder)
 
 
 def settled(here: SmallService, city: City, months: int) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from test_office import code, command, file, put, rows, run_of, texts
 from test_year import POLICY, job
 
 from tests.unit.catalog_history import SCORES, YEARS, write_years
-from tests.unit.clearing_city import HOSPITALS, City, write_city
+from tests.unit.clearing_city import HOSPITALS, City
 
 PAID = "cases.csv"
 
@@ -26,13 +26,6 @@ PAID = "cases.csv"
 def here(tmp_path: Path) -> Iterator[SmallService]:
     with service_over(tmp_path, "sqlite", tuple(HOSPITALS), policy=POLICY) as made:
         yield made
-
-
-@pytest.fixture
-def city(tmp_path: Path) -> City:
-    folder = tmp_path / "city"
-    folder.mkdir()
-    return write_city(folder)
 
 
 def test_cases_are_priced_as_by_the_command(here: SmallService, city: City, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from api.service.audit import COMMAND
 from api.service.handlers import handlers_of
 from api.service.runs import set_state
 from api.service.worker import JobContext
-from tests.unit.clearing_city import HOSPITALS, City, write_city
+from tests.unit.clearing_city import HOSPITALS, City
 
 POLICY = "synthetic-city-drg-point"
 ANYWAY = {"anyway": True, "reason": "逾期视同确认"}
@@ -28,13 +28,6 @@ ANYWAY = {"anyway": True, "reason": "逾期视同确认"}
 def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallService]:
     with service_over(tmp_path, request.param, tuple(HOSPITALS), policy=POLICY) as made:
         yield made
-
-
-@pytest.fixture
-def city(tmp_path: Path) -> City:
-    folder = tmp_path / "city"
-    folder.mkdir()
-    return write_city(folder)
 
 
 def documents(here: SmallService, city: City) -> None:
