@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
@@ -16,19 +16,17 @@ import orjson
 from fastapi import Request
 
 from api.http.errors import Refused, media_refused
+from grouper.formats.json_names import Marks, first_doubled, marks_of, surely_once
 from reference_tables.problems import Problem
 
 QueryNames = Mapping[tuple[str, str], frozenset[str]]
 JSON = "application/json"
-_LONGEST_PLACE = 200
 _BOM = b"\xef\xbb\xbf"
 _UTF8 = frozenset({"", "utf-8", "utf8", "us-ascii"})
 _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
 _LONE = re.compile("[\ud800-\udfff]")
 _MOST_DIGITS = 19
 """A whole number of more digits is none of a case; programs round it or refuse it."""
-_ENDS_NAME = (b'":', b" :", b"\t:", b"\n:", b"\r:")
-"""The colon of a member stands behind the quotation mark of its name, or behind a blank."""
 
 
 def query_names(described: Mapping[str, Any]) -> QueryNames:
@@ -63,7 +61,7 @@ async def check_given(request: Request) -> None:
         if body:
             # What is no JSON is refused by who reads it.
             with suppress(ValueError):
-                _refuse_doubled(json.loads(body, object_pairs_hook=_object, parse_constant=_no_number))
+                _refuse_doubled(marks_of(body, _no_number))
 
 
 def media_of(request: Request) -> str:
@@ -94,12 +92,7 @@ def _is_plain(request: Request) -> bool:
 
 def read_json(body: bytes, line: int = 0) -> Any:
     """A body, or a line of one (from 1), as plain values; a byte order mark before them is passed over. Refused: SV09
-    no JSON, or values that nothing can hold; SV04 a name given twice.
-
-    Every member of every object is written with a colon, so there are at least as many of them (that stand behind a
-    quotation mark or a blank) as members written, and at least as many of these as members kept. Where the first number
-    equals the last, no name was given twice; only where it does not are the names themselves looked at.
-    """
+    no JSON, or values that nothing can hold; SV04 a name given twice."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -107,12 +100,8 @@ def read_json(body: bytes, line: int = 0) -> Any:
             return read_json(body[len(_BOM) :], line)
         reason = (f"第 {line} 行" if line else "") + _why_no_json(body)
         raise Refused(Problem("SV09", {"reason": reason}, row=line)) from None
-    if type(value) is dict and body.count(b":") == len(value):
-        return value
-    if sum(map(body.count, _ENDS_NAME)) != _members(value):
-        # Numbers are not what is looked for: they stay texts, however long.
-        found = json.loads(body.decode(), object_pairs_hook=_object, parse_int=str, parse_float=str)
-        _refuse_doubled(found, f"body.{line - 1}" if line else "body")
+    if not surely_once(body, value):
+        _refuse_doubled(marks_of(body), f"body.{line - 1}" if line else "body")
     return value
 
 
@@ -148,56 +137,11 @@ def _why_no_json(body: bytes) -> str:
     return f"有不成对的代理码 \\u{ord(lone[0]):04x}，不是文字" if lone else "不是 JSON"
 
 
-def _members(value: Any) -> int:
-    """The members of all objects in a value."""
-    count, left = 0, [[value]]
-    while left:
-        for item in left.pop():
-            if isinstance(item, dict):
-                count += len(item)
-                left.append(list(item.values()))
-            elif isinstance(item, list):
-                left.append(item)
-    return count
-
-
-class _Doubled(dict[str, Any]):
-    """An object with a name that was given twice: `twice`, the first of them."""
-
-    twice: str
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        found = _Doubled(pairs)
-        found.twice = next(name for name in names if names.count(name) > 1)
-    return found
-
-
-def _refuse_doubled(value: Any, place: str = "body") -> None:
-    """Refused (SV04) for the first object with a name given twice: the name and where it stands, as `body.cases.0.sex`,
-    lists counted from 0."""
-    left: list[tuple[str, Any]] = [(place, value)]
-    while left:
-        at, item = left.pop()
-        if isinstance(item, _Doubled):
-            raise Refused(_problem(f"{at}.{_shown(item.twice)}", "只能给一次"))
-        left += reversed([(f"{at}.{_shown(name)}"[:_LONGEST_PLACE], part) for name, part in _parts(item)])
-
-
-def _parts(item: Any) -> Iterator[tuple[str, Any]]:
-    """What an object or a list holds, by name or number; nothing for other values."""
-    if isinstance(item, dict):
-        yield from item.items()
-    elif isinstance(item, list):
-        yield from ((str(at), part) for at, part in enumerate(item))
-
-
-def _shown(name: str) -> str:
-    """A name as it can be told, whatever it holds."""
-    return name[:60].encode("utf-8", "replace").decode()
+def _refuse_doubled(marks: Marks, place: str = "body") -> None:
+    """Refused (SV04) for the first object with a name given twice."""
+    at = first_doubled(marks, place)
+    if at is not None:
+        raise Refused(_problem(at, "只能给一次"))
 
 
 def _no_number(text: str) -> Any:

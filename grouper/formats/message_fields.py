@@ -112,12 +112,16 @@ def as_message(value: Any, row: int, unknown: FieldCount) -> Message | Broken:
     return Message(row, nodes)
 
 
+def envelope(value: Mapping[str, Any]) -> str | None:
+    """The name under which a message's own content stands; None where it stands bare."""
+    names = format_facts().settlement.envelopes
+    return next((name for name in names if isinstance(value.get(name), (dict, list))), None)
+
+
 def unwrapped(value: Mapping[str, Any]) -> Any:
     """The part of a message inside its envelope."""
-    for name in format_facts().settlement.envelopes:
-        if isinstance(value.get(name), (dict, list)):
-            return value[name]
-    return value
+    name = envelope(value)
+    return value if name is None else value[name]
 
 
 def message_format(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, count, islice, repeat
 from typing import Any
 
 import orjson
@@ -13,6 +13,7 @@ from grouper.formats.cells import Complaints
 from grouper.formats.csv_text import HEAD_BYTES, text_blocks
 from grouper.formats.detect import Detected
 from grouper.formats.frames import case_frame, with_broken
+from grouper.formats.json_names import Marked, Marks, first_doubled, marks_of, surely_once
 from grouper.formats.message_columns import message_columns
 from grouper.formats.message_fields import (
     DISEINFO,
@@ -21,6 +22,7 @@ from grouper.formats.message_fields import (
     FieldCount,
     Message,
     as_message,
+    envelope,
     message_format,
     unwrapped,
 )
@@ -31,6 +33,8 @@ from reference_tables.columns import MESSAGE_FORMATS, columns
 from reference_tables.problems import Problem, problem_frame, unreadable
 
 BAD_MESSAGE, NOT_GROUPABLE = "IN25", "IN46"
+_TWICE = "{place} 给了两次，只能给一次"
+_TOO_DEEP = "嵌套过深"
 
 _PEEK = 32
 
@@ -63,12 +67,30 @@ def _whole(source: InputFile, encoding: str) -> Iterator[Item]:
             yield from _lines(source, encoding)
             return
         raise source.refused("IN11", row=error.lineno, reason=unreadable(error)) from error
+    try:
+        marks = None if surely_once(text, value) else marks_of(text)
+    except RecursionError as error:
+        raise source.refused("IN11", reason=_TOO_DEEP) from error
     if isinstance(value, dict):
-        inner = unwrapped(value)
-        value = inner if isinstance(inner, list) else [value]
+        name = envelope(value)
+        if name is not None and isinstance(value[name], list):
+            if isinstance(marks, Marked):
+                if marks.twice or marks.keys() != {name}:
+                    raise source.refused("IN11", reason=_twice(marks))
+                marks = marks[name]
+            value = value[name]
+        else:
+            value, marks = [value], [marks]
     if not any(_is_message(item) for item in value):
         raise source.refused("IN12")
-    yield from ((row, item, "") for row, item in enumerate(value, start=1))
+    wrong = map(_twice, marks) if marks else repeat("")
+    yield from zip(count(1), value, wrong, strict=False)
+
+
+def _twice(marks: Marks) -> str:
+    """What is wrong with a message that gives a name twice; nothing with others."""
+    place = first_doubled(marks, "")
+    return _TWICE.format(place=place) if place else ""
 
 
 def _is_json(text: bytes) -> bool:
@@ -93,9 +115,13 @@ def _lines(source: InputFile, encoding: str) -> Iterator[Item]:
             if not line.strip():
                 continue
             try:
-                yield row, orjson.loads(line), ""
+                value = orjson.loads(line)
+                wrong = "" if surely_once(line, value) else _twice(marks_of(line))
             except orjson.JSONDecodeError as error:
-                yield row, None, unreadable(error)
+                value, wrong = None, unreadable(error)
+            except RecursionError:
+                value, wrong = None, _TOO_DEEP
+            yield row, value, wrong
 
 
 def _parts(source: InputFile, items: Iterator[Item], kind: str, options: ReadOptions) -> Iterator[Part]:

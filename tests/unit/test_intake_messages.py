@@ -260,3 +260,35 @@ def test_grouping_columns_only(tmp_path: Path) -> None:
     assert few.select(shared).equals(every.select(shared))
     assert "total_cost_fen" not in few.columns
     assert few["age_years"].to_list() == [45]
+
+
+_WHOLE = orjson.dumps(message()).decode()
+_DOUBLED = _WHOLE.replace('"gend":"1"', '"gend":"1","gend":"2"')
+
+
+@pytest.mark.parametrize("text", [
+    f"[{_WHOLE},{_DOUBLED},{_WHOLE}]",
+    f'{{"infno":"4101","input":[{_WHOLE},{_DOUBLED},{_WHOLE}]}}',
+    f"{_WHOLE}\n{_DOUBLED}\n{_WHOLE}\n",
+])  # fmt: skip
+def test_a_name_given_twice_is_told_and_not_passed_over(tmp_path: Path, text: str) -> None:
+    cases, problems = read(write(tmp_path, text, "list.json"))
+    assert cases["defect"].to_list() == [None, "IN25", None]
+    assert told(problems) == [(2, "IN25", "", "")]
+    assert "input.setlinfo.gend 给了两次" in problems["message"][0]
+
+
+def test_names_in_texts_are_no_names(tmp_path: Path) -> None:
+    setlinfo = {"setl_id": 'S"gend":1 :', "psn_name": '{"gend": "1", "gend": "2"}'}
+    row, problems = case(tmp_path, message(setlinfo))
+    assert row["case_id"] == 'S"gend":1 :'
+    assert problems.is_empty()
+
+
+@pytest.mark.parametrize(("text", "place"), [
+    (f'{{"infno":"4101","input":[{_WHOLE}],"input":[{_WHOLE}]}}', "input"),
+    (f'{{"infno":"4101","head":{{"a":1,"b":{{"c":1,"c":2}}}},"input":[{_WHOLE}]}}', "head.b.c"),
+])  # fmt: skip
+def test_a_name_given_twice_around_the_messages_refuses_the_file(tmp_path: Path, text: str, place: str) -> None:
+    (problem,) = refusal(write(tmp_path, text, "list.json"))
+    assert (problem.code, problem.args["reason"]) == ("IN11", f"{place} 给了两次，只能给一次")
