@@ -1,6 +1,7 @@
 """HTTP/1.1 as the server speaks it: an answer's head goes out together with its body, and what is no HTTP request, or
 one whose head is too long, is told so in the shape of all refusals; it never reaches the application. Heads and bodies
-that come too slowly are given up, and connections beyond the limits refused: nobody holds the server by waiting.
+that come too slowly are given up, so are answers that are taken too slowly, and connections beyond the limits are
+refused: nobody holds the server by waiting.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import secrets
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
@@ -29,11 +31,13 @@ _LINGER_SECONDS = 1.0
 
 class _Joining:
     """A transport that keeps an answer's head until the first of its body comes, or its end: one packet and one call of
-    the system instead of two. Heads that only announce an answer (100 Continue) go out at once."""
+    the system instead of two. Heads that only announce an answer (100 Continue) go out at once. `left` is called when
+    something is left that the other side did not take at once; `given` counts the bytes."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport, self._head = transport, b""
+    def __init__(self, transport: asyncio.Transport, left: Callable[[], None]) -> None:
+        self._transport, self._head, self._left, self.given = transport, b"", left, 0
         self._write, self.is_closing = transport.write, transport.is_closing
+        self._waiting = transport.get_write_buffer_size
 
     def write(self, data: bytes) -> None:
         """Send some bytes, or keep them."""
@@ -44,6 +48,9 @@ class _Joining:
             return
         if data:
             self._write(data)
+            self.given += len(data)
+            if self._waiting():
+                self._left()
 
     def close(self) -> None:
         """Send what was kept, and close."""
@@ -57,8 +64,8 @@ class _Joining:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a head may take, and a body: in every `body_seconds` of it as many bytes as `body_rate` of them a second
-    come to; how many connections may be open, in all and from one address."""
+    """How long a head may take, and a body or an answer: in every `body_seconds` of it as many bytes as `body_rate` of
+    them a second come to; how many connections may be open, in all and from one address."""
 
     head_seconds: float
     body_seconds: float
@@ -73,11 +80,13 @@ class Protocol(H11Protocol):
     limits: ClassVar[Limits]
     open_from: ClassVar[Counter[str]]
     _timer: asyncio.TimerHandle | None = None
+    _reader_timer: asyncio.TimerHandle | None = None
     _arrived, _held, _refused = 0, False, False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection begins; one too many is told so, and closed once its request is seen, or soon."""
-        super().connection_made(cast("asyncio.Transport", _Joining(transport)))
+        self._sending = _Joining(transport, self._watch_reader)
+        super().connection_made(cast("asyncio.Transport", self._sending))
         self._address = self.client[0] if self.client else ""
         self.open_from[self._address] += 1
         for of, count, limit in (
@@ -94,6 +103,8 @@ class Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """A connection has ended."""
         self._watch_no_more()
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
         self.open_from[self._address] -= 1
         if not self.open_from[self._address]:
             del self.open_from[self._address]
@@ -153,6 +164,25 @@ class Protocol(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _watch_reader(self) -> None:
+        if self._reader_timer is None:
+            self._taken = self._sending.given - self.transport.get_write_buffer_size()
+            self._reader_timer = self.loop.call_later(self.limits.body_seconds, self._look_at_reader)
+
+    def _look_at_reader(self) -> None:
+        self._reader_timer, before = None, self._taken
+        left = self.transport.get_write_buffer_size()
+        if not left:
+            return
+        taken = self._sending.given - left - before
+        if taken >= self.limits.body_rate * self.limits.body_seconds:
+            self._watch_reader()
+            return
+        log.info(
+            "answer given up", extra={"fields": {"seconds": self.limits.body_seconds, "taken": taken, "left": left}}
+        )
+        self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (the problem says it)
         """Refuse what was not understood and close the connection; nothing is said into an answer already begun."""

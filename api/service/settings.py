@@ -34,8 +34,12 @@ class Settings(BaseSettings):
     max_cases: int = Field(default=10_000, gt=0, description="most cases of one request for grouping")
     requests_per_minute: int = Field(default=6_000, gt=0, description="of one token")
     head_seconds: float = Field(default=15.0, gt=0, description="a request's head has to be there after so long")
-    body_seconds: float = Field(default=30.0, gt=0, description="for so long at a time the rate of a body is taken")
-    body_rate: int = Field(default=1_000, gt=0, description="bytes of a body that have to come in a second")
+    body_seconds: float = Field(
+        default=30.0, gt=0, description="the rate of a body, or of an answer, is taken for so long"
+    )
+    body_rate: int = Field(
+        default=1_000, gt=0, description="bytes of it that have to come, or to be taken, in a second"
+    )
     connections: int = Field(default=800, gt=0, description="open connections of a server process")
     address_connections: int = Field(default=400, gt=0, description="open connections of it from one address")
     lease_seconds: float = Field(

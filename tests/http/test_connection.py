@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -177,3 +178,24 @@ def test_connections_beyond_the_limits(here: tuple[SmallService, int], protocol:
             assert orjson.loads(body)["args"] == {"of": "一个地址" if "address" in limit else "本服务", "limit": 1}
             first.sendall(good[9:])
             assert first.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_an_answer_that_is_not_taken_is_given_up(here: tuple[SmallService, int], protocol: Callable[..., None]) -> None:
+    _, port = here
+    ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+    whole = len(_said(port, ask.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), 60.0))
+    count = (24 << 20) // whole
+    for rate, nap, is_whole in ((1, 0.002, True), (10**9, 1.0, False)):
+        protocol(body_seconds=0.2, body_rate=rate)
+        got = 0
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+            connection.settimeout(60.0)
+            connection.connect(("127.0.0.1", port))
+            connection.sendall(ask * (count - 1) + ask.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            with suppress(ConnectionError):
+                while part := connection.recv(1 << 16):
+                    got += len(part)
+                    time.sleep(nap)
+                    nap = 0.0 if nap == 1.0 else nap
+        assert (got >= whole * (count - 1)) == is_whole, (rate, got, whole * count)
