@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fastapi import APIRouter
 from pydantic import Field
 
-from api.http.answers import Asked, CaseFormat, Edition, Job, KeyHeader
+from api.http.answers import Asked, Job, KeyHeader
+from api.http.choices import SCHEME, Choosing, DocumentName, Reading
 from api.http.deps import ServiceHere
 from api.http.job_asked import asked_by_body
 from api.http.routes_documents import Office
-from api.http.routes_runs import DocumentName, Year
+from api.http.routes_runs import Year
 from api.service import case_files_job
 from api.service.audit import Actor
 from api.service.runs import GROUP, PAY, VALIDATE
@@ -17,29 +20,37 @@ from api.service.runs import GROUP, PAY, VALIDATE
 router = APIRouter(prefix="/v1", tags=["office"])
 
 
-class _FilesAsked(Asked):
-    year: Year
-    cases: list[DocumentName] = Field(min_length=1, max_length=60, description="病例文件名（kind=cases）")
-    format: CaseFormat = Field(CaseFormat.AUTO, description="病例格式；auto 为自动识别")
-    edition: Edition = Field(Edition.INSURANCE, description="编码版本：insurance 医保版 2.0、clinical 国临版")
+CaseFiles = Annotated[list[DocumentName], Field(min_length=1, max_length=60, description="病例文件名（kind=cases）")]
 
 
-class GroupingAsked(_FilesAsked):
+class GroupingAsked(Reading):
     """病例分组的要求。"""
 
-    scheme: str = Field("", max_length=120, description="内置分组方案；默认（或 current）为正在使用的")
+    year: Year
+    cases: CaseFiles
+    scheme: str = Field("", max_length=120, description=SCHEME)
     strict: bool = Field(False, description="质控规则拒收的病例记为数据无效")
 
 
-class ValidationAsked(_FilesAsked):
+class ValidationAsked(Reading):
     """病例质控的要求。"""
 
-    scheme: str = Field("", max_length=120, description="内置分组方案；默认（或 current）为正在使用的")
+    year: Year
+    cases: CaseFiles
+    scheme: str = Field("", max_length=120, description=SCHEME)
 
 
-class PaymentAsked(_FilesAsked):
-    """病例定价的要求。"""
+class PaymentAsked(Choosing):
+    """病例定价的要求；不写的，与该年结算所用的相同。"""
 
+    year: Year
+    cases: CaseFiles
+    decisions: DocumentName | None = Field(
+        None, description="特例单议评议结果的文件名；不写为该年结算所用的", examples=["decisions-2026.csv"]
+    )
+    separate: DocumentName | None = Field(
+        None, description="单列支付的文件名；不写为正在使用的", examples=["separate.csv"]
+    )
     month: str = Field("", pattern=r"^(20[0-9]{2}-(0[1-9]|1[0-2]))?$", description="只定价这个结算月份的病例")
 
 
@@ -59,8 +70,8 @@ def validation(service: ServiceHere, who: Office, asked: ValidationAsked, key: K
 def payment(service: ServiceHere, who: Office, asked: PaymentAsked, key: KeyHeader = None) -> Job:
     """为病例文件逐例定价（CSV），与命令 drgdip pay 的结果相同；不记账，结算用 /v1/settlements。
 
-    所用与该年结算相同：正在使用的政策、分组方案、权重、医疗机构名册、单列支付清单，以及该年的特例单议清单（年度文件所指的；没有则为
-    decisions-年度.csv）。"""
+    不写的，所用与该年结算相同：正在使用的政策、分组方案、权重、医疗机构名册、单列支付清单，以及该年的特例单议清单（年度文件所指的；
+    没有则为 decisions-年度.csv）；要换哪一种，写明放入的文件名或内置编号。"""
     return _asked(service, who, key, "payments", PAY, asked)
 
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import Field
 
 from api.http.answers import Answer, Asked, IdPath, Job, KeyHeader, Limit, Page
+from api.http.choices import DocumentName
 from api.http.deps import Allowed, ServiceHere
 from api.http.downloads import attached, media_type
 from api.http.errors import Refused, not_found
@@ -61,7 +62,7 @@ class ClearAsked(Asked):
     """年终清算的要求。"""
 
     year: int = Field(ge=FIRST_YEAR, le=LAST_YEAR, examples=[2026])
-    policies: list[str] = Field(default_factory=list, max_length=12, description="年内较早的政策（文件名）")
+    policies: list[DocumentName] = Field(default_factory=list, max_length=12, description="年内较早的政策（文件名）")
     supersedes: str = Field("", max_length=40, description="要取代的、已锁定的清算")
     policy_reason: str = Field("", max_length=500)
 

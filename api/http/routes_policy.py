@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.http.answers import Answer, Asked, Job, KeyHeader, Limit, Page
 from api.http.bodies import take_upload
+from api.http.choices import SCHEME, Choosing, DocumentName, Reading
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import not_found
 from api.http.job_asked import asked_by_body
@@ -25,7 +27,6 @@ from api.http.routes_documents import (
     shown_document,
 )
 from api.http.routes_office import FIRST_YEAR, LAST_YEAR
-from api.http.routes_runs import DocumentName
 from api.service import catalog_job, simulate_job, weights_job
 from api.service.aside import looking
 from api.service.audit import Actor
@@ -47,8 +48,8 @@ Files = Annotated[list[DocumentName], Field(max_length=60, description="病例�
 Number = Annotated[str, Field(pattern=_NUMBER)]
 
 
-class SimulationAsked(Asked):
-    """政策模拟的要求。"""
+class SimulationAsked(Choosing):
+    """政策模拟的要求；政策、分组方案、权重表等是改革前的。"""
 
     reforms: list[DocumentName] = Field(
         min_length=1, max_length=12, description="改革方案：文件名或内置编号，按次序生效"
@@ -57,8 +58,8 @@ class SimulationAsked(Asked):
     cases: Files = Field(default_factory=list)
     year: int | None = Field(None, ge=FIRST_YEAR, le=LAST_YEAR, description="连这一年的清算一起模拟（要有年度文件）")
     decisions: DocumentName | None = Field(None, description="特例单议文件名；默认为年度文件所指的")
+    separate: DocumentName | None = Field(None, description="单列支付的文件名；不写为正在使用的")
     prepaid: DocumentName | None = Field(None, description="年内已付的文件名")
-    scheme: str = Field("", max_length=120, description="改革前的内置分组方案；默认为正在使用的")
     bootstrap: int = Field(0, ge=0, le=2000, description="重抽样次数，0 为不做")
     seed: int = Field(1, ge=0, le=2**31)
 
@@ -104,7 +105,7 @@ class Auxiliary(StrEnum):
     NONE = "none"
 
 
-class _HistoryAsked(Asked):
+class _HistoryAsked(Reading):
     cases: Files = Field(min_length=1)
     years: list[Annotated[int, Field(ge=FIRST_YEAR, le=LAST_YEAR)]] = Field(
         default_factory=list, max_length=10, description="统计年度；不写则为最近连续的几年"
@@ -116,7 +117,7 @@ class _HistoryAsked(Asked):
     min_cases: int = Field(_RULES.min_cases, ge=1, le=100_000)
     benchmark: str = Field("", max_length=60, description="基准病种编码（method=benchmark）")
     quota: str = Field("", max_length=20, description="固定额度，元（method=standard-quota）")
-    scheme: str = Field("", max_length=120, description="内置分组方案；默认为正在使用的")
+    scheme: str = Field("", max_length=120, description=SCHEME)
 
 
 class WeightsAsked(_HistoryAsked):
@@ -124,8 +125,20 @@ class WeightsAsked(_HistoryAsked):
 
     method: WeightMethod = WeightMethod.USUAL
     cv: Number = Field(str(_RULES.cv_high), description="稳定病组变异系数上限")
-    compare: str = Field("", max_length=60, description="对照的内置权重表：编号或地区-年份", examples=["苏州-2023"])
-    peers: bool = Field(False, description="另给最后一年的同级别次均费用")
+    compare: str = Field(
+        "", max_length=120,
+        description="对照的权重表：放入的文件名（weights、weights_aside），或内置的编号、地区-年份",
+        examples=["苏州-2023"],
+    )  # fmt: skip
+    peers: bool = Field(False, description="按政策的机构级别另给最后一年的同级别次均费用")
+    policy: DocumentName | None = Field(
+        None,
+        description="定机构级别的支付政策（peers）：放入的文件名（policy、policy_aside）或内置编号；不写为正在使用的",
+        examples=["synthetic-city-drg-point"],
+    )
+    hospitals: DocumentName | None = Field(
+        None, description="医疗机构名册（peers）的文件名；不写为正在使用的", examples=["hospitals.csv"]
+    )
 
 
 class CatalogAsked(_HistoryAsked):
@@ -138,10 +151,15 @@ class CatalogAsked(_HistoryAsked):
     method: CatalogMethod = CatalogMethod.USUAL
     combination: Combination = Combination.ALL
     auxiliary: Auxiliary = Auxiliary.USUAL
-    drg_scheme: str = Field("chs-drg-1.1", max_length=120, description="作对照的 DRG 方案")
-    scheme: str = Field(
-        "", max_length=120, description="沿用这个 DIP 方案的病种，只测算分值（current 为正在使用的）；不写则由病例生成"
+    drg_scheme: str = Field(
+        "chs-drg-1.1", max_length=120, description="作对照的 DRG 方案：放入的文件名或内置编号；current 为正在使用的"
     )
+    scheme: str = Field(
+        "", max_length=120,
+        description="沿用这个 DIP 方案的病种，只测算分值：放入的文件名或内置编号，current 为正在使用的；"
+        "不写则由病例生成",
+    )  # fmt: skip
+    effective_from: date | None = Field(None, description="施行日期", examples=["2027-01-01"])
 
 
 class ReformShown(Answer):

@@ -15,8 +15,9 @@ from api.core.book import Book
 from api.core.book_check import month_totals, sound, verify_book
 from api.core.book_seals import readable
 from api.http.answers import Answer, Asked, Job, KeyHeader, Limit, Page
+from api.http.choices import Choosing, DocumentName
 from api.http.deps import ServiceHere
-from api.http.job_asked import asked_job, once, taken
+from api.http.job_asked import asked_by_body, asked_job, once, taken
 from api.http.paging import After, page_of
 from api.http.routes_documents import Document, Office, shown_document
 from api.http.routes_office import FIRST_YEAR, LAST_YEAR
@@ -31,8 +32,6 @@ router = APIRouter(prefix="/v1", tags=["office"])
 _YUAN = r"^[0-9]{1,12}(\.[0-9]{1,2})?$"
 _MONTHS = r"^[0-9]{1,3}(\.[0-9]{1,4})?$"
 _SCORE = r"^[0-9]{1,4}(\.[0-9]{1,6})?$"
-_NAME = r"^[\w][\w.\-]*$"
-DocumentName = Annotated[str, Field(max_length=120, pattern=_NAME)]
 Hospital = Annotated[str, Field(min_length=1, max_length=64, examples=["H01"], description="医疗机构编码")]
 Insurance = Annotated[str, Field(min_length=1, max_length=20, examples=["职工"], description="险种")]
 Why = Annotated[str, Field(min_length=1, max_length=500, examples=["经办会议 2026-05-12"], description="理由或依据")]
@@ -41,8 +40,8 @@ YearPath = Annotated[int, Path(ge=FIRST_YEAR, le=LAST_YEAR, description="年度"
 _FEN = "_fen"
 
 
-class BudgetAsked(Asked):
-    """总额预算的要求。"""
+class BudgetAsked(Choosing):
+    """总额预算的要求；除政策外，所用文件和读法只用于病例文件。"""
 
     year: Year
     cases: list[DocumentName] = Field(
@@ -61,12 +60,12 @@ class AdvanceAsked(Asked):
     deficits: list[Insurance] = Field(default_factory=list, max_length=10, description="上年或预计当年赤字的险种")
 
 
-class IndicatorsAsked(Asked):
-    """运行指标的要求：年度账册的，或给出的病例文件的。"""
+class IndicatorsAsked(Choosing):
+    """运行指标的要求：年度账册的，或给出的病例文件的；所用文件和读法只用于病例文件。"""
 
     year: Year
     cases: list[DocumentName] = Field(default_factory=list, max_length=60, description="病例文件名；不写则用年度账册")
-    priced: bool = Field(True, description="病例文件按政策定价，另有倍率和支付方式的指标")
+    priced: bool = Field(True, description="病例文件按政策定价，另有倍率和支付方式的指标；false 时不用政策和名册")
 
 
 class ReportAsked(Asked):
@@ -170,9 +169,9 @@ class BookShown(Answer):
 @router.post("/budgets", status_code=202, summary="总额预算")
 def budget(service: ServiceHere, who: Office, asked: BudgetAsked, key: KeyHeader = None) -> Job:
     """从基金收入按政策的顺序逐项扣除，得出住院总额、可分配总额、医院总额、预算点值或费率。"""
-    return asked_job(
-        service, who, key, {"route": "budgets", **asked.model_dump()},
-        lambda connection: budget_job.ask_budget(connection, who, asked.year, asked.cases),
+    return asked_by_body(
+        service, who, key, "budgets", asked,
+        lambda connection, args: budget_job.ask_budget(service, connection, who, args),
     )  # fmt: skip
 
 
@@ -190,11 +189,9 @@ def advance(service: ServiceHere, who: Office, asked: AdvanceAsked, key: KeyHead
 @router.post("/indicators", status_code=202, summary="运行指标")
 def indicators(service: ServiceHere, who: Office, asked: IndicatorsAsked, key: KeyHeader = None) -> Job:
     """按全区、医疗机构、科室和病组给出 CMI、费用与时间消耗指数、各类占比。"""
-    return asked_job(
-        service, who, key, {"route": "indicators", **asked.model_dump()},
-        lambda connection: indicator_job.ask_indicators(
-            service, connection, who, asked.year, asked.cases, priced=asked.priced
-        ),
+    return asked_by_body(
+        service, who, key, "indicators", asked,
+        lambda connection, args: indicator_job.ask_indicators(service, connection, who, args),
     )  # fmt: skip
 
 

@@ -1,14 +1,15 @@
 """What cases are grouped and paid by: the policy, its scheme and values, the register of hospitals.
 
 The policy is the office's latest document of that kind, else the one of the settings; so is the grouping scheme, else
-the policy's own. Loading is kept until any of it changes. What does not fit together is told at once, all of it.
+the policy's own; a request may name others (`chosen`). Loading is kept until any of it changes. What does not fit
+together is told at once, all of it.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,8 +21,9 @@ import sqlalchemy as sa
 from api.core.book_policies import policy_source
 from api.core.pay_inputs import group_values, read_hospitals, read_separate
 from api.core.program_code import code_sha256
+from api.service.chosen import NOTHING, Source, sources_of
 from api.service.context import Service
-from api.service.documents import IN_FORCE, DocumentInfo, Stand, laid_out, standing
+from api.service.documents import DocumentInfo, Stand, laid_out, standing
 from api.service.scheme_files import opened_pack
 from budget.group_values import GroupValues
 from grouper.proof import program_version
@@ -39,7 +41,7 @@ _MOST_KEPT = 8
 @dataclass(frozen=True)
 class Basis:
     """`weights` the table that `values` come from, None = the scheme's own; `hospitals`, `separate` None = not given;
-    `key` tells one basis from another by content."""
+    `sources`: where each comes from, by kind."""
 
     policy: Policy
     scheme: Scheme
@@ -48,7 +50,7 @@ class Basis:
     hospitals: pl.DataFrame | None
     separate: pl.DataFrame | None
     policy_text: str
-    documents: tuple[DocumentInfo, ...]
+    sources: Mapping[str, Source]
 
     @property
     def about(self) -> dict[str, str]:
@@ -56,7 +58,9 @@ class Basis:
         pack = self.scheme.pack
         weights = {} if self.weights is None else {"weights": self.weights.id, "weights_sha256": self.weights.sha256}
         lists = {
-            f"{item.kind}_sha256": item.sha256 for item in self.documents if item.kind in {"hospitals", "separate"}
+            f"{kind}_sha256": item.sha256
+            for kind in ("hospitals", "separate")
+            if isinstance(item := self.sources.get(kind), DocumentInfo)
         }
         return {
             "policy": self.policy.id, "policy_sha256": self.policy.sha256, "scheme": pack.id,
@@ -75,21 +79,19 @@ def made_with(basis: Basis | None, stand: Stand) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def basis_of(service: Service, connection: sa.Connection, stand: Stand | None = None) -> Basis:
-    """The basis that holds now, or by documents as they stood. Raises TablesRefused with all that cannot be used."""
-    stand = standing(connection) if stand is None else stand
-    found = tuple(item for kind in IN_FORCE if (item := stand.latest(kind)) is not None)
-    key = (
-        service.settings.policy,
-        service.settings.scheme,
-        service.settings.data,
-        *((i.kind, i.sha256) for i in found),
-    )
+def basis_of(
+    service: Service, connection: sa.Connection, stand: Stand | None = None, chosen: Mapping[str, str] = NOTHING
+) -> Basis:  # fmt: skip
+    """The basis that holds now, or by documents as they stood; `chosen`: what is named instead (`sources_of`). Raises
+    TablesRefused with all that cannot be used."""
+    sources = sources_of(standing(connection) if stand is None else stand, service.settings, chosen)
+    contents = ((kind, item if isinstance(item, str) else ("", item.sha256)) for kind, item in sources.items())
+    key = (service.settings.data, *sorted(contents, key=lambda item: item[0]))
     with _lock:
         if key not in _kept:
             if len(_kept) >= _MOST_KEPT:
                 _kept.pop(next(iter(_kept)))
-            _kept[key] = _loaded(service, found)
+            _kept[key] = _loaded(service, sources)
         return _kept[key]
 
 
@@ -117,18 +119,20 @@ class RecentBasis:
         return found
 
 
-def _loaded(service: Service, found: tuple[DocumentInfo, ...]) -> Basis:
-    by_kind = {item.kind: item for item in found}
+def _loaded(service: Service, sources: Mapping[str, Source]) -> Basis:
     with TemporaryDirectory(dir=service.work) as folder:
         # Each in a folder of its own: two documents may have the same name.
         paths: dict[str, Path] = {
-            kind: laid_out(service.files, item, Path(folder) / kind) for kind, item in by_kind.items()
-        }  # fmt: skip
+            kind: laid_out(service.files, item, Path(folder) / kind)
+            for kind, item in sources.items()
+            if isinstance(item, DocumentInfo)
+        }
+        names = {**sources, **{kind: str(path) for kind, path in paths.items()}}
         attempt = _Attempts()
         hospitals = separate = priced = None
-        name = str(paths["policy"]) if "policy" in paths else service.settings.policy
+        name = str(names["policy"])
         policy = load_policy(name)
-        limit, usual = service.settings.max_unpacked_bytes, service.settings.scheme or policy.header.scheme
+        limit, usual = service.settings.max_unpacked_bytes, str(names.get("scheme", "")) or policy.header.scheme
         if "scheme" in paths:
             scheme = attempt(lambda: open_scheme(str(opened_pack(paths["scheme"], limit))))
         elif usual:
@@ -136,7 +140,7 @@ def _loaded(service: Service, found: tuple[DocumentInfo, ...]) -> Basis:
         else:
             scheme = None
             attempt.problems.append(Problem("SV40", {"policy": policy.id}))
-        table = str(paths["weights"]) if "weights" in paths else None
+        table = str(names["weights"]) if "weights" in names else None
         if scheme is not None:
             priced = attempt(lambda: group_values(policy, scheme, table))
         elif table is not None:
@@ -148,7 +152,7 @@ def _loaded(service: Service, found: tuple[DocumentInfo, ...]) -> Basis:
         if attempt.problems or scheme is None or priced is None:
             raise TablesRefused(policy.id, attempt.problems)
         values, weights = priced
-        return Basis(policy, scheme, values, weights, hospitals, separate, policy_source(name), found)
+        return Basis(policy, scheme, values, weights, hospitals, separate, policy_source(name), sources)
 
 
 class _Attempts:

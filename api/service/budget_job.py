@@ -15,7 +15,7 @@ from api.core.budget import make_budget, tally_files, write_budget
 from api.core.clear_request import ClearRequest
 from api.core.clearing_files import csv_bytes, run_id_of
 from api.service.audit import Actor
-from api.service.basis import basis_of
+from api.service.basis import Basis, basis_of
 from api.service.book_cases import year_book
 from api.service.context import Service
 from api.service.jobs import enqueue
@@ -24,15 +24,20 @@ from api.service.office_work import (
     YEAR_FILE,
     all_needed,
     asked_with,
+    chosen_documents,
+    chosen_in,
     deciding,
     documents_for,
     ending,
     lay,
     lay_cases,
-    lay_in_force,
+    lay_source,
     lay_year_file,
     needed,
+    only_of_cases,
     plain_args,
+    reading,
+    reading_options,
     unfit,
     working,
     year_file_name,
@@ -45,46 +50,69 @@ from api.service.worker import JobContext
 from api.store.faults import point
 from budget.money import exact, yuan_text
 from grouper.proof import file_sha256
+from grouper.repeat_command import command_line
 
 BUDGET, SPEND = "budget", "spend"
 ADVANCE_HEADER = ("insurance", "pool", "hospital", "advance")
 
 
-def ask_budget(connection: sa.Connection, actor: Actor, year: int, cases: Sequence[str]) -> str:
+def ask_budget(service: Service, connection: sa.Connection, actor: Actor, args: Mapping[str, Any]) -> str:
     """The id of a job that makes a year's budget; `cases`: documents whose cases give the expected units, none = the
-    year file's history. Raises NotTaken (SV03)."""
-    needed(connection, YEAR_FILE, year_file_name(year))
+    year file's history, which needs nothing of what cases are grouped and paid by. Raises NotTaken (SV03, SV04),
+    TablesRefused (SV03)."""
+    year, cases = [year_file_name(int(args["year"]))], args["cases"]
+    needed(connection, YEAR_FILE, *year)
     all_needed(connection, CASES, cases)
-    used = documents_for(connection, year_file=[year_file_name(year)], decisions=None, cases=cases)
-    args = {"year": year, "cases": list(cases), "documents": used}
-    return enqueue(connection, actor, BUDGET, f"{BUDGET} {new_id('ask')}", args)
+    if not cases:
+        only_of_cases(args, ("scheme", "weights", "hospitals", "format", "edition"), "没有病例的按年度文件的历年数据")
+    chosen = chosen_in(args, "policy", "scheme", "weights", "hospitals")
+    used = chosen_documents(service, connection, chosen, year_file=year, decisions=None, cases=cases)
+    return enqueue(
+        connection, actor, BUDGET, f"{BUDGET} {new_id('ask')}", {**args, "chosen": chosen, "documents": used}
+    )
 
 
 def make(service: Service, context: JobContext) -> Any:
     """The handler of budgets."""
-    year, names = int(context.held.args["year"]), list(context.held.args["cases"])
+    args = context.held.args
+    year, names = int(args["year"]), list(args["cases"])
     with working(service, context) as folder:
         stand, basis = asked_with(service, context)
         figures = lay_year_file(service, stand, folder, year)
         paths = lay_cases(service, stand, folder, names)
         tallies = None
         if paths:
-            weights = lay_in_force(service, stand, folder, "weights")
-            request = ClearRequest(year, tuple(paths), weights=None if weights is None else str(weights))
+            request = ClearRequest(
+                year, tuple(paths), weights=lay_source(service, basis, folder, "weights"), **reading(args)
+            )
             tallies = tally_files(
                 request, basis.policy, basis.scheme, basis.hospitals, lambda _, rows: context.tell(rows, 0)
             )
         run = make_budget(basis.policy, figures, tallies)
         write_budget(run, folder / "out")
         cases = [{"name": Path(path).name, "sha256": file_sha256(Path(path))} for path in paths]
-        proof = deciding(BUDGET, basis, year_file={"name": figures.file, "sha256": figures.sha256}, cases=cases)
-        options = "".join(f" --cases {item['name']}" for item in cases)
-        recompute = f"drgdip budget --policy policy.toml --year-file {figures.file}{options} -o DIR"
+        said = {"format": args.get("format", "auto"), "edition": args.get("edition", "insurance")} if cases else {}
+        proof = deciding(BUDGET, basis, year_file={"name": figures.file, "sha256": figures.sha256}, cases=cases, **said)
         made = Made(
-            BUDGET, year, "", DONE, run_id_of(proof), run.as_json(), {**proof, "recompute": recompute},
+            BUDGET, year, "", DONE, run_id_of(proof), run.as_json(),
+            {**proof, "recompute": _budget_command(args, basis, figures.file, cases)},
             kept_folder(service.files, folder / "out"),
         )  # fmt: skip
     return ending(context, made, stand, basis)
+
+
+def _budget_command(args: Mapping[str, Any], basis: Basis, year_file: str, cases: Sequence[Mapping[str, str]]) -> str:
+    """The command that repeats a budget beside its files."""
+    parts = ["drgdip", "budget", "--policy", "policy.toml", "--year-file", year_file]
+    for item in cases:
+        parts += ["--cases", item["name"]]
+    if cases:
+        parts += ["--scheme", basis.scheme.pack.id]
+        for kind in ("weights", "hospitals"):
+            found = basis.sources.get(kind)
+            parts += [] if found is None else [f"--{kind}", found if isinstance(found, str) else found.name]
+        parts += reading_options(args)
+    return command_line([*parts, "-o", "DIR"])
 
 
 def ask_advance(

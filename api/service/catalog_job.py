@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from api.core.clearing_files import run_id_of
 from api.core.weights import MEAN_COST
 from api.service.audit import Actor
 from api.service.context import Service
-from api.service.history_terms import CURRENT, check_scheme, scheme_of, terms_of
+from api.service.history_terms import check_scheme, pack_of, scheme_of, terms_of
 from api.service.jobs import enqueue
 from api.service.office_work import (
     CASES,
@@ -28,6 +29,7 @@ from api.service.office_work import (
     ending,
     lay_cases,
     plain_args,
+    reading,
     unfit,
     working,
 )
@@ -48,15 +50,18 @@ JOB = "catalog"
 
 
 def ask(service: Service, connection: sa.Connection, actor: Actor, args: Mapping[str, Any]) -> str:
-    """The id of a job that builds a catalog. Raises NotTaken (SV03, SV04)."""
+    """The id of a job that builds a catalog. Raises NotTaken (SV03, SV04), TablesRefused (SV03)."""
     all_needed(connection, CASES, args["cases"])
     terms_of(args)
-    if not isinstance(check_scheme(service, connection, str(args["drg_scheme"]) or CURRENT), DrgPack):
+    drg = check_scheme(service, connection, str(args["drg_scheme"]))
+    kept = check_scheme(service, connection, str(args["scheme"]))
+    if not isinstance(pack_of(service, connection, drg), DrgPack):
         raise NotTaken(unfit("drg_scheme", "应为 DRG 方案"))
-    if isinstance(check_scheme(service, connection, str(args["scheme"])), DrgPack):
+    if kept and isinstance(pack_of(service, connection, kept), DrgPack):
         raise NotTaken(unfit("scheme", "应为 DIP 方案"))
-    used = documents_for(connection, cases=args["cases"])
-    return enqueue(connection, actor, JOB, f"{JOB} {new_id('ask')}", {**args, "documents": used})
+    used = documents_for(connection, cases=args["cases"], scheme=[drg, kept])
+    asked = {**args, "drg_scheme": drg, "scheme": kept, "documents": used}
+    return enqueue(connection, actor, JOB, f"{JOB} {new_id('ask')}", asked)
 
 
 def work_on(service: Service, context: JobContext) -> Any:
@@ -65,8 +70,8 @@ def work_on(service: Service, context: JobContext) -> Any:
     terms = terms_of(args)
     with working(service, context) as folder:
         stand, basis = asked_with(service, context)
-        drg = scheme_of(basis, str(args["drg_scheme"]))
-        base = scheme_of(basis, str(args["scheme"])) if args["scheme"] else None
+        drg = scheme_of(service, stand, basis, str(args["drg_scheme"]))
+        base = scheme_of(service, stand, basis, str(args["scheme"])) if args["scheme"] else None
         assert isinstance(drg, CompiledScheme), "it was looked at when it was asked for"
         assert base is None or isinstance(base, CompiledDip), "it was looked at when it was asked for"
         auxiliary = str(args["auxiliary"]) or ("" if base is not None else DEFAULT)
@@ -74,11 +79,15 @@ def work_on(service: Service, context: JobContext) -> Any:
             years=terms.years, year_weights=terms.year_weights, min_cases=terms.min_cases,
             combination=cast(Combination, args["combination"]), benchmark=terms.benchmark,
             method=cast(MethodName, terms.method or MEAN_COST), quota_fen=terms.quota_fen, trimming=terms.trimming,
-            scheme="" if base is None else base.pack.id, auxiliary=auxiliary,
+            scheme="" if base is None else base.pack.id, auxiliary=auxiliary, **reading(args),
         )  # fmt: skip
         region = str(args["region"])
         name = str(args["name"]) or f"{region}按病种分值付费（DIP）病种目录"
-        identity = CatalogIdentity(str(args["id"]), name, region, cast(DataLevel, args["data_level"]))
+        since = args.get("effective_from")
+        identity = CatalogIdentity(
+            str(args["id"]), name, region, cast(DataLevel, args["data_level"]),
+            None if since is None else date.fromisoformat(since),
+        )  # fmt: skip
         paths = lay_cases(service, stand, folder, args["cases"])
         out, problems = folder / "out", Kept()
         out.mkdir()

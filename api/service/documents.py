@@ -92,10 +92,13 @@ class Stand:
         """As it would be with one document taken away."""
         return Stand(tuple(item for item in self.items if (item.kind, item.name) != (kind, name)))
 
-    def used(self, chosen: Mapping[str, Collection[str] | None]) -> list[list[str | int]]:
-        """What a job's arguments name: kind, name, version of those in force and of those chosen, by kind; None: all of
-        the kind."""
-        found = [item for kind in IN_FORCE if (item := self.latest(kind)) is not None]
+    def used(
+        self, chosen: Mapping[str, Collection[str] | None], deciding: Collection[DocumentInfo] | None = None
+    ) -> list[list[str | int]]:  # fmt: skip
+        """What a job's arguments name: kind, name, version of those in force (or the `deciding` ones instead) and of
+        those chosen, by kind; None: all of the kind."""
+        in_force = (item for kind in IN_FORCE if (item := self.latest(kind)) is not None)
+        found = list(in_force if deciding is None else deciding)
         for kind, names in chosen.items():
             found += [item for item in self.all(kind) if (names is None or item.name in names) and item not in found]
         return [[item.kind, item.name, item.version] for item in found]

@@ -6,25 +6,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import sqlalchemy as sa
 
-from api.service.absent import absent
 from api.service.basis import Basis, basis_of
+from api.service.chosen import CURRENT, source_of
 from api.service.context import Service
+from api.service.documents import DocumentInfo, Stand, laid_out, standing
 from api.service.office_work import unfit
+from api.service.scheme_files import opened_pack
 from api.service.submissions import NotTaken
 from budget.money import FEN, exact
 from budget.trimming import read_trimming
 from grouper.schemes import Scheme, open_scheme
 from reference_tables.catalog_rules import catalog_rules
-from reference_tables.packs import Pack, built_in_packs, find_pack
+from reference_tables.packs import Pack, find_pack
 from reference_tables.problems import TablesRefused
 
 BENCHMARK, STANDARD_QUOTA = "benchmark", "standard-quota"
-CURRENT = "current"
-"""Stands for the scheme in force."""
+SCHEME = "scheme"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +87,37 @@ def _quota(method: str, text: str) -> int:
     return int(fen)
 
 
-def check_scheme(service: Service, connection: sa.Connection, name: str) -> Pack | None:
-    """The scheme of a name: a built-in one, or the one in force by its id or as `current`; None when none is asked for.
-    A name is never taken for a path. Raises NotTaken (SV03)."""
-    if not name or name in built_in_packs():
-        return find_pack(name) if name else None
-    pack = basis_of(service, connection).scheme.pack
-    if name not in {CURRENT, pack.id}:
-        raise NotTaken(absent("分组方案", name))
-    return pack
+def check_scheme(service: Service, connection: sa.Connection, name: str) -> str:
+    """The name of a scheme as jobs take it: of a document, of a built-in one, CURRENT for the one in force, which may
+    be given by its id; "" where none is given. Raises TablesRefused (SV03)."""
+    if name in {"", CURRENT}:
+        return name
+    try:
+        source_of(standing(connection), SCHEME, name)
+    except TablesRefused:
+        if name != basis_of(service, connection).scheme.pack.id:
+            raise
+        return CURRENT
+    return name
 
 
-def scheme_of(basis: Basis, name: str) -> Scheme:
-    """The basis's own scheme, or a built-in one. Raises TablesRefused (SV03)."""
-    if name in {"", CURRENT, basis.scheme.pack.id}:
+def pack_of(service: Service, connection: sa.Connection, name: str) -> Pack:
+    """The pack of a scheme (`check_scheme`), before a job is asked for. Raises TablesRefused (SV03)."""
+    if name in {"", CURRENT}:
+        return basis_of(service, connection).scheme.pack
+    found = source_of(standing(connection), SCHEME, name)
+    return find_pack(found) if isinstance(found, str) else _opened(service, found).pack
+
+
+def scheme_of(service: Service, stand: Stand, basis: Basis, name: str) -> Scheme:
+    """The scheme of a name (`check_scheme`); "" is the basis's own. Raises TablesRefused."""
+    if name in {"", CURRENT}:
         return basis.scheme
-    if name not in built_in_packs():
-        raise TablesRefused(name, [absent("分组方案", name)])
-    return open_scheme(name)
+    found = source_of(stand, SCHEME, name)
+    return open_scheme(found) if isinstance(found, str) else _opened(service, found)
+
+
+def _opened(service: Service, found: DocumentInfo) -> Scheme:
+    with TemporaryDirectory(dir=service.work) as folder:
+        laid = laid_out(service.files, found, Path(folder))
+        return open_scheme(str(opened_pack(laid, service.settings.max_unpacked_bytes)))

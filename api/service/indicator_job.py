@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,13 @@ from api.service.office_work import (
     all_needed,
     asked_with,
     book_of,
+    chosen_documents,
+    chosen_in,
     deciding,
-    documents_for,
     ending,
     lay_cases,
+    only_of_cases,
+    reading,
     unfit,
     working,
 )
@@ -45,18 +48,24 @@ from grouper.output import BOM
 INDICATORS, REPORT, CLEAR = "indicators", "report", "clear"
 
 
-def ask_indicators(
-    service: Service, connection: sa.Connection, actor: Actor, year: int, cases: Sequence[str], *, priced: bool
-) -> str:
-    """The id of a job for the indicators of a year: of its book, or of case documents. Raises NotTaken (SV03),
-    BookRefused."""
-    if cases:
-        all_needed(connection, CASES, cases)
+_CHOSEN = ("policy", "scheme", "weights", "hospitals")
+
+
+def ask_indicators(service: Service, connection: sa.Connection, actor: Actor, args: Mapping[str, Any]) -> str:
+    """The id of a job for the indicators of a year: of its book, or of case documents. Raises NotTaken (SV03, SV04),
+    TablesRefused (SV03), BookRefused."""
+    if args["cases"]:
+        all_needed(connection, CASES, args["cases"])
     else:
-        book_of(service, year)
-    used = documents_for(connection, cases=cases)
-    args = {"year": year, "cases": list(cases), "priced": priced, "documents": used}
-    return enqueue(connection, actor, INDICATORS, f"{INDICATORS} {new_id('ask')}", args)
+        only_of_cases(args, (*_CHOSEN, "format", "edition"), "账册中的病例已分组、已定价")
+        book_of(service, int(args["year"]))
+    for name in () if args["priced"] else ("policy", "hospitals"):
+        if args[name]:
+            raise NotTaken(unfit(name, "只用于按政策定价（priced 为 true）"))
+    chosen = chosen_in(args, *_CHOSEN)
+    used = chosen_documents(service, connection, chosen, cases=args["cases"])
+    asked = {**args, "chosen": chosen, "documents": used}
+    return enqueue(connection, actor, INDICATORS, f"{INDICATORS} {new_id('ask')}", asked)
 
 
 def count(service: Service, context: JobContext) -> Any:
@@ -90,19 +99,23 @@ def _of_cases(
     def progress(_: object, rows: int) -> None:
         context.tell(rows, 0)
 
-    if context.held.args["priced"]:
+    args = context.held.args
+    if args["priced"]:
         files = PayableFiles(
             list(paths), basis.scheme, basis.policy, basis.values, hospitals=basis.hospitals,
-            separate=basis.separate, threads=1, progress=progress,
+            separate=basis.separate, threads=1, progress=progress, **reading(args),
         )  # fmt: skip
         found = of_priced(files, basis.policy, problems)
         unusable = [problem for _, error in files.unusable for problem in error.problems]
         if unusable:
             raise IntakeError(unusable)  # indicators of a part of the region would mislead
     else:
-        found = of_grouped(list(paths), basis.scheme, basis.values, problems=problems, progress=progress)
+        found = of_grouped(
+            list(paths), basis.scheme, basis.values, problems=problems, progress=progress, **reading(args)
+        )
     cases = [{"name": Path(item.path).name, "sha256": item.sha256} for item in found.sources]
-    return found, deciding(INDICATORS, basis, cases=cases, priced=found.priced)
+    said = {"format": args.get("format", "auto"), "edition": args.get("edition", "insurance")}
+    return found, deciding(INDICATORS, basis, cases=cases, priced=found.priced, **said)
 
 
 def _summary(found: Indicators, problems: pl.DataFrame) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import polars as pl
 import sqlalchemy as sa
@@ -20,12 +20,14 @@ from api.service.audit import Actor
 from api.service.basis import Basis, basis_of, made_with
 from api.service.batches import served
 from api.service.book_cases import year_book
+from api.service.chosen import NOTHING, documents_of, sources_of
 from api.service.context import Service
 from api.service.documents import DocumentInfo, Stand, laid_out, latest, stand_of, standing
 from api.service.runs import Made, add_run
 from api.service.submissions import NotTaken, safe_name
 from api.service.unpack import unpack
 from api.service.worker import JobContext, JobRefused
+from grouper.normalize import Edition
 from grouper.output import BOM
 from grouper.proof import program_version
 from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused
@@ -73,11 +75,26 @@ def documents_for(connection: sa.Connection, **names: Collection[str] | None) ->
     return standing(connection).used(names)
 
 
+def chosen_documents(
+    service: Service, connection: sa.Connection, chosen: Mapping[str, str], **names: Collection[str] | None
+) -> list[list[str | int]]:
+    """As `documents_for`, with what is `chosen` in the place of those in force. Raises TablesRefused (SV03)."""
+    stand = standing(connection)
+    return stand.used(names, documents_of(sources_of(stand, service.settings, chosen)))
+
+
+def chosen_in(args: Mapping[str, Any], *kinds: str) -> dict[str, str]:
+    """What a request names in the place of what is in force, by kind; what it does not name is left out."""
+    return {kind: str(args[kind]) for kind in kinds if args[kind]}
+
+
 def asked_with(service: Service, context: JobContext) -> tuple[Stand, Basis]:
-    """The documents that the job's arguments name, and the basis by them. Raises TablesRefused."""
+    """The documents that the job's arguments name, and the basis by them, or by what was chosen. Raises
+    TablesRefused."""
+    args = context.held.args
     with service.database.read() as connection:
-        stand = stand_of(connection, context.held.args["documents"])
-        return stand, basis_of(service, connection, stand)
+        stand = stand_of(connection, args["documents"])
+        return stand, basis_of(service, connection, stand, args.get("chosen", NOTHING))
 
 
 def lay(service: Service, stand: Stand, folder: Path, kind: str, name: str) -> Path:
@@ -93,10 +110,11 @@ def there(stand: Stand, kind: str, name: str) -> DocumentInfo:
     return found
 
 
-def lay_in_force(service: Service, stand: Stand, folder: Path, kind: str) -> Path | None:
-    """The document of a kind that is in force, in a folder of its own; None when there is none."""
-    found = stand.latest(kind)
-    return None if found is None else laid_out(service.files, found, folder / kind)
+def lay_source(service: Service, basis: Basis, folder: Path, kind: str) -> str | None:
+    """What a basis has of a kind, as a core takes it: a file in a folder of its own, or the name of what is built in;
+    None when there is none."""
+    found = basis.sources.get(kind)
+    return str(laid_out(service.files, found, folder / kind)) if isinstance(found, DocumentInfo) else found
 
 
 def lay_cases(service: Service, stand: Stand, folder: Path, names: Sequence[str]) -> list[str]:
@@ -140,6 +158,34 @@ def book_of(service: Service, year: int) -> Book:
     if found is None:
         raise NotTaken(absent_book(year))
     return found
+
+
+class Reading(TypedDict):
+    """How case files are read."""
+
+    fmt: str
+    edition: Edition
+
+
+def reading(args: Mapping[str, Any]) -> Reading:
+    """How the files of a request are read."""
+    return {"fmt": str(args.get("format", "auto")), "edition": args.get("edition", "insurance")}
+
+
+def reading_options(args: Mapping[str, Any]) -> list[str]:
+    """As a command's options, none where they say the usual."""
+    said = {"--format": (str(args.get("format", "auto")), "auto"),
+            "--edition": (str(args.get("edition", "insurance")), "insurance")}  # fmt: skip
+    return [word for option, (value, usual) in said.items() if value != usual for word in (option, value)]
+
+
+def only_of_cases(args: Mapping[str, Any], names: Sequence[str], instead: str) -> None:
+    """Refuse what a request says of case files when it gives none (`instead`: what it takes in their place). Raises
+    NotTaken (SV04)."""
+    usual = {"format": "auto", "edition": "insurance"}
+    for name in names:
+        if args[name] and args[name] != usual.get(name):
+            raise NotTaken(unfit(name, f"只用于病例文件（cases）；{instead}"))
 
 
 def plain_args(args: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,9 +20,10 @@ from api.core.simulation_files import told_problems, write_simulation
 from api.service.absent import absent
 from api.service.audit import Actor
 from api.service.batches import served
+from api.service.chosen import CURRENT
 from api.service.context import Service
-from api.service.documents import ASIDE, Stand, laid_out
-from api.service.history_terms import CURRENT, check_scheme, scheme_of
+from api.service.documents import ASIDE, IN_FORCE, Stand, laid_out
+from api.service.history_terms import check_scheme
 from api.service.jobs import enqueue
 from api.service.office_work import (
     CASES,
@@ -30,13 +31,17 @@ from api.service.office_work import (
     YEAR_FILE,
     all_needed,
     asked_with,
-    documents_for,
+    chosen_documents,
+    chosen_in,
     ending,
     lay,
     lay_cases,
-    lay_in_force,
+    lay_source,
     lay_year_file,
     needed,
+    only_of_cases,
+    reading,
+    reading_options,
     unfit,
     working,
     year_file_name,
@@ -88,15 +93,22 @@ def ask(service: Service, connection: sa.Connection, actor: Actor, args: Mapping
     for field, kind in _LISTS.items():
         if args[field]:
             needed(connection, kind, str(args[field]))
-    check_scheme(service, connection, str(args["scheme"]))
-    return enqueue(connection, actor, JOB, f"{JOB} {new_id('ask')}", {**args, "documents": _used(connection, args)})
+    if args["submitted"]:
+        only_of_cases(args, ("format", "edition"), "已受理的提交按提交时的读法")
+    scheme = check_scheme(service, connection, str(args["scheme"]))
+    chosen = chosen_in({**args, "scheme": scheme}, *IN_FORCE)
+    used = _used(service, connection, args, chosen)
+    asked = {**args, "scheme": scheme, "chosen": chosen, "documents": used}
+    return enqueue(connection, actor, JOB, f"{JOB} {new_id('ask')}", asked)
 
 
-def _used(connection: sa.Connection, args: Mapping[str, Any]) -> list[list[str | int]]:
+def _used(
+    service: Service, connection: sa.Connection, args: Mapping[str, Any], chosen: Mapping[str, str]
+) -> list[list[str | int]]:  # fmt: skip
     """The documents a simulation goes by; what a reform may switch to is among them."""
     year = [year_file_name(int(args["year"]))] if args["year"] else []
-    return documents_for(
-        connection, cases=args["cases"], reform=args["reforms"], year_file=year, decisions=None,
+    return chosen_documents(
+        service, connection, chosen, cases=args["cases"], reform=args["reforms"], year_file=year, decisions=None,
         prepaid=[args["prepaid"]] if args["prepaid"] else [], **dict.fromkeys([*ASIDE, *ASIDE.values()]),
     )  # fmt: skip
 
@@ -117,16 +129,15 @@ def work_on(service: Service, context: JobContext) -> Any:
         lists = {
             name: lay(service, stand, folder / name, kind, args[name]) for name, kind in _LISTS.items() if args[name]
         }
-        weights = lay_in_force(service, stand, folder, "weights")
+        beside = {kind: lay_source(service, basis, folder, kind) for kind in ("weights", "hospitals", "separate")}
+        register, separate = (None if path is None else Path(path) for path in list(beside.values())[1:])
         request = SimulationRequest(
-            tuple(cases), reforms, year, hospitals=lay_in_force(service, stand, folder, "hospitals"),
-            separate=lay_in_force(service, stand, folder, "separate"),
-            weights=None if weights is None else str(weights), bootstrap=int(args["bootstrap"]),
-            seed=int(args["seed"]), threads=1, decisions=lists.get("decisions"), prepaid=lists.get("prepaid"),
+            tuple(cases), reforms, year, hospitals=register, separate=separate, weights=beside["weights"],
+            bootstrap=int(args["bootstrap"]), seed=int(args["seed"]), threads=1, decisions=lists.get("decisions"),
+            prepaid=lists.get("prepaid"), **reading(args),
         )  # fmt: skip
-        scheme = scheme_of(basis, str(args["scheme"]))
         steps = _Steps(context)
-        done = simulate(request, basis.policy, scheme, figures, steps.rows, steps.next)
+        done = simulate(request, basis.policy, basis.scheme, figures, steps.rows, steps.next)
         command = _command(request, args, figures is not None)
         told_here = replace(done, problems=served(done.problems), reading=served(done.reading))
         run_id = write_simulation(told_here, folder / "out", command, served=True)
@@ -177,6 +188,7 @@ def _command(request: SimulationRequest, args: Mapping[str, Any], cleared: bool)
     parts += ["--weights", Path(request.weights).name] if request.weights else []
     for name, path in request.lists.items():
         parts += [f"--{name}", words[str(path)]]
+    parts += reading_options(args)
     parts += ["--bootstrap", str(request.bootstrap), "--seed", str(request.seed)] if request.bootstrap else []
     return command_line([*parts, "-o", "DIR"])
 

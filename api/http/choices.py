@@ -1,0 +1,45 @@
+"""What requests for work over case files have in common: how the files are read, and what is taken in the place of what
+is in force."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from api.http.answers import Asked, CaseFormat, Edition
+
+DocumentName = Annotated[str, Field(max_length=120, pattern=r"^[\w][\w.\-]*$")]
+SCHEME = "分组方案：放入的文件名或内置编号；默认（或 current）为正在使用的"
+
+
+class Reading(Asked):
+    """How case files are read."""
+
+    format: CaseFormat = Field(CaseFormat.AUTO, description="病例格式；auto 为自动识别")
+    edition: Edition = Field(Edition.INSURANCE, description="编码版本：insurance 医保版 2.0、clinical 国临版")
+
+
+class Choosing(Reading):
+    """What cases are grouped and paid by, where it is not what is in force."""
+
+    policy: DocumentName | None = Field(
+        None,
+        description="支付政策：放入的文件名（policy、policy_aside）或内置编号；不写（或 current）为正在使用的。"
+        "写了政策而没有写分组方案、权重表的，用该政策所指的，与命令相同",
+        examples=["synthetic-city-drg-point"],
+    )
+    scheme: str = Field(
+        "", max_length=120,
+        description="分组方案：放入的文件名或内置编号；current 为正在使用的；不写为所写政策所指的，"
+        "没有写政策的为正在使用的",
+    )  # fmt: skip
+    weights: DocumentName | None = Field(
+        None,
+        description="权重（分值）表：放入的文件名（weights、weights_aside）或内置编号；current 为正在使用的；"
+        "不写为所写政策所指的，没有写政策的为正在使用的",
+        examples=["weights.csv"],
+    )
+    hospitals: DocumentName | None = Field(
+        None, description="医疗机构名册的文件名；不写为正在使用的", examples=["hospitals.csv"]
+    )
