@@ -10,6 +10,7 @@ from pydantic import Field
 from api.http.answers import Asked, CaseFormat, Edition
 
 DocumentName = Annotated[str, Field(max_length=120, pattern=r"^[\w][\w.\-]*$")]
+CaseFiles = Annotated[list[DocumentName], Field(min_length=1, max_length=60, description="病例文件名（kind=cases）")]
 SCHEME = "分组方案：放入的文件名或内置编号；默认（或 current）为正在使用的"
 
 

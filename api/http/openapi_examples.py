@@ -26,6 +26,7 @@ _REASON = "经办会议 2026-05-12"
 BODIES: Mapping[str, Any] = {
     "POST /v1/settlements": {"month": "2026-01", "close": True},
     "POST /v1/clearings": {"year": 2026, "policies": [], "supersedes": ""},
+    "POST /v1/clearing-trials": {"year": 2026, "cases": ["2026-01.csv"], "policy": "synthetic-city-drg-point"},
     "POST /v1/clearings/{name}/answer": {"state": "disputed", "comment": "违规扣款已另行缴纳"},
     "POST /v1/clearings/{name}/approve": {"reason": "逾期未答复的视同确认；经办会议 2027-02-10", "anyway": True},
     "POST /v1/budgets": {"year": 2026, "cases": ["2026-01.csv"]},
@@ -35,7 +36,9 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/indicators": {"year": 2026, "cases": ["2026-01.csv"], "priced": True},
     "POST /v1/groupings": {"year": 2026, "cases": ["2026-01.csv"], "strict": True},
     "POST /v1/validations": {"year": 2026, "cases": ["2026-01.csv"]},
-    "POST /v1/payments": {"year": 2026, "cases": ["2026-01.csv"], "month": "2026-01"},
+    "POST /v1/payments": {
+        "year": 2026, "cases": ["2026-01.csv"], "month": "2026-01", "policy": "synthetic-city-drg-rate",
+    },
     "POST /v1/reports": {"year": 2026, "title": "合成市 2026 年住院医保支付与清算"},
     "PUT /v1/years/{year}/tables/{table}": {
         "version": 1, "rows": [{"insurance": "职工", "amount": "5000.00", "reason": "年中追加"}], "reason": _REASON,

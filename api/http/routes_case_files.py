@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from fastapi import APIRouter
 from pydantic import Field
 
 from api.http.answers import Asked, Job, KeyHeader
-from api.http.choices import SCHEME, Choosing, DocumentName, Reading
+from api.http.choices import SCHEME, CaseFiles, Choosing, DocumentName, Reading
 from api.http.deps import ServiceHere
 from api.http.job_asked import asked_by_body
 from api.http.routes_documents import Office
@@ -18,9 +16,6 @@ from api.service.audit import Actor
 from api.service.runs import GROUP, PAY, VALIDATE
 
 router = APIRouter(prefix="/v1", tags=["office"])
-
-
-CaseFiles = Annotated[list[DocumentName], Field(min_length=1, max_length=60, description="病例文件名（kind=cases）")]
 
 
 class GroupingAsked(Reading):

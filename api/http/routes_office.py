@@ -11,14 +11,14 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import Field
 
 from api.http.answers import Answer, Asked, IdPath, Job, KeyHeader, Limit, Page
-from api.http.choices import DocumentName
+from api.http.choices import CaseFiles, Choosing, DocumentName
 from api.http.deps import Allowed, ServiceHere
 from api.http.downloads import attached, media_type
 from api.http.errors import Refused, not_found
-from api.http.job_asked import asked_job
+from api.http.job_asked import asked_by_body, asked_job
 from api.http.paging import After, check_after
 from api.http.routes_documents import Office
-from api.service import clear_job, settle_job
+from api.service import clear_job, clear_trial_job, settle_job
 from api.service.audit import Actor
 from api.service.roles import Role
 from api.service.runs import (
@@ -65,6 +65,23 @@ class ClearAsked(Asked):
     policies: list[DocumentName] = Field(default_factory=list, max_length=12, description="年内较早的政策（文件名）")
     supersedes: str = Field("", max_length=40, description="要取代的、已锁定的清算")
     policy_reason: str = Field("", max_length=500)
+
+
+class ClearTrialAsked(Choosing):
+    """年终清算试算的要求；年度文件为该年的。"""
+
+    year: int = Field(ge=FIRST_YEAR, le=LAST_YEAR, examples=[2026])
+    cases: CaseFiles
+    policies: list[DocumentName] = Field(
+        default_factory=list, max_length=12, description="年内较早的政策：放入的文件名或内置编号"
+    )
+    decisions: DocumentName | None = Field(
+        None, description="特例单议评议结果的文件名；不写为年度文件所指的", examples=["decisions-2026.csv"]
+    )
+    separate: DocumentName | None = Field(
+        None, description="单列支付的文件名；不写为正在使用的", examples=["separate.csv"]
+    )
+    prepaid: DocumentName | None = Field(None, description="年内已付的文件名；不写为没有付过", examples=["prepaid.csv"])
 
 
 class Word(StrEnum):
@@ -140,6 +157,15 @@ def clear(service: ServiceHere, who: Office, asked: ClearAsked, key: KeyHeader =
             connection, who, asked.year, policies=asked.policies, supersedes=asked.supersedes,
             policy_reason=asked.policy_reason,
         ),
+    )  # fmt: skip
+
+
+@router.post("/clearing-trials", status_code=202, summary="年终清算试算：由病例文件")
+def clear_trial(service: ServiceHere, who: Office, asked: ClearTrialAsked, key: KeyHeader = None) -> Job:
+    """由一年的病例文件清算，与不给账册的命令 drgdip clear 的结果相同；不涉及账册和提交，医疗机构看不到，也不能批准。"""
+    return asked_by_body(
+        service, who, key, "clearing-trials", asked,
+        lambda connection, args: clear_trial_job.ask(service, connection, who, args),
     )  # fmt: skip
 
 

@@ -53,6 +53,7 @@ from api.service.told import counted
 from api.service.values import new_id
 from api.service.worker import JobContext, JobRefused
 from api.store.faults import point
+from grouper.repeat_command import command_line, file_words
 from reference_tables.problems import Problem, problem_frame
 
 JOB, EARLIER = "clear", "policy"
@@ -160,7 +161,7 @@ def make_draft(service: Service, context: JobContext) -> Any:
         files = kept_folder(service.files, folder / "out")
     proof = {**done.deciding, "run_id": run_id, "recompute": asked.command, "asked": dict(args)}
     made = Made(
-        JOB, year, "", DRAFT, run_id, _summary(done), proof, files, str(args["supersedes"]),
+        JOB, year, "", DRAFT, run_id, summary_of(done), proof, files, str(args["supersedes"]),
         made_with(asked.basis, asked.stand),
     )  # fmt: skip
     asker = Actor(context.held.created_by, "office")
@@ -228,15 +229,18 @@ def _laid_out(service: Service, context: JobContext, args: Mapping[str, Any]) ->
             policy_reason=str(args["policy_reason"]),
         )  # fmt: skip
         given = read_inputs(names, str(folder / f"{year}.toml"), year, request.lists)
-        command = (
-            f"drgdip clear --year {year} --policy policy.toml --year-file {year}.toml --book {year} --dry-run -o DIR"
-        )
-        yield folder, _Asked(request, given, basis, stand, command)
+        options = [*(("policy", name) for name in names), *([("weights", table)] if table else [])]
+        words = file_words(path for _, path in options)
+        parts = ["drgdip", "clear", "--year", year, "--year-file", f"{year}.toml", "--book", year, "--dry-run"]
+        for option, path in options:
+            parts += [f"--{option}", words[path]]
+        yield folder, _Asked(request, given, basis, stand, command_line([*parts, "-o", "DIR"]))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _summary(done: Cleared) -> dict[str, Any]:
+def summary_of(done: Cleared) -> dict[str, Any]:
+    """What is told of a clearing: every hospital's row, the pools, how many problems of which kind."""
     clearing = done.clearing
     return {
         "policy": clearing.given.policy.id, "statement": statement_rows(clearing),

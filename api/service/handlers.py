@@ -10,6 +10,7 @@ from api.service import (
     case_files_job,
     catalog_job,
     clear_job,
+    clear_trial_job,
     indicator_job,
     settle_job,
     simulate_job,
@@ -17,7 +18,7 @@ from api.service import (
     weights_job,
 )
 from api.service.context import Service
-from api.service.runs import ADVANCE, GROUP, LOCK_JOB, PAY, VALIDATE
+from api.service.runs import ADVANCE, CLEAR_TRIAL, GROUP, LOCK_JOB, PAY, VALIDATE
 from api.service.submission_job import work_on
 from api.service.worker import Handler
 
@@ -29,6 +30,7 @@ def handlers_of(service: Service) -> Mapping[str, Handler]:
         submissions.SETTLE: partial(settle_job.work_on, service),
         clear_job.JOB: partial(clear_job.make_draft, service),
         LOCK_JOB: partial(clear_job.lock, service),
+        CLEAR_TRIAL: partial(clear_trial_job.work_on, service),
         budget_job.BUDGET: partial(budget_job.make, service),
         ADVANCE: partial(budget_job.pay, service),
         indicator_job.INDICATORS: partial(indicator_job.count, service),

@@ -33,7 +33,7 @@ from grouper.proof import program_version
 from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused
 from reference_tables.year_file import YearFile, load_year_file
 
-CASES, YEAR_FILE, DECISIONS = "cases", "year_file", "decisions"
+CASES, YEAR_FILE, DECISIONS, PREPAID = "cases", "year_file", "decisions", "prepaid"
 
 
 @contextmanager

@@ -26,6 +26,8 @@ REOPENED = "reopened"
 """A clearing that was locked and taken back by a later settlement, which named it; a new clearing takes its place."""
 CONFIRMED, DISPUTED = "confirmed", "disputed"
 CLEAR, GROUP, VALIDATE, PAY = "clear", "group", "validate", "pay"
+CLEAR_TRIAL = "clear_trial"
+"""The job, and its run, that clears case files without a year book."""
 ADVANCE = "advance"
 """The job, and its run, that pays advances out of the book."""
 LOCK_JOB = "lock"
@@ -36,7 +38,8 @@ STATES_ZH = {
     CONFIRMED: "已确认", DISPUTED: "有异议",
 }  # fmt: skip
 KINDS_ZH = {
-    "budget": "总额预算", "advance": "预付金", "settle": "月度结算", "clear": "年终清算", "indicators": "运行指标",
+    "budget": "总额预算", "advance": "预付金", "settle": "月度结算", "clear": "年终清算", "clear_trial": "年终清算试算",
+    "indicators": "运行指标",
     "report": "年度报告", "group": "病例分组", "validate": "病例质控", "pay": "病例定价",
     "simulate": "政策模拟", "weights": "权重（分值）测算", "catalog": "病种目录",
 }  # fmt: skip

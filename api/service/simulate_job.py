@@ -28,6 +28,7 @@ from api.service.jobs import enqueue
 from api.service.office_work import (
     CASES,
     DECISIONS,
+    PREPAID,
     YEAR_FILE,
     all_needed,
     asked_with,
@@ -56,7 +57,7 @@ from grouper.repeat_command import command_line, file_words
 from reference_tables.problems import Problem, TablesRefused
 from reference_tables.reform import Reform, find_reforms, load_reform, parse_reform
 
-JOB, REFORM, PREPAID = "simulate", "reform", "prepaid"
+JOB, REFORM = "simulate", "reform"
 _TOLD = ("changes", "steps", "winners", "fund", "solved")
 _LISTS = {"decisions": DECISIONS, "prepaid": PREPAID}
 

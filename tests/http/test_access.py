@@ -30,7 +30,7 @@ MAY = {
     "POST /v1/reforms/check": "opa", "DELETE /v1/reforms/{name}": "opa", "POST /v1/schemes/check": "opa",
     "GET /v1/policies/{name}/file": "hopa", "GET /v1/policy-parameters": "hopa", "GET /v1/weight-tables": "hopa",
     "POST /v1/settlements": "oa", "POST /v1/clearings": "oa", "POST /v1/clearings/{name}/approve": "oa",
-    "POST /v1/clearings/{name}/answer": "h",
+    "POST /v1/clearings/{name}/answer": "h", "POST /v1/clearing-trials": "oa",
     "GET /v1/runs": "hopa", "GET /v1/runs/{name}": "hopa", "GET /v1/runs/{name}/files/{file:path}": "hopa",
     "POST /v1/budgets": "oa", "POST /v1/advances": "oa", "POST /v1/indicators": "oa", "POST /v1/reports": "oa",
     "GET /v1/years/{year}": "oa", "PUT /v1/years/{year}/tables/{table}": "oa", "POST /v1/years/{year}/scores": "oa",
