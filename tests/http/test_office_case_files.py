@@ -151,10 +151,20 @@ def test_a_catalog_has_the_scores_worked_out_by_hand(here: SmallService, tmp_pat
     assert code(office.put("/v1/documents/scheme/hand.zip", content=packed[:-30])) == (422, "SV09")
     assert office.get("/v1/schemes/current").json() == current
     # Its groups kept, scored by the same history: the same scores.
-    again = run_of(here, job(here, "/v1/catalogs", **(asked | {"scheme": "current", "id": "again"})))
+    more = {"scheme": "current", "id": "again", "effective_from": "2027-01-01", "format": "flat"}
+    again = run_of(here, job(here, "/v1/catalogs", **(asked | more)))
     assert {row["code"]: row["score"] for row in rows(file(here, again, "pack/score.csv"))} == found
-    assert "--scheme hand" in file(here, again, "pack/manifest.toml").decode()
-    for field, name in (("scheme", "chs-drg-1.1"), ("drg_scheme", "hand"), ("drg_scheme", "current")):
+    manifest = file(here, again, "pack/manifest.toml").decode()
+    assert "effective_from = 2027-01-01" in manifest
+    assert all(words in manifest for words in ("--scheme hand", "--format flat", "--effective-from 2027-01-01"))
+    # One that is not in force any more is named by its file.
+    put(office, "scheme", "again.zip", file(here, again, "pack.zip"))
+    for name, wanted in (("hand.zip", "hand"), ("current", "again"), ("again", "again")):
+        grouped = run_of(here, job(here, "/v1/groupings", year=2025, cases=[paths[-1].name], scheme=name))
+        assert grouped["summary"]["scheme"] == wanted, name
+    gone = {"year": 2025, "cases": [paths[-1].name], "scheme": "hand"}
+    assert code(office.post("/v1/groupings", json=gone)) == (404, "SV03"), "no name of a document, and not in force"
+    for field, name in (("scheme", "chs-drg-1.1"), ("drg_scheme", "hand.zip"), ("drg_scheme", "current")):
         refused = policy.post("/v1/catalogs", json=asked | {field: name})
         assert (code(refused), refused.json()["args"]["field"]) == ((422, "SV04"), field), name
     assert code(policy.post("/v1/weights", json={"cases": asked["cases"], "scheme": "nothing"})) == (404, "SV03")
