@@ -52,7 +52,7 @@ def frame_response(service: Service, sha256: str, kind: FileKind, name: str) -> 
     if kind is FileKind.PARQUET:
         return _file(service.files.path(sha256).read_bytes(), kind, name)
     frame = pl.read_parquet(service.files.path(sha256))
-    made: Callable[[pl.DataFrame], bytes] = _json if kind is FileKind.JSON else _written(kind)
+    made: Callable[[pl.DataFrame], bytes] = _json if kind is FileKind.JSON else _written(kind, service.work)
     return _file(made(frame), kind, name)
 
 
@@ -70,7 +70,7 @@ def _json(frame: pl.DataFrame) -> bytes:
     return orjson.dumps(frame.with_columns(pl.col(decimals).cast(pl.String)).to_dicts())
 
 
-def _written(kind: FileKind) -> Callable[[pl.DataFrame], bytes]:
+def _written(kind: FileKind, work: Path) -> Callable[[pl.DataFrame], bytes]:
     def made(frame: pl.DataFrame) -> bytes:
         safe = frame
         if kind is FileKind.CSV:
@@ -81,7 +81,7 @@ def _written(kind: FileKind) -> Callable[[pl.DataFrame], bytes]:
                 pl.when(met).then(pl.concat_str(pl.lit("'"), name)).otherwise(name).alias(name)
                 for name, met in formula.items()
             )
-        with TemporaryDirectory() as folder:
+        with TemporaryDirectory(dir=work) as folder:
             place = Path(folder) / f"table.{kind.value}"
             writer = ResultWriter.open(str(place))
             writer.write(safe)

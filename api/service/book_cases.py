@@ -67,6 +67,12 @@ def closed_until(service: Service, year: str) -> str:
     return "" if book is None else book.closed_until
 
 
+def comes_late(column: str, month: str, closed_until: str) -> pl.Expr:
+    """Are a column's months closed ones of the year before `month`, whose cases come late with it?"""
+    of = pl.col(column)
+    return (of < month) & (of.str.head(4) == month[:4]) & (of <= closed_until)
+
+
 def next_posted(service: Service, year: str) -> str:
     """The month that the year's next settlement posts in: the last one that has a run, unless it is closed; then the
     one after it, and December once that is closed."""

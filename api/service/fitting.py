@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from api.service.book_cases import BookCases
+from api.service.book_cases import BookCases, comes_late
 from api.service.submissions import KINDS_ZH, SubmissionInfo
 from budget.frames import PAYABLE_SCHEMA
 from reference_tables.problems import problem_rows
@@ -83,11 +83,8 @@ def fitting(
 
 def _of_another_month(found: SubmissionInfo, closed_until: str) -> pl.Expr:
     """Cases that the submission's month does not take. Those of closed months come late in the next one."""
-    of, other = pl.col("month"), pl.col("month") != found.month
-    if found.by_case:
-        return other
-    late = (of < found.month) & (of.str.head(4) == found.month[:4]) & (of <= closed_until)
-    return other & ~late
+    other = pl.col("month") != found.month
+    return other if found.by_case else other & ~comes_late("month", found.month, closed_until)
 
 
 def _new() -> list[_Rule]:

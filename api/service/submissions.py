@@ -24,7 +24,7 @@ import sqlalchemy as sa
 
 from api.service.absent import absent
 from api.service.audit import Actor, record
-from api.service.book_cases import closed_until, is_settled, next_posted
+from api.service.book_cases import closed_until, comes_late, is_settled, next_posted
 from api.service.documents import standing
 from api.service.hospitals import ID_ZH, is_hospital_id, registered
 from api.service.jobs import QUEUED, RUNNING, enqueue
@@ -170,12 +170,16 @@ def _earlier(service: Service, connection: sa.Connection, given: Given, stored: 
 
 def _stands(service: Service, connection: sa.Connection, row: Any) -> bool:
     """Does a submission stand as it was told? Not once a later correction or withdrawal, settled or waiting, speaks of
-    a case of its file, or a submission that held one of them (SV32) has ended: looked at anew it may come back."""
+    a case of its file, a submission that held one of them (SV32) has ended, or the month of one (SV31) is closed now:
+    looked at anew it may come in."""
     if row.state == RECEIVED or row.supersedes is not None:
         return True  # as a whole: no case of it goes or comes by itself
     told = pl.read_parquet(service.files.path(row.problems_sha256), columns=["code", "case_id", "value"])
     if row.kind != NEW:
         return not (told["code"] == "SV63").any()
+    too_early = told.filter(pl.col("code") == "SV31")
+    if not too_early.filter(comes_late("value", row.month, closed_until(service, row.month[:4]))).is_empty():
+        return False
     holding = told.filter(pl.col("code") == "SV32")["value"].unique().to_list()
     gone = submission.c.id.in_(holding) & submission.c.state.not_in([ACCEPTED, DONE])
     if connection.execute(sa.select(submission.c.id).where(gone)).first() is not None:

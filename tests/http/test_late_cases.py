@@ -160,6 +160,19 @@ def test_a_closed_month_says_how_late_cases_come_and_the_next_settlement_takes_t
     assert book(here) == ("2025-05", 2, 2 * DUE, 2 * DUE * 9 // 10)
 
 
+def test_the_same_file_brings_cases_of_a_month_that_is_closed_by_now(here: SmallService) -> None:
+    text = of("D1", DECEMBER) + of("N1", NOVEMBER)
+    assert here.submit(text, month=DECEMBER)["accepted"] == 1, "November is open"
+    first = here.client("H1").get("/v1/submissions").json()["items"][0]["id"]
+    again = here.client("H1").post("/v1/submissions", params={"month": DECEMBER}, content=(HEADER + text).encode())
+    assert again.json()["id"] == first
+    settle(here, NOVEMBER, reason="无病例")
+    later = here.submit(text, month=DECEMBER)
+    assert (later["id"] != first, later["state"], later["accepted"]) == (True, "accepted", 1)
+    settle(here, DECEMBER)
+    assert book(here) == (DECEMBER, 2, 2 * DUE, 2 * DUE * 9 // 10)
+
+
 def test_when_the_year_is_closed_december_takes_late_cases_of_every_month(here: SmallService) -> None:
     here.submit(of("D0", DECEMBER), month=DECEMBER)
     settle(here, DECEMBER)

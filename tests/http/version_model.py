@@ -13,8 +13,8 @@ NEW, CORRECTION, WITHDRAWAL = "new", "correction", "withdrawal"
 @dataclass
 class Handed:
     """A submission: `rows` of the file as (case, month, cost) in order, 0 and 0 of a withdrawal; `holds`: its accepted
-    cases; `barred_by`: others that held cases of it; `worked`: when it was worked on, 0 before; `lost`: did a later
-    change take a case from it?"""
+    cases; `barred_by`: others that held cases of it; `open_months`: of cases that were too early for it; `worked`: when
+    it was worked on, 0 before; `lost`: did a later change take a case from it?"""
 
     at: int
     hospital: str
@@ -26,6 +26,7 @@ class Handed:
     state: str = "received"
     holds: dict[str, Case] = field(default_factory=dict)
     barred_by: set[int] = field(default_factory=set)
+    open_months: set[int] = field(default_factory=set)
     worked: int = 0
     lost: bool = False
 
@@ -84,6 +85,8 @@ class Model:
             return not old.lost
         if any(self.handed[at].state not in {"accepted", "done"} for at in old.barred_by):
             return False
+        if any(month <= self.closed for month in old.open_months):
+            return False
         cases = {case for case, _, _ in old.rows}
         changes = [each for each in self.handed if each.by_case and each.hospital == old.hospital]
         later = [each for each in changes if each.state in {"accepted", "done"} and each.worked > old.worked]
@@ -136,6 +139,8 @@ class Model:
         in_time = month == given.month or (month < given.month and month <= self.closed)
         if in_time and not settled:
             given.barred_by |= elsewhere
+        if not in_time and month < given.month:
+            given.open_months.add(month)
         return in_time and not settled and not elsewhere
 
     def settle(self, month: int) -> None:
