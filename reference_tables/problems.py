@@ -46,7 +46,8 @@ class Level(StrEnum):
 LEVEL_ZH = {Level.ERROR: "错误", Level.REJECT: "拒收", Level.WARN: "警告", Level.INFO: "提示"}
 _WHO = frozenset({"coder", "hospital", "office", "policy"})
 _KEYS = frozenset({"level", "who", "title", "message", "fix"})
-_MAY = frozenset({"reason", "service_fix"})
+_MAY = frozenset({"reason", "service_fix", "general_message", "general_fix"})
+_UNNAMED = "…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class ProblemKind:
     """One catalogue entry: `message` and `fix` are Chinese templates with `{named}` arguments.
 
     `service_fix`: how the same is mended over HTTP, where `fix` speaks of a command's options; "" where it does not.
+    `general_message`, `general_fix`: the same of the kind as such, where the templates say nothing without their
+    arguments; "" where they do.
     """
 
     code: str
@@ -64,12 +67,35 @@ class ProblemKind:
     fix: str
     reason: str = ""
     service_fix: str = ""
+    general_message: str = ""
+    general_fix: str = ""
+
+    @property
+    def told(self) -> str:
+        """What it is, of no case: arguments by what they are called."""
+        return self.general_message or _in_words(self.message)
+
+    def mended(self, *, served: bool) -> str:
+        """How it is mended, of no case; `served`: over HTTP."""
+        return self.general_fix or _in_words((served and self.service_fix) or self.fix)
 
     @property
     def arguments(self) -> frozenset[str]:
         """Names of the arguments that the templates need."""
         texts = (self.message, self.fix, self.service_fix)
         return frozenset(name for text in texts for _, name, _, _ in Formatter().parse(text) if name)
+
+
+@cache
+def _words() -> Mapping[str, str]:
+    """What arguments are called, by name."""
+    path = resources.files("reference_tables") / "problem_words.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def _in_words(template: str) -> str:
+    parts = Formatter().parse(template)
+    return "".join(text + (f"〔{_words().get(name, _UNNAMED)}〕" if name else "") for text, name, _, _ in parts)
 
 
 @cache

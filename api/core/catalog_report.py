@@ -224,8 +224,7 @@ def write_aside(sheets: Sheets, history: GroupedHistory, *, cases: bool = True, 
     for (code, level), count in sorted(history.problems.items()):
         example = str(history.listed.filter(history.listed["code"] == code)["message"][0]) if cases else ""
         line += 1
-        kind = catalogue()[code]
-        fix = (served and kind.service_fix) or kind.fix
+        fix = catalogue()[code].mended(served=served)
         sheets.row(sheet, line, (code, LEVEL_ZH[Level(level)], count, example, fix))
     if not cases:
         return

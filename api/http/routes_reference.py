@@ -61,8 +61,11 @@ class ProblemKind(Answer):
     level: str = Field(description="error 拒收文件、reject 拒收病例、warn 警告、info 提示")
     who: str
     title: str
-    message: str
-    fix: str
+    message: str = Field(
+        description="说明；〔〕中的随每个问题而定，其值在问题的 args 中", examples=["没有〔事物〕 〔值〕"]
+    )
+    fix: str = Field(description="处理办法；〔〕中的随每个问题而定", examples=["核对编号或名称"])
+    arguments: list[str] = Field(description="args 中的各项", examples=[["what", "value", "how"]])
 
 
 class PolicyParameter(Answer):
@@ -140,8 +143,10 @@ def problems(
 
 
 def _kind(item: Kind) -> ProblemKind:
-    names = {name: str(getattr(item, name)) for name in ProblemKind.model_fields}
-    return ProblemKind(**names | {"fix": item.service_fix or item.fix})
+    return ProblemKind(
+        code=item.code, level=item.level.value, who=item.who, title=item.title, message=item.told,
+        fix=item.mended(served=True), arguments=sorted(item.arguments),
+    )  # fmt: skip
 
 
 @router.get("/schemes", summary="分组方案")

@@ -39,7 +39,7 @@ def numbered(counts: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
     return [
         {
             "code": code, "level": level, "count": count, "title": kinds[code].title,
-            "fix": kinds[code].service_fix or kinds[code].fix,
+            "fix": kinds[code].mended(served=True),
         }
         for (code, level), count in sorted(counts.items())
     ]  # fmt: skip

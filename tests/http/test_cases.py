@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,13 @@ def test_reference(here: SmallService) -> None:
     tables = {item["id"]: item for item in client.get("/v1/weight-tables").json()["items"]}
     assert tables["suzhou-2023"]["groups"] == 648
     assert client.get("/v1/policies/nobody").status_code == 404
-    assert any(item["code"] == "SV01" for item in client.get("/v1/problems").json()["items"])
+    kinds = {item["code"]: item for item in client.get("/v1/problems").json()["items"]}
+    assert kinds["SV03"]["message"] == "没有〔事物〕 〔值〕"
+    assert kinds["SV03"]["arguments"] == ["how", "value", "what"]
+    for kind in kinds.values():
+        for text in (kind["message"], kind["fix"]):
+            assert "{" not in text, kind["code"]
+            assert not text or re.search(r"\w", re.sub("〔[^〕]*〕", "", text)), f"{kind['code']} says nothing: {text}"
     assert any(item["name"] == "sex" for item in client.get("/v1/columns").json()["items"])
     assert client.get("/v1/schemes").json()["items"]
     assert client.post("/v1/group", json=CASE).status_code == 403
