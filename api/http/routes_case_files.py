@@ -33,6 +33,9 @@ class ValidationAsked(Reading):
     year: Year
     cases: CaseFiles
     scheme: str = Field("", max_length=120, description=SCHEME)
+    by_scheme: bool = Field(
+        True, description="另按分组方案检查（不作主诊断的编码、歧义组、未入组等）；false 只按质控规则"
+    )
 
 
 class PaymentAsked(Choosing):

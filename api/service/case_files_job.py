@@ -103,7 +103,7 @@ def check(service: Service, context: JobContext) -> Any:
     with working(service, context) as folder:
         stand, basis = asked_with(service, context)
         paths = lay_cases(service, stand, folder, args["cases"])
-        scheme = scheme_of(service, stand, basis, str(args["scheme"]))
+        scheme = scheme_of(service, stand, basis, str(args["scheme"])) if args.get("by_scheme", True) else None
         summary, not_applied = validate_files(
             paths, problems, **reading(args), scheme=scheme, progress=lambda _, rows: context.tell(rows, 0)
         )
@@ -116,7 +116,8 @@ def check(service: Service, context: JobContext) -> Any:
             "cases": summary.rows, "problems": counted(problems.frame),
             "not_applied": {rule: list(item.missing) for rule, item in sorted(not_applied.items())},
         }  # fmt: skip
-        made = _made(service, VALIDATE, paths, args, told, out, scheme_sha256=scheme.pack.sha256)
+        decided = {} if scheme is None else {"scheme_sha256": scheme.pack.sha256}
+        made = _made(service, VALIDATE, paths, args, told, out, **decided)
     return ending(context, made, stand, basis)
 
 

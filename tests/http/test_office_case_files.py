@@ -94,6 +94,10 @@ def test_cases_are_checked_as_by_the_command(here: SmallService, city: City, tmp
     assert rows(file(here, run, "worklist.csv")) == rows(out.read_bytes())
     assert rows(out.read_bytes())
     assert run["summary"]["cases"] == 24
+    plain = run_of(here, job(here, "/v1/validations", year=2026, cases=[month.name], by_scheme=False))
+    command("validate", place, "-o", out)
+    assert rows(file(here, plain, "worklist.csv")) == rows(out.read_bytes())
+    assert len(rows(out.read_bytes())) < len(rows(file(here, run, "worklist.csv")))
     assert all(item["fix"] for item in run["summary"]["problems"])
 
 
