@@ -73,7 +73,7 @@ _OWN: Mapping[str, tuple[str, ...]] = {
     "GET /v1/runs/{name}": ("SV03",), "GET /v1/runs/{name}/files/{file}": ("SV03",),
     "POST /v1/budgets": ("SV03",), "POST /v1/advances": ("SV03",), "POST /v1/indicators": ("SV03",),
     "POST /v1/reports": ("SV03",), "POST /v1/groupings": ("SV03",), "POST /v1/validations": ("SV03",),
-    "POST /v1/payments": ("SV03",),
+    "POST /v1/payments": ("SV03",), "POST /v1/clearing-trials": ("SV03",),
     "GET /v1/reforms/{name}": ("SV03",), "GET /v1/schemes/{name}/pack": ("SV03",), "GET /v1/years/{year}": ("SV03",),
     "PUT /v1/years/{year}/tables/{table}": ("SV03", "SV74"), "POST /v1/years/{year}/scores": ("SV03", "SV47"),
     "POST /v1/years/{year}/violations": ("SV03", "SV47"),
