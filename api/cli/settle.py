@@ -97,6 +97,14 @@ def settle(
     new_policy: Annotated[
         str, typer.Option("--new-policy", help="政策与账册所记的不同时，写明变动的原因", metavar="REASON")
     ] = "",
+    new_tiers: Annotated[
+        str,
+        typer.Option(
+            "--new-tiers",
+            help="已结算月份的病例（更正、迟报）改按名录现在的机构级别计价时，写明原因",
+            metavar="REASON",
+        ),
+    ] = "",
     reopen: Annotated[
         str,
         typer.Option(
@@ -126,7 +134,7 @@ def settle(
     request = SettleRequest(
         book=book, month=month, cases=paths, corrections=corrections, withdrawals=withdraw, decisions=decisions,
         hospitals=hospitals, separate=separate, weights=weights, reason=reason, close=close, policy_reason=new_policy,
-        reopen=reopen, policy_name=policy, scheme_name=Path(name).name,
+        tier_reason=new_tiers, reopen=reopen, policy_name=policy, scheme_name=Path(name).name,
         fmt=format_.value, edition=edition.value, threads=threads,
     )  # fmt: skip
     try:

@@ -33,6 +33,13 @@ DECISION_SCHEMA = {
 _DIGITS = 12
 
 
+def registered(hospitals: pl.DataFrame | None) -> frozenset[str]:
+    """The hospitals whose tier a register gives."""
+    if hospitals is None:
+        return frozenset()
+    return frozenset(hospitals.filter(pl.col("tier").is_not_null())["hospital_id"].to_list())
+
+
 def _rows(path: Path, needed: tuple[str, ...], optional: tuple[str, ...], problems: list[Problem]) -> list[Row]:
     """The rows of a file, absent optional columns as ""; faults of the file go to `problems`."""
     try:

@@ -74,7 +74,9 @@ class MonthInput:
     """What is to be settled. Cases and corrections: PAYABLE_SCHEMA, with `file` and `row` where known; withdrawals:
     WITHDRAWAL_SCHEMA; corrections may have a `reason`, too; null = the run's; decisions: PLACED_DECISION_SCHEMA. None =
     none given. `made_with`: pack, weights and options that decide how files became cases, by name. `problems`:
-    PROBLEM_SCHEMA, of reading the files. `policy_text`: the policy file, which the book keeps; `reopen`: why a cleared
+    PROBLEM_SCHEMA, of reading the files. `policy_text`: the policy file, which the book keeps;
+    `registered`: hospitals whose tier the register gives: cases of settled months keep the one of then, unless it is
+    said why they do not (`tier_reason`); `reopen`: why a cleared
     year, or a month that is settled already, is settled on; `further`: a settled month takes more cases, though it is
     not said why."""
 
@@ -87,6 +89,8 @@ class MonthInput:
     close: bool = False
     policy_reason: str = ""
     policy_text: str = ""
+    registered: frozenset[str] = frozenset()
+    tier_reason: str = ""
     reopen: str = ""
     further: bool = False
     files: tuple[InputFile, ...] = ()
@@ -243,7 +247,7 @@ def clearing_undone(book: Book) -> pl.DataFrame:
 
 
 def _accepted(book: Book, bases: KeptPolicies, given: MonthInput) -> tuple[CaseFilter, Movement]:
-    taken = CaseFilter(book, bases, given.month)
+    taken = CaseFilter(book, bases, given.month, frozenset() if given.tier_reason else given.registered)
     new = taken.acceptable(placed(given.cases))
     corrected = taken.corrections(placed(given.corrections))
     gone = _frame(given.withdrawals, WITHDRAWAL_SCHEMA).unique(KEY, keep="first", maintain_order=True)
@@ -334,6 +338,7 @@ def _identity(policy: Policy, given: MonthInput) -> dict[str, object]:
         "policy": {"id": policy.id, "sha256": policy.sha256, "data_level": policy.header.data_level},
         **made_with,
         "reason": given.reason,
+        **({"tier_reason": given.tier_reason} if given.tier_reason else {}),
         "inputs": [{"role": file.role, "sha256": file.sha256} for file in sorted(given.files)],
     }
 

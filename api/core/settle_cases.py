@@ -13,9 +13,10 @@ import polars as pl
 from api.core.book import KEY, Book
 from api.core.book_policies import KeptPolicies
 from api.core.book_seals import SHOWN_RUN
+from api.core.settle_tiers import by_settled_tiers
 from budget.case_fit import DUPLICATE, faults, unfit_reason
 from budget.frames import PAYABLE_SCHEMA
-from reference_tables.problems import PROBLEM_SCHEMA, catalogue, problem_rows
+from reference_tables.problems import PROBLEM_SCHEMA, catalogue, problem_frame, problem_rows
 
 PLACE: dict[str, pl.DataType] = {"file": pl.String(), "row": pl.UInt32()}
 CASE_SCHEMA = {**PAYABLE_SCHEMA, **PLACE}
@@ -41,10 +42,13 @@ def listed(frame: pl.DataFrame, code: str, args: Mapping[str, pl.Expr | str], fi
 
 
 class CaseFilter:
-    """Takes cases out of a frame step by step; `problems` (PROBLEM_SCHEMA frames) tell why."""
+    """Takes cases out of a frame step by step; `problems` (PROBLEM_SCHEMA frames) tell why. `registered`: hospitals
+    whose tier is the register's, and in settled months what it was then."""
 
-    def __init__(self, book: Book, bases: KeptPolicies, month: str) -> None:
-        self.book, self.bases, self.month = book, bases, month
+    def __init__(
+        self, book: Book, bases: KeptPolicies, month: str, registered: frozenset[str] = frozenset()
+    ) -> None:  # fmt: skip
+        self.book, self.bases, self.month, self._registered = book, bases, month, registered
         self.problems: list[pl.DataFrame] = []
         self.known = book.priced((*KEY, "month", "basis")).select(
             *KEY, "book_run", "book_month", pl.col("month").alias("book_of"), pl.col("basis").alias("book_basis")
@@ -70,7 +74,7 @@ class CaseFilter:
         where = {"month": pl.col("first_month"), "run": pl.col("first_run").str.head(SHOWN_RUN)}
         fresh = self.refuse(marked, pl.col("book_run").is_not_null(), "ST30", where)
         fresh = fresh.drop("first_run", "first_month")
-        timely = self._in_time(fresh.select(*CASE_SCHEMA))
+        timely = self._by_settled_tiers(self._in_time(fresh.select(*CASE_SCHEMA)))
         return self._fit(timely.with_columns(basis=self._of_month(timely)))
 
     def _first(self, marked: pl.DataFrame) -> pl.DataFrame:
@@ -84,7 +88,7 @@ class CaseFilter:
 
     def corrections(self, cases: pl.DataFrame) -> pl.DataFrame:
         """Cases of the book in a new version, with `basis`: what priced the old one, unless the month is another."""
-        timely = self._in_time(self.in_book(self._once(self._named(cases))))
+        timely = self._by_settled_tiers(self._in_time(self.in_book(self._once(self._named(cases)))))
         moved = pl.col("month").is_not_null() & (pl.col("month") != pl.col("book_of"))
         of_month = self._of_month(timely)
         marked = timely.with_columns(basis=pl.when(moved).then(of_month).otherwise("book_basis"))
@@ -95,6 +99,11 @@ class CaseFilter:
         args: dict[str, pl.Expr | str] = {"pack": pack, "given": self.bases.now.pack, "month": pl.col("book_month")}
         same = self.refuse(marked, pl.col("basis").is_in(strange), "ST44", args)
         return self._fit(same.select(*CASE_SCHEMA, "basis"))
+
+    def _by_settled_tiers(self, cases: pl.DataFrame) -> pl.DataFrame:
+        kept, told = by_settled_tiers(self.book, cases, self._registered)
+        self.problems += [problem_frame(told)] if told else []
+        return kept
 
     def _of_month(self, cases: pl.DataFrame) -> pl.Expr:
         """The key of what prices a month's cases."""

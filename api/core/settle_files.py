@@ -13,7 +13,7 @@ import polars as pl
 
 from api.core.book import INDEX, LOCK, PARTIAL, PARTS, Book, BookRefused, locked, new_book, open_book
 from api.core.book_policies import policy_source
-from api.core.pay_inputs import group_values, read_decisions, read_hospitals, read_separate
+from api.core.pay_inputs import group_values, read_decisions, read_hospitals, read_separate, registered
 from api.core.payable import PayableFiles
 from api.core.settle import (
     MONTH,
@@ -41,8 +41,9 @@ from reference_tables.table_files import LINE, read_table
 @dataclass(frozen=True)
 class SettleRequest:
     """A settlement as it is asked for: paths, month, folder of the book. `policy_reason`: why the book's policy is
-    replaced, "" when it is not; `reopen`: why a cleared year is settled on.
-    `policy_name`, `scheme_name`: as they were asked for, for the recomputing command."""
+    replaced, "" when it is not; `tier_reason`: why cases of settled months go by the register's tiers of now; `reopen`:
+    why a cleared year is settled on. `policy_name`, `scheme_name`: as they were asked for, for the recomputing command.
+    """
 
     book: Path
     month: str
@@ -56,6 +57,7 @@ class SettleRequest:
     reason: str = ""
     close: bool = False
     policy_reason: str = ""
+    tier_reason: str = ""
     reopen: str = ""
     policy_name: str = ""
     scheme_name: str = ""
@@ -96,6 +98,7 @@ def settle_files(request: SettleRequest, policy: Policy, scheme: Scheme, progres
             close=request.close,
             policy_reason=request.policy_reason,
             policy_text=policy_source(request.policy_name),
+            tier_reason=request.tier_reason,
             reopen=request.reopen,
             files=_hashed(request),
             made_with={
@@ -129,6 +132,7 @@ def settle_files(request: SettleRequest, policy: Policy, scheme: Scheme, progres
             corrections=corrections,
             withdrawals=read_withdrawals(request.withdrawals) if request.withdrawals else None,
             decisions=_decisions(request.decisions, policy),
+            registered=registered(hospitals),
             problems=pl.concat([problems, more]),
         )
         return settle_month(book, policy, values, whole)
@@ -226,6 +230,7 @@ def recompute(request: SettleRequest) -> str:
     words += [names[request.policy_name], "--scheme", request.scheme_name, "--month", request.month]
     words += [word for option, path in options[1:] for word in (option, names[path])]
     words += ["--reason", request.reason] if request.reason else []
+    words += ["--new-tiers", request.tier_reason] if request.tier_reason else []
     words += [] if request.fmt == "auto" else ["--format", request.fmt]
     words += [] if request.edition == "insurance" else ["--edition", request.edition]
     return command_line([*words, "--book", "BOOK"])

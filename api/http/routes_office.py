@@ -54,6 +54,9 @@ class SettleAsked(Asked):
     close: bool = Field(True, description="结算后关账")
     reason: str = Field("", max_length=500, description="更正或撤销的原因；没有病例而要关账的原因")
     policy_reason: str = Field("", max_length=500, description="政策与账册所记不同时，变动的原因")
+    tier_reason: str = Field(
+        "", max_length=500, description="已结算月份的病例（更正、迟报）改按名录现在的机构级别计价的原因；不写则按当时的"
+    )
     reopen: str = Field("", max_length=500, description="年度已清算、或 12 月已关账而确需再结算的原因")
     supersedes: str = Field("", max_length=40, description="再结算所冲回的、已锁定的清算；之后须重新清算")
 
@@ -143,7 +146,8 @@ def settle(service: ServiceHere, who: Office, asked: SettleAsked, key: KeyHeader
         service, who, key, {"route": "settlements", **asked.model_dump()},
         lambda connection: settle_job.ask(
             service, connection, who, asked.month, close=asked.close, reason=asked.reason,
-            policy_reason=asked.policy_reason, reopen=asked.reopen, supersedes=asked.supersedes,
+            policy_reason=asked.policy_reason, tier_reason=asked.tier_reason, reopen=asked.reopen,
+            supersedes=asked.supersedes,
         ),
     )  # fmt: skip
 

@@ -19,7 +19,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from api.core.book import Book, Run, locked
-from api.core.pay_inputs import read_decisions
+from api.core.pay_inputs import read_decisions, registered
 from api.core.settle import (
     CORRECT,
     PLACED_DECISION_SCHEMA,
@@ -76,7 +76,7 @@ _NOTHING = {
 
 def ask(
     service: Service, connection: sa.Connection, actor: Actor, month: str, *, close: bool, reason: str,
-    policy_reason: str, reopen: str, supersedes: str,
+    policy_reason: str, tier_reason: str, reopen: str, supersedes: str,
 ) -> str:  # fmt: skip
     """The id of a settlement job of all that has been accepted for the month, and of corrections and withdrawals of
     earlier months, by the documents as they stand. `reopen`, `supersedes`: why a year is settled on whose clearing is
@@ -101,12 +101,13 @@ def ask(
     reopened = holding is not None and holding.state == REOPENED
     if reopened and supersedes and not any(chosen.values()):  # the clearing is taken back, and nothing has come since
         said = {"month": month, "close": close, "reason": reason, "reopen": reopen, "supersedes": supersedes}
-        before = _last_done(connection, {**said, "policy_reason": policy_reason})
+        before = _last_done(connection, {**said, "policy_reason": policy_reason, "tier_reason": tier_reason})
         if before is not None:
             return before
     year = [year_file_name(int(month[:4]))]
     args: dict[str, Any] = {
-        "month": month, "close": close, "reason": reason, "policy_reason": policy_reason, "reopen": reopen,
+        "month": month, "close": close, "reason": reason, "policy_reason": policy_reason,
+        "tier_reason": tier_reason, "reopen": reopen,
         "supersedes": supersedes, "documents": documents_for(connection, year_file=year, decisions=None), **chosen,
         "empty": empty,
     }  # fmt: skip
@@ -124,7 +125,7 @@ def _last_done(connection: sa.Connection, said: Mapping[str, object]) -> str | N
     query = sa.select(job.c.id, job.c.args).where(job.c.kind == SETTLE, job.c.state == JOB_DONE)
     for row in connection.execute(query.order_by(job.c.finished_at.desc(), job.c.id)):
         args = orjson.loads(row.args)
-        if all(args[name] == value for name, value in said.items()):
+        if all(args.get(name, "") == value for name, value in said.items()):
             return str(row.id)
     return None
 
@@ -248,6 +249,7 @@ def _input(
         str(args["month"]), cases=cases, corrections=frames("corrections", {**CASE_SCHEMA, "reason": pl.String()}),
         withdrawals=frames("withdrawals", WITHDRAWAL_SCHEMA), decisions=listed, reason=str(args["reason"]),
         close=bool(args["close"]), policy_reason=str(args["policy_reason"]), policy_text=basis.policy_text,
+        registered=registered(basis.hospitals), tier_reason=str(args.get("tier_reason", "")),
         reopen=str(args["reopen"]), further=True, files=tuple(files),
         made_with={
             "pack": {"id": pack.id, "version": pack.version, "sha256": pack.sha256, "data_level": pack.data_level},

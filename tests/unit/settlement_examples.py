@@ -29,6 +29,7 @@ def region_policy(
     method: str = "drg-rate",
     since: date = date(2026, 1, 1),
     until: date | None = None,
+    tiers: tuple[str, ...] = ("三级",),
     **changed: Any,
 ) -> Policy:
     """The policy; `changed` values by key, None takes one away; `more` further settings."""
@@ -37,7 +38,7 @@ def region_policy(
     return policy_of(
         {
             "id": "small", "name": "小区", "region": "小区", "method": method, "insurances": ["职工", "居民"],
-            "tiers": ["三级"], "effective_from": since, "data_level": "synthetic", "statement": "试验",
+            "tiers": list(tiers), "effective_from": since, "data_level": "synthetic", "statement": "试验",
             "sources": {"example": {"title": "试验", "publisher": "drgdip"}},
             "set": [item | {"source": "example", "confidence": "synthetic"} for item in settings],
             **({} if until is None else {"effective_until": until}),
