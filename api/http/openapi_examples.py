@@ -29,11 +29,13 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/clearing-trials": {"year": 2026, "cases": ["2026-01.csv"], "policy": "synthetic-city-drg-point"},
     "POST /v1/clearings/{name}/answer": {"state": "disputed", "comment": "违规扣款已另行缴纳"},
     "POST /v1/clearings/{name}/approve": {"reason": "逾期未答复的视同确认；经办会议 2027-02-10", "anyway": True},
-    "POST /v1/budgets": {"year": 2026, "cases": ["2026-01.csv"]},
+    "POST /v1/budgets": {"year": 2026, "cases": ["2026-01.csv"], "format": "flat", "edition": "insurance"},
     "POST /v1/advances": {
         "month": "2026-01", "spend": "spend.csv", "balances": {"职工": "15.2"}, "deficits": [],
     },
-    "POST /v1/indicators": {"year": 2026, "cases": ["2026-01.csv"], "priced": True},
+    "POST /v1/indicators": {
+        "year": 2026, "cases": ["2026-01.csv"], "priced": True, "policy": "synthetic-city-drg-rate",
+    },
     "POST /v1/groupings": {"year": 2026, "cases": ["2026-01.csv"], "strict": True},
     "POST /v1/validations": {"year": 2026, "cases": ["2026-01.csv"]},
     "POST /v1/payments": {
@@ -51,7 +53,9 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/years/{year}/decisions": {
         "hospital_id": "H1", "case_id": "H1-013", "decision": "by_item", "amount": "", "reason": _REASON,
     },
-    "POST /v1/simulations": {"reforms": ["synthetic-basic-one-price"], "cases": ["2026-01.csv"]},
+    "POST /v1/simulations": {
+        "reforms": ["synthetic-basic-one-price"], "cases": ["2026-01.csv"], "policy": "synthetic-city-drg-rate",
+    },
     "POST /v1/weights": {"cases": ["2026-01.csv"], "years": [2026], "year_weights": ["1"], "trim": "none"},
     "POST /v1/catalogs": {"cases": ["2026-01.csv"], "years": [2026], "year_weights": ["1"], "id": "my-city-2027"},
 }  # fmt: skip
