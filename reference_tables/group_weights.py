@@ -7,6 +7,7 @@ one weight.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,7 +103,7 @@ def find_group_weights(name: str) -> GroupWeights:
     """
     if name in built_in_weights():
         return _built_in(name)
-    if Path(name).is_file():
+    if os.path.isfile(name):
         return read_group_weights(Path(name), Path(name).name)
     args: dict[str, str | int] = {"name": name, "known": "、".join(built_in_weights())}
     raise TablesRefused(name, [Problem("PL27", args, value=name)])

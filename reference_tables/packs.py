@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -110,9 +111,9 @@ def find_pack(name_or_path: str | Path) -> Pack:
     if isinstance(name_or_path, str) and text in built_in_packs():
         return _built_in(text)
     path = Path(name_or_path)
-    if path.is_dir():
+    if os.path.isdir(path):  # says no, too, to what is too long for a name
         return read_pack(path)
-    if path.is_file():
+    if os.path.isfile(path):
         return read_dip_workbook(path) if is_dip_workbook(path) else read_workbook(path)
     raise TablesRefused(text, [_not_found(text)])
 

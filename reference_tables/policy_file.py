@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -178,7 +179,7 @@ class _Reading:
         if not name or name in built_in_weights():
             return name
         path = self.folder / name
-        if not path.is_file():
+        if not os.path.isfile(path):
             self.note("PL27", {"name": name, "known": "、".join(built_in_weights())}, "weights")
         return str(path)
 

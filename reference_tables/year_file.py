@@ -5,6 +5,7 @@ Money in the file is text with at most two decimals and becomes int fen here; ot
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -142,7 +143,7 @@ def parse_year_file(
     problems += reading.problems
     problems += check_rows(tables, reading.spoiled, file)
     where = folder or Path()
-    if head["decisions"] and not (where / head["decisions"]).is_file():
+    if head["decisions"] and not os.path.isfile(where / head["decisions"]):
         problems.append(Problem("CL11", {"name": head["decisions"]}, file=file, row=lines.line("decisions")))
     if problems:
         raise TablesRefused(file, sorted(problems, key=lambda problem: problem.row))

@@ -20,7 +20,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
-from urllib.parse import quote
 
 import orjson
 import xlsxwriter
@@ -35,6 +34,7 @@ from api.core.clearing_statement import (
     is_synthetic,
     statement_json,
 )
+from api.core.file_names import statement_name
 from api.core.whole_folder import write_proved
 from api.web.statement_page import WATERMARK, PageContext, statement_page
 from budget.clearing import statement_row
@@ -165,7 +165,7 @@ def _write_statements(
         synthetic,
     )  # fmt: skip
     for statement in hospital_statements(clearing):
-        name = quote(statement.hospital, safe="")
+        name = statement_name(statement.hospital)
         (folder / f"{name}.html").write_text(statement_page(statement, context), encoding="utf-8", newline="\n")
         _workbook(folder / f"{name}.xlsx", statement, context)
         told = {"region": context.region, "year": context.year, "run_id": run_id, **statement_json(statement)}

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 import polars as pl
 
 from api.core.book import write_whole
+from api.core.file_names import statement_name
 from api.core.settle import Settled
 from api.core.settle_report import STATEMENT_ZH, detail_table, kind_table, statement_table, workbook
 from api.web.settlement_page import Sheet, settlement_page
@@ -33,7 +33,7 @@ def write_hospital_statements(
     made = []
     for done, hospital in enumerate(settled.statement[_KEY].unique(maintain_order=True), 1):
         own = of_hospital(settled, hospital)
-        name = quote(hospital, safe="")
+        name = statement_name(hospital)
         contents = {
             "html": _page(own).encode(), "xlsx": workbook(own),
             "json": orjson.dumps(statement_json(own), option=orjson.OPT_INDENT_2) + b"\n",

@@ -3,6 +3,7 @@ after it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -82,7 +83,7 @@ def switch_of(reforms: Sequence[Reform]) -> Switched:
             ends = {"one": Path(first.to).name, "other": Path(item.to).name}
             problems.append(item.problem("SI01", first=first.reform.id, second=item.reform.id, **ends))
         known = list(_KNOWN[item.part]())
-        if item.to not in known and not Path(item.to).exists():
+        if item.to not in known and not os.path.exists(item.to):
             near = get_close_matches(item.written, known, n=3, cutoff=_NEAR) or known
             problems.append(item.problem("RF29", name=item.written, near="、".join(near)))
     if problems:
@@ -100,7 +101,7 @@ def _switches(reforms: Sequence[Reform]) -> Iterator[Named]:
 def _place(reform: Reform, name: str) -> str:
     """A path beside the reform's file where there is one of that name, else the name itself."""
     beside = Path(reform.folder) / name
-    return str(beside) if reform.folder and beside.exists() else name
+    return str(beside) if reform.folder and os.path.exists(beside) else name
 
 
 def read_switched(

@@ -5,11 +5,23 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from api.core.file_names import LONGEST_NAME, is_short
 from api.http.answers import Asked, CaseFormat, Edition
 
-DocumentName = Annotated[str, Field(max_length=120, pattern=r"^[\w][\w.\-]*$")]
+
+def _short(name: str) -> str:
+    if not is_short(name):
+        most = f"最多 {LONGEST_NAME} 字节（{LONGEST_NAME // 3} 个汉字）"
+        raise ValueError(f"按 UTF-8 编码{most}，现有 {len(name.encode())} 字节")
+    return name
+
+
+StoredName = Annotated[str, Field(max_length=120, pattern=r"^[\w][\w.\-]*$")]
+"""What a document that is there may be called."""
+DocumentName = Annotated[StoredName, AfterValidator(_short)]
+"""What one may be called from now on: files are laid out under its name."""
 CaseFiles = Annotated[list[DocumentName], Field(min_length=1, max_length=60, description="病例文件名（kind=cases）")]
 SCHEME = "分组方案：放入的文件名或内置编号；默认（或 current）为正在使用的"
 

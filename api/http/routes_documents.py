@@ -9,8 +9,10 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from api.core.file_names import LONGEST_NAME
 from api.http.answers import Answer, Limit, Page
 from api.http.bodies import Upload, take_upload
+from api.http.choices import DocumentName, StoredName
 from api.http.deps import Allowed, ServiceHere
 from api.http.downloads import attached, media_type
 from api.http.errors import Refused
@@ -36,7 +38,8 @@ KindPath = Annotated[
         ),
     ),
 ]
-NamePath = Annotated[str, Path(max_length=120, pattern=r"^[\w][\w.\-]*$", description="文件名")]
+NamePath = Annotated[StoredName, Path(description="文件名")]
+NewNamePath = Annotated[DocumentName, Path(description=f"文件名，按 UTF-8 编码最多 {LONGEST_NAME} 字节")]
 
 
 class Document(Answer):
@@ -77,7 +80,7 @@ class DocumentChecked(Answer):
 
 @router.put("/documents/{kind}/{name}", summary="放入一个文件的新版本")
 async def put(
-    request: Request, service: ServiceHere, who: Office, kind: KindPath, name: NamePath,
+    request: Request, service: ServiceHere, who: Office, kind: KindPath, name: NewNamePath,
     reason: Annotated[str, Query(max_length=500, description="变动的理由")] = "",
 ) -> DocumentPut:  # fmt: skip
     """立即校验：用不了的不收，一次指出全部问题，正在使用的不变；内容与现行版本相同则不增加版本。"""
@@ -87,7 +90,7 @@ async def put(
 
 @router.post("/documents/{kind}/{name}/check", summary="只校验一个文件，不放入")
 async def check(
-    request: Request, service: ServiceHere, _who: Office, kind: KindPath, name: NamePath
+    request: Request, service: ServiceHere, _who: Office, kind: KindPath, name: NewNamePath
 ) -> DocumentChecked:
     """与放入时同样的校验，与正在使用的一起；用不了的一次指出全部问题（422）。什么也不保存。"""
     with looking(service) as aside:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import Field
 
+from api.core.file_names import statement_name
 from api.http.answers import Answer, Asked, IdPath, Job, KeyHeader, Limit, Page
 from api.http.choices import CaseFiles, Choosing, DocumentName
 from api.http.deps import Allowed, ServiceHere
@@ -249,7 +249,7 @@ def _files(found: RunInfo, who: Actor) -> list[str]:
         return [name for name in found.files if name not in CASE_FILES]
     if who.role != Role.HOSPITAL.value:
         return list(found.files)
-    names = {f"statements/{quote(who.hospital_id, safe='')}.{ending}" for ending in ("html", "json", "xlsx")}
+    names = {f"statements/{statement_name(who.hospital_id)}.{ending}" for ending in ("html", "json", "xlsx")}
     return [name for name in found.files if name in names]
 
 

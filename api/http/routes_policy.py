@@ -22,6 +22,7 @@ from api.http.routes_documents import (
     DocumentPut,
     DocumentRemoved,
     NamePath,
+    NewNamePath,
     put_upload,
     removed_document,
     shown_document,
@@ -144,7 +145,7 @@ class WeightsAsked(_HistoryAsked):
 class CatalogAsked(_HistoryAsked):
     """病种目录的要求。"""
 
-    id: str = Field(min_length=1, max_length=60, pattern=r"^[\w][\w.\-]*$", examples=["my-city-2027"])
+    id: DocumentName = Field(min_length=1, max_length=60, examples=["my-city-2027"])
     name: str = Field("", max_length=120)
     region: str = Field("本统筹区", min_length=1, max_length=60)
     data_level: LocalLevel = LocalLevel.LOCAL
@@ -235,7 +236,7 @@ async def check_reform(request: Request, service: ServiceHere, _who: _Policy) ->
 
 @router.put("/reforms/{name}", summary="放入一个改革方案")
 async def put_reform(
-    request: Request, service: ServiceHere, who: _Policy, name: NamePath,
+    request: Request, service: ServiceHere, who: _Policy, name: NewNamePath,
     reason: Annotated[str, Query(max_length=500, description="变动的理由")] = "",
 ) -> DocumentPut:  # fmt: skip
     """TOML；立即校验，有问题则一次全部指出。"""

@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from api.core.file_names import file_name
 from api.service.audit import Actor, record
 from api.service.values import now
 from api.store.files import FileStore, Stored
@@ -189,6 +190,6 @@ def stand_of(connection: sa.Connection, used: Sequence[Sequence[Any]]) -> Stand:
 def laid_out(files: FileStore, found: DocumentInfo, folder: Path, name: str = "") -> Path:
     """A document as a file in a folder, under its own name or another, for a core that reads files."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / (name or found.name)
+    path = folder / (name or file_name(found.name))
     path.write_bytes(files.path(found.sha256).read_bytes())
     return path

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from api.core.book import Book
 from api.core.catalog_scores import QuotaUnfit
+from api.core.file_names import file_name
 from api.service.absent import absent_book, absent_document
 from api.service.audit import Actor
 from api.service.basis import Basis, basis_of, made_with
@@ -124,9 +125,9 @@ def lay_cases(service: Service, stand: Stand, folder: Path, names: Sequence[str]
     for at, item in enumerate(found):
         place = folder / "cases" / str(at)
         place.mkdir(parents=True)
-        laid = unpack(service.files.path(item.sha256), place, safe_name(item.name), limit)
-        workbook = laid.name.endswith(".xlsx") and not item.name.endswith(".xlsx")  # which is read by its name
-        made.append(str(laid.rename(place / (f"{item.name}.xlsx" if workbook else item.name))))
+        laid, name = unpack(service.files.path(item.sha256), place, safe_name(item.name), limit), file_name(item.name)
+        workbook = laid.name.endswith(".xlsx") and not name.endswith(".xlsx")  # which is read by its name
+        made.append(str(laid.rename(place / (f"{name}.xlsx" if workbook else name))))
     return made
 
 

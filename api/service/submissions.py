@@ -22,6 +22,7 @@ import orjson
 import polars as pl
 import sqlalchemy as sa
 
+from api.core.file_names import LONGEST_NAME
 from api.service.absent import absent
 from api.service.audit import Actor, record
 from api.service.book_cases import closed_until, comes_late, is_settled, next_posted
@@ -51,7 +52,6 @@ ROLES = {"cases": "cases", "corrections": "correct", "withdrawals": "withdraw"}
 """What a submission is to a settlement, as the settlement's own inputs call it."""
 MONTH = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])")
 _UNSAFE = re.compile(r"[^\w.\-()（）]+")
-_LONGEST_NAME = 120
 
 
 class NotTaken(Exception):
@@ -117,7 +117,7 @@ class SubmissionInfo:
 def safe_name(text: str) -> str:
     """A file name without folders and without anything a system might take for more than a name."""
     last = text.replace("\\", "/").rsplit("/", 1)[-1]
-    return _UNSAFE.sub("_", last).lstrip(".")[-_LONGEST_NAME:] or "cases"
+    return _UNSAFE.sub("_", last).encode()[-LONGEST_NAME:].decode(errors="ignore").lstrip(".") or "cases"
 
 
 def receive(

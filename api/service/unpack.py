@@ -6,6 +6,7 @@ import gzip
 import zlib
 from pathlib import Path
 
+from api.core.file_names import file_name
 from api.service.binary_tables import is_parquet, parquet_problem
 from api.service.workbooks import workbook_problem
 from reference_tables.problems import Problem
@@ -27,6 +28,7 @@ def unpack(source: Path, folder: Path, name: str, limit: int) -> Path:
     is named workbook.xlsx; what it unpacks to counts, as does what a Parquet file comes to in memory.
 
     Raises Unpackable (SV09, SV34)."""
+    name = file_name(name)
     with source.open("rb") as stream:
         head = stream.read(4)
     if not head:
