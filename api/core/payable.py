@@ -297,14 +297,16 @@ def grouping_columns(results: pl.DataFrame) -> dict[str, pl.Expr]:
 
 
 def _amounts(cases: pl.DataFrame, fmt: str) -> dict[str, pl.Expr]:
-    """Who paid what, fen; null where the record does not tell."""
+    """Who paid what, fen; null where the record does not tell. A record means by its words what the format means that
+    it was first written in."""
     fen = pl.Int64()
     rules = payable_rules()
+    first = _trimmed(_has(cases, "source_format", pl.String())).fill_null(fmt)
 
     def of(name: str) -> pl.Expr:
         return _has(cases, name, fen)
 
-    whole = of("self_pay_fen") if fmt in rules.whole_self_pay else pl.lit(None, dtype=fen)
+    whole = pl.when(first.is_in(sorted(rules.whole_self_pay))).then(of("self_pay_fen"))
     found = {
         "total_cost_fen": of("total_cost_fen"),
         "separate_fen": pl.lit(0, dtype=fen),

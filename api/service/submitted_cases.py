@@ -50,15 +50,18 @@ def lay_submitted(service: Service, folder: Path, year: int) -> list[str]:
 
 
 def _written(service: Service, place: Path, row: Any, kept: pl.DataFrame) -> str:
-    """The rows of a submission's own file that are kept; cases without a hospital are the submitter's."""
+    """The rows of a submission's own file that are kept, each with the format it came in: what a front page calls
+    self-paid is all that the patient paid. Cases without a hospital are the submitter's."""
     given = place / row.id
     given.mkdir()
     path = unpack(service.files.path(row.sha256), given, row.file_name, service.settings.max_unpacked_bytes)
-    blocks = [block.cases for block in read_cases(path, fmt=row.format)]
-    cases = pl.concat(blocks).filter(pl.col("row").is_in(kept["row"].implode()))
-    owner = pl.lit(row.hospital_id)
+    blocks = list(read_cases(path, fmt=row.format))
+    cases = pl.concat(block.cases for block in blocks).filter(pl.col("row").is_in(kept["row"].implode()))
+    owner, first = pl.lit(row.hospital_id), pl.lit(blocks[0].source.format)
     if "hospital_id" in cases.columns:
         owner = pl.col("hospital_id").fill_null(owner)
+    if "source_format" in cases.columns:
+        first = pl.col("source_format").fill_null(first)
     target = place / f"{row.month}-{row.id}.parquet"
-    cases.with_columns(owner.alias("hospital_id")).write_parquet(target)
+    cases.with_columns(owner.alias("hospital_id"), first.alias("source_format")).write_parquet(target)
     return str(target)

@@ -18,6 +18,26 @@ from api.service.tokens import NoHospital, create_token
 from api.service.worker import JobContext
 from tests.unit.pay_examples import HEADER, row
 
+FORMATS = {
+    "n041.csv": (
+        "ZZJGDM,BAH,ZYCS,XB,NL,CYSJ,SJZYTS,JBDM,LYFS,YLFKFS,ZFY,ZFJE\nH1,1,1,1,60,2025-03-09,8,I61.000,1,1,16000,5000\n"
+    ),
+    "hqms.csv": (
+        "A01,A48,A49,A12C,A14,B15,B20,C03C,B34C,A46C,D01,D09\n"
+        "H1,2,1,1,60,2025-03-09 10:00:00,8,I61.000,1,01,16000,5000\n"
+        "H1,3,1,1,60,2025-03-09 10:00:00,8,I61.000,1,01,,5000\n"
+    ),
+    "4101.json": (
+        '{"infno":"4101","input":{"setlinfo":{"setl_id":"S1","gend":"1","age":"60","dscg_way":"1","act_ipt_days":"8",'
+        '"adm_time":"2025-03-01 10:00:00","dscg_time":"2025-03-09 10:00:00","hi_type":"310","fixmedins_code":"H1",'
+        '"psn_selfpay":"4000","psn_ownpay":"1000"},"payinfo":[{"fund_pay_type":"310100","fund_payamt":11000}],'
+        '"diseinfo":[{"diag_type":"1","maindiag_flag":"1","diag_code":"I61.000"}],"oprninfo":[],'
+        '"iteminfo":[{"med_chrgitm":"01","amt":16000}]}}'
+    ),
+    "flat.csv": HEADER + row("A1"),
+}  # fmt: skip
+"""One case of H1 in each format: 16,000 yuan, of which the patient paid 5,000."""
+
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
 def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallService]:
@@ -280,3 +300,24 @@ def test_cases_that_name_no_hospital_are_the_submitters(here: SmallService) -> N
     assert [(item["case_id"], item["package"]) for item in rows] == [("A1", "13500.00"), ("A2", "13500.00")]
     told = here.client("H1").get(f"/v1/submissions/{found['id']}/problems").json()
     assert "PA04" not in {item["code"] for item in told}
+
+
+def test_what_was_handed_in_in_any_format_is_priced_alike_when_it_is_simulated(here: SmallService) -> None:
+    """Also where the file says in words of its own what the patient paid; what is not accepted is not simulated."""
+    register = "hospital_id,name,tier\nH1,第一医院,二级\n".encode()
+    here.client("office").put("/v1/documents/hospitals/h.csv", content=register)
+    client = here.client("H1")
+    for name, text in FORMATS.items():
+        params = {"month": MARCH, "name": name}
+        assert client.post("/v1/submissions", params=params, content=text.encode()).status_code == 202
+    here.work()
+    found = client.get("/v1/submissions").json()["items"]
+    assert {item["file_name"]: item["accepted"] for item in found} == dict.fromkeys(FORMATS, 1)
+    office = here.client("office")
+    asked = office.post("/v1/simulations", json={"reforms": ["synthetic-identity"], "submitted": 2025})
+    here.work()
+    done = office.get(f"/v1/jobs/{asked.json()['id']}").json()
+    run = office.get(f"/v1/runs/{done['result']['run']}").json()["summary"]
+    # 1.5 x 10000 x 0.9 less 5,000 that the patient paid, four times.
+    assert run["cases"] == 4
+    assert [item["fund_fen"] for item in run["steps"]] == [3_400_000] * 2

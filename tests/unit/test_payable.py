@@ -204,6 +204,8 @@ def test_the_self_paid_amount_of_a_front_page_is_all_that_the_patient_paid() -> 
     )
     assert _frame(frame, "hqms")["patient_paid_fen"].to_list() == [300]
     assert _frame(frame, "flat")["patient_paid_fen"].to_list() == [None]
+    kept = pl.concat([frame.with_columns(source_format=pl.lit(name)) for name in ("n041", " ", "4101")])
+    assert _frame(kept, "flat")["patient_paid_fen"].to_list() == [300, None, None], "as it was first written"
 
 
 def test_a_register_of_hospitals_goes_before_the_record(tmp_path: Path) -> None:
