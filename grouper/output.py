@@ -21,12 +21,19 @@ import polars as pl
 import xlsxwriter
 from polars.io.plugins import register_io_source
 
+from reference_tables.formula_cells import guarded
+
 STDOUT = "-"
 BOM = b"\xef\xbb\xbf"  # so that a spreadsheet shows Chinese right
 ROW_GROUP = 1 << 17
 SHEET_ROWS = 1_048_575  # what a worksheet holds beside its header
 _COLUMN_WIDTH = 18
 _CREATED = datetime(2026, 1, 1, tzinfo=UTC)  # a fixed date, so that the same rows give the same bytes
+
+
+def table_csv(frame: pl.DataFrame) -> bytes:
+    """A whole table as a CSV file, as ResultWriter writes one."""
+    return BOM + guarded(frame).write_csv().encode()
 
 
 class ResultWriter(ABC):
@@ -64,7 +71,7 @@ class ResultWriter(ABC):
 
 
 class _CsvStream(ResultWriter):
-    """CSV to an open stream: UTF-8 with BOM, header first."""
+    """CSV to an open stream: UTF-8 with BOM, header first; a text that looks like a formula stays a text."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream = stream
@@ -73,7 +80,7 @@ class _CsvStream(ResultWriter):
     def write(self, frame: pl.DataFrame) -> None:
         if not self.started:
             self.stream.write(BOM)
-        self._write_rows(frame, header=not self.started)
+        self._write_rows(guarded(frame), header=not self.started)
         self.started = True
 
     def _write_rows(self, frame: pl.DataFrame, *, header: bool) -> None:

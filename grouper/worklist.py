@@ -16,6 +16,7 @@ import polars as pl
 import xlsxwriter
 
 from reference_tables.columns import columns
+from reference_tables.formula_cells import guarded
 from reference_tables.problems import LEVEL_ZH, Level, catalogue
 
 SHEET_ROWS = 1_048_576  # what a sheet of a workbook holds, the header included
@@ -44,7 +45,7 @@ def write_worklist(problems: pl.DataFrame, path: Path, *, sheet_rows: int = SHEE
     with _complete(path) as place:
         if ending == ".csv":
             numbered = pl.col(_ROW).cast(pl.String).fill_null(_WHOLE_BATCH)
-            _guarded(rows.with_columns(numbered)).write_csv(place, include_bom=True)
+            guarded(rows.with_columns(numbered)).write_csv(place, include_bom=True)
         else:
             _write_workbook(rows, worklist_summary(problems), place, sheet_rows)
 
@@ -97,13 +98,6 @@ def worklist_summary(problems: pl.DataFrame) -> pl.DataFrame:
         pl.col("message").alias("问题举例"),
         pl.col("fix").alias("处理建议"),
     )
-
-
-def _guarded(rows: pl.DataFrame) -> pl.DataFrame:
-    """Text that a spreadsheet would take for a formula, made plain text by a leading apostrophe."""
-    text = pl.col(pl.String)
-    formula = text.str.contains(r"^[=+@\t\r]") | (text.str.starts_with("-") & ~text.str.contains(r"^-[0-9.]*$"))
-    return rows.with_columns(pl.when(formula).then(pl.lit("'") + text).otherwise(text).name.keep())
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from reference_tables.formula_cells import as_given
 from reference_tables.problems import Problem
 
 LINE = "line"
@@ -42,7 +43,8 @@ def read_table(path: Path, columns: Mapping[str, str], place: str | None = None)
     """Read one CSV file strictly.
 
     `columns`: wanted column -> kind; cells of kind "code" and "order" lose their outer blanks (TB60),
-    "text" and "rule" are kept as written. Problems: TB02-TB05, TB21, TB22, TB59, TB60.
+    "text" and "rule" are kept as written. What one of our own files guards from being taken for a formula is read
+    without its guard. Problems: TB02-TB05, TB21, TB22, TB59, TB60.
     """
     place = place or path.name
     try:
@@ -59,6 +61,7 @@ def read_table(path: Path, columns: Mapping[str, str], place: str | None = None)
         return TableText(place, None, 0, digest, tuple(problems))
     header, frame, records = raw
     chosen = select_columns(header, frame, columns, place, problems)
+    chosen = None if chosen is None else as_given(chosen)
     return TableText(place, chosen, records, digest, tuple(problems))
 
 

@@ -42,6 +42,7 @@ from budget.frames import STATEMENT_COLUMNS
 from budget.money import decimal_text, yuan_text
 from budget.total_budget import TotalBudget
 from reference_tables.accounts import ledger_accounts, ledger_events
+from reference_tables.formula_cells import guarded_rows
 
 _CREATED = datetime(2026, 1, 1, tzinfo=UTC)  # a fixed date, so that the same statement gives the same bytes
 _NUMBER = re.compile(r"-?[0-9][0-9,]*(\.[0-9]+)?")
@@ -108,11 +109,11 @@ def budget_rows(budget: TotalBudget) -> list[tuple[str, ...]]:
 
 
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """A CSV file, UTF-8, lines ended by a line feed."""
+    """A CSV file, UTF-8, lines ended by a line feed; a text that looks like a formula stays a text."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows(guarded_rows(rows))
     return text.getvalue().encode("utf-8")
 
 

@@ -23,6 +23,7 @@ from api.core.report import (
 )
 from budget.frames import STATEMENT_COLUMNS
 from budget.ledger import empty_ledger
+from reference_tables.formula_cells import as_given
 from reference_tables.policy import Policy, load_policy
 from reference_tables.policy_schema import METHODS
 from reference_tables.problems import TablesRefused
@@ -101,7 +102,7 @@ def _fen(name: str) -> pl.Expr:
 
 def _table(path: Path, columns: Sequence[str]) -> pl.DataFrame:
     try:
-        frame = pl.read_csv(path, infer_schema=False)
+        frame = as_given(pl.read_csv(path, infer_schema=False))
     except (OSError, pl.exceptions.PolarsError) as error:
         raise NotCleared(f"{path} 不能读（{str(error).splitlines()[0]}）") from None
     missing = [name for name in columns if name not in frame.columns]

@@ -21,10 +21,10 @@ from api.core.book import write_whole
 from api.core.settle import Settled
 from budget.case_fit import yuan_of
 from budget.frames import CASE_KIND_ZH
+from grouper.output import table_csv
 from reference_tables.accounts import ledger_accounts, ledger_events
 from reference_tables.problems import PROBLEM_SCHEMA
 
-BOM = b"\xef\xbb\xbf"
 STATEMENT_ZH = {
     "hospital_id": "医疗机构编码", "hospital_name": "医疗机构名称", "month": "月份", "pool": "基金池",
     "cases": "病例数", "points": "点数（分值）", "cost_fen": "纳入费用", "package_fen": "支付标准合计",
@@ -71,7 +71,7 @@ def write_settlement(settled: Settled, folder: Path) -> list[Path]:
     statement.xlsx, proof.json; problems.csv alone when nothing was settled. Raises OSError when it cannot be
     written."""
     if settled.run is None:
-        write_whole(folder / "problems.csv", BOM + settled.problems.select(*PROBLEM_SCHEMA).write_csv().encode())
+        write_whole(folder / "problems.csv", table_csv(settled.problems.select(*PROBLEM_SCHEMA)))
         return [folder / "problems.csv"]
     tables = {
         "statement.csv": statement_table(settled.statement),
@@ -80,7 +80,7 @@ def write_settlement(settled: Settled, folder: Path) -> list[Path]:
         "postings.csv": posting_table(settled.postings),
         "problems.csv": settled.problems.select(*PROBLEM_SCHEMA),
     }
-    contents = {name: BOM + table.write_csv().encode() for name, table in tables.items()}
+    contents = {name: table_csv(table) for name, table in tables.items()}
     contents["statement.xlsx"] = workbook(settled)
     contents["proof.json"] = orjson.dumps(settled.proof, option=orjson.OPT_INDENT_2) + b"\n"
     for name, data in contents.items():

@@ -1,5 +1,4 @@
-"""Files to be fetched, with their media types. Kept tables as JSON, CSV, XLSX or Parquet: texts that a spreadsheet
-would take for a formula stay texts."""
+"""Files to be fetched, with their media types. Kept tables as JSON, CSV, XLSX or Parquet."""
 
 from __future__ import annotations
 
@@ -22,7 +21,6 @@ _TYPES = {
     "toml": "application/toml", "zip": "application/zip", "txt": "text/plain; charset=utf-8",
 }  # fmt: skip
 _ANY = "application/octet-stream"
-_FORMULA = r"^[=+\-@\t\r]"
 
 
 class FileKind(StrEnum):
@@ -72,19 +70,10 @@ def _json(frame: pl.DataFrame) -> bytes:
 
 def _written(kind: FileKind, work: Path) -> Callable[[pl.DataFrame], bytes]:
     def made(frame: pl.DataFrame) -> bytes:
-        safe = frame
-        if kind is FileKind.CSV:
-            # A cell such as =cmd|... is taken for a formula when the file is opened; a quote before it prevents that.
-            texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
-            formula = {name: pl.col(name).str.contains(_FORMULA) for name in texts}
-            safe = frame.with_columns(
-                pl.when(met).then(pl.concat_str(pl.lit("'"), name)).otherwise(name).alias(name)
-                for name, met in formula.items()
-            )
         with TemporaryDirectory(dir=work) as folder:
             place = Path(folder) / f"table.{kind.value}"
             writer = ResultWriter.open(str(place))
-            writer.write(safe)
+            writer.write(frame)
             writer.close()
             return place.read_bytes()
 

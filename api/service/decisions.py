@@ -31,6 +31,7 @@ from api.service.submissions import NotTaken
 from api.service.told import MOST_TOLD
 from api.service.year_edits import year_tables
 from budget.special_quota import special_quota
+from reference_tables.formula_cells import guarded_rows, row_as_given
 from reference_tables.payable_rules import payable_rules
 from reference_tables.problems import Problem, TablesRefused
 
@@ -67,7 +68,7 @@ def decided(service: Service, connection: sa.Connection, year: int) -> tuple[Doc
         return None, []
     text = service.files.path(found.sha256).read_text(encoding="utf-8-sig")
     rows = csv.DictReader(io.StringIO(text))
-    return found, [{name: (row.get(name) or "").strip() for name in COLUMNS} for row in rows]
+    return found, [row_as_given({name: (row.get(name) or "").strip() for name in COLUMNS}) for row in rows]
 
 
 def decide(
@@ -89,9 +90,9 @@ def decide(
     else:
         rows.append(new)
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(guarded_rows(item.values() for item in rows))
     name = list_name(service, stand, year)
     data = text.getvalue().encode()
     listed = _read(service, basis_of(service, connection, stand), name, data)

@@ -43,7 +43,7 @@ from api.service.told import counted
 from api.service.values import new_id
 from api.service.worker import JobContext, JobRefused
 from grouper.intake import IntakeError
-from grouper.output import BOM
+from grouper.output import table_csv
 
 INDICATORS, REPORT, CLEAR = "indicators", "report", "clear"
 
@@ -83,7 +83,7 @@ def count(service: Service, context: JobContext) -> Any:
         out = folder / "out"
         out.mkdir()
         write_indicator_report(found, out / "indicators.xlsx")
-        (out / "indicators.csv").write_bytes(BOM + found.table.write_csv().encode())
+        (out / "indicators.csv").write_bytes(table_csv(found.table))
         problems.write_csv(out)
         made = Made(
             INDICATORS, year, "", DONE, run_id_of(proof), _summary(found, problems.frame), proof,

@@ -29,7 +29,7 @@ from api.service.submissions import NotTaken, safe_name
 from api.service.unpack import unpack
 from api.service.worker import JobContext, JobRefused
 from grouper.normalize import Edition
-from grouper.output import BOM
+from grouper.output import table_csv
 from grouper.proof import program_version
 from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused
 from reference_tables.year_file import YearFile, load_year_file
@@ -216,7 +216,7 @@ class Kept:
 
     def write_csv(self, folder: Path) -> None:
         """problems.csv in a folder."""
-        (folder / "problems.csv").write_bytes(BOM + self.frame.write_csv().encode())
+        (folder / "problems.csv").write_bytes(table_csv(self.frame))
 
 
 def ending(context: JobContext, made: Made, stand: Stand, basis: Basis | None) -> Any:

@@ -43,7 +43,7 @@ from api.service.values import canonical, new_id
 from api.service.worker import JobContext
 from budget.money import decimal_text
 from grouper.dip.compile import CompiledDip
-from grouper.output import BOM
+from grouper.output import table_csv
 from reference_tables.group_weights import built_in_weights
 
 JOB = "weights"
@@ -109,7 +109,7 @@ def work_on(service: Service, context: JobContext) -> Any:
         beside = _beside(found, compared) if compared else None
         out = folder / "out"
         out.mkdir()
-        (out / "weights.csv").write_bytes(BOM + weight_table(found).write_csv().encode())
+        (out / "weights.csv").write_bytes(table_csv(weight_table(found)))
         write_weight_report(found, beside, out / "report.xlsx", cases=False, served=True)
         write_weight_report(found, beside, out / FULL_REPORT, served=True)
         problems.write_csv(out)

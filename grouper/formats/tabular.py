@@ -13,8 +13,10 @@ from grouper.formats.frames import case_frame
 from grouper.formats.header import TablePlan
 from grouper.formats.lists import from_cells
 from reference_tables.columns import Column, columns
+from reference_tables.formula_cells import as_given
 
 CODE_AS_NUMBER = "IN38"
+_KEYS = ("case_id", "hospital_id")
 
 
 def canonical(
@@ -41,6 +43,8 @@ def canonical(
         for other in shared:
             value = value.zip_with(value.is_not_null(), other)
         values[name] = value
+    if ready is None:
+        values.update(_keys_as_given(values))
     for name, roles in plan.durations.items():
         parts = {role: cells[f"c{at}"] for role, at in roles.items()}
         values[name] = convert.minutes_of_parts(parts, columns()[name], complaints)
@@ -64,6 +68,13 @@ def _plain(cells: pl.DataFrame, plan: TablePlan, *, blanks: bool | None, marked:
         marks = list(plan.format.empty)
         cells = cells.with_columns(pl.col(text).replace(marks, [None] * len(marks)))
     return cells
+
+
+def _keys_as_given(values: Mapping[str, pl.Series]) -> dict[str, pl.Series]:
+    """Keys taken over from one of our own CSV files, where it guards them from being taken for a formula."""
+    keys = pl.DataFrame([values[name].alias(name) for name in _KEYS if name in values])
+    marked = [series.name for series in keys if series.str.starts_with("'").any()]
+    return {series.name: series for series in as_given(keys.select(marked))}
 
 
 def _owner(plan: TablePlan, position: int) -> Column | None:

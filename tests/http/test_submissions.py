@@ -16,7 +16,7 @@ from api.service.jobs import find_job
 from api.service.roles import Role
 from api.service.tokens import NoHospital, create_token
 from api.service.worker import JobContext
-from tests.unit.pay_examples import HEADER, row
+from tests.unit.pay_examples import HEADER, RATE, policy_text, row
 
 FORMATS = {
     "n041.csv": (
@@ -245,7 +245,18 @@ def test_hospitals_see_their_own_alone(here: SmallService) -> None:
     assert here.client("H1").get("/v1/submissions", params={"hospital": "H1"}).json()["items"][0]["id"] == found["id"]
 
 
+def run_of(here: SmallService, asked: Any) -> str:
+    """The run of a job that was asked for."""
+    assert asked.status_code == 202, asked.text
+    here.work()
+    done = here.client("office").get(f"/v1/jobs/{asked.json()['id']}").json()
+    assert done["state"] == "done", done
+    return str(done["result"]["run"])
+
+
 def test_downloads(here: SmallService) -> None:
+    pays = {**RATE, "prepay_period": '"month"', "prepay_share": '"0.9"'}
+    (here.folder / "examples" / "p.toml").write_text(policy_text(values=pays), encoding="utf-8")
     found = here.submit(row("=cmd|x"))
     client = here.client("H1")
     text = client.get(f"/v1/submissions/{found['id']}/results", params={"format": "csv"})
@@ -255,6 +266,19 @@ def test_downloads(here: SmallService) -> None:
     )
     assert table["case_id"].to_list() == ["=cmd|x"]
     assert client.get(f"/v1/submissions/{found['id']}/results", params={"format": "xlsx"}).content[:2] == b"PK"
+    # Corrected under the name and for a reason as the files say them, a formula is told nowhere.
+    office = here.client("office")
+    settled = run_of(here, office.post("/v1/settlements", json={"month": MARCH, "close": True}))
+    paid = office.get(f"/v1/runs/{settled}/files/problems.csv").content
+    assert b"\n=" not in paid
+    said = {"month": MARCH, "kind": "correction", "reason": "+1+1"}
+    text_given = (HEADER + row("'=cmd|x", "17000")).encode()
+    again = client.post("/v1/submissions", params=said, content=text_given)
+    here.work()
+    assert client.get(f"/v1/submissions/{again.json()['id']}").json()["accepted"] == 1
+    run = run_of(here, office.post("/v1/settlements", json={"month": "2025-04", "reason": "无病例"}))
+    listed = office.get(f"/v1/runs/{run}/files/corrections.csv").content.decode("utf-8-sig").splitlines()
+    assert listed[1].startswith("H1,'=cmd|x,更正,'+1+1,2025-03,")
 
 
 def test_progress_can_be_followed(here: SmallService) -> None:

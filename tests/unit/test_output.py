@@ -11,6 +11,8 @@ import pytest
 
 import grouper.output as output_module
 from grouper.output import ResultWriter
+from reference_tables.formula_cells import guarded_rows, row_as_given
+from reference_tables.table_files import read_table
 
 ROWS = pl.DataFrame(
     {
@@ -41,6 +43,23 @@ def test_csv_has_a_byte_order_mark_and_every_value(tmp_path: Path) -> None:
     data = written(tmp_path / "a.csv", 2)
     assert data.startswith(b"\xef\xbb\xbfcase_id,code,row\n")
     assert data.decode("utf-8-sig").splitlines()[3] == '三,"",4'
+
+
+def test_what_looks_like_a_formula_is_written_as_text_and_read_as_it_was(tmp_path: Path) -> None:
+    texts = ["=cmd|x", "@x", "+1+1", "-2+3", "\ta", "'=x", "＝1", "'x", "", "-", "-5.00", "-0.5%", "三", "0.10"]
+    shown = ["'=cmd|x", "'@x", "'+1+1", "'-2+3", "'\ta", "''=x", "'＝1", *texts[7:]]
+    frame = pl.DataFrame({"case_id": texts, "at": range(len(texts)), "same": texts[7:] * 2})
+    writer = ResultWriter.open(str(tmp_path / "a.csv"))
+    writer.write(frame)
+    writer.close()
+    raw = pl.read_csv(tmp_path / "a.csv", infer_schema=False)
+    assert raw["case_id"].to_list() == shown
+    assert raw["same"].to_list() == frame["same"].to_list()
+    assert [row for (row,) in guarded_rows((text,) for text in texts)] == shown
+    found = read_table(tmp_path / "a.csv", {"case_id": "text", "at": "code"}).frame
+    assert found is not None
+    assert found["case_id"].to_list() == texts
+    assert [row_as_given({"": text})[""] for text in shown] == texts
 
 
 def test_parquet_gives_back_the_frame(tmp_path: Path) -> None:
