@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,11 +21,14 @@ from api.service.roles import Role
 from reference_tables.problems import TablesRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    import sqlalchemy as sa
 
     from api.http.metrics import Metrics
     from api.http.rates import Rates
     from api.service.context import Service
+    from api.service.settings import Settings
 
 # What a service is made of is imported where it is used: the other commands need not wait for it.
 DataOption = Annotated[
@@ -37,23 +41,35 @@ _LAST_ANSWERS = 10
 """Seconds that requests under way have to end once the service is being stopped."""
 
 
-def opened(data: Path | None, **given: Any) -> Service:
-    """The service of a data folder, or a message and exit code 4."""
+def settings_here(**given: Any) -> Settings:
+    """The settings, options first; or a message for each that will not do and exit code 4."""
+    from api.service.settings import settings_of
+
+    try:
+        return settings_of(**{name: value for name, value in given.items() if value is not None})
+    except TablesRefused as error:
+        print_problems(error.problems)
+        fail("设置不能用", Exit.ENVIRONMENT)
+
+
+def opened(settings: Settings, *, new: bool = False) -> Service:
+    """The service of the settings, which may be a `new` one or has to be there; or a message and exit code 4."""
     from sqlalchemy.exc import ArgumentError
 
     from api.service.context import open_service
-    from api.service.settings import Settings
-    from api.store.database import Unavailable
+    from api.store.database import Unavailable, place_of
 
-    values = {name: value for name, value in {"data": data, **given}.items() if value is not None}
     try:
-        return open_service(Settings(**values))
+        return open_service(settings, new=new)
     except TablesRefused as error:
         print_problems(error.problems)
-        fail("数据库不可用", Exit.ENVIRONMENT)
+        fail("服务不可用", Exit.ENVIRONMENT)
     except (ArgumentError, ModuleNotFoundError):  # what they say may hold the password
         fail("DRGDIP_DATABASE_URL 写法不对：postgresql+psycopg://用户:密码@主机/库", Exit.ENVIRONMENT)
     except (OSError, Unavailable) as error:
+        if settings.database_url and isinstance(error, Unavailable):
+            what = f"不能使用数据库 {place_of(settings.url)}（{error}）"
+            fail(f"{what}；检查它是否在运行，DRGDIP_DATABASE_URL 的主机、库、用户和密码是否正确", Exit.ENVIRONMENT)
         what = f"不能打开数据文件夹或数据库（{error}）"
         fail(f"{what}；文件夹须可写；数据库文件损坏的，从备份恢复到新的文件夹（drgdip restore）", Exit.ENVIRONMENT)
 
@@ -95,9 +111,11 @@ def serve(
     from api.service.processes import Keeper
 
     log_as_json()
-    given = {"host": host, "port": port, "processes": processes, "workers": workers, "policy": policy}
-    service = opened(data, **given, open_access=open_access)
-    settings = service.settings
+    settings = settings_here(
+        data=data, host=host, port=port, processes=processes, workers=workers, policy=policy, open_access=open_access
+    )
+    service = opened(settings, new=True)
+    _check_settings(service)
     try:
         check_address(service)
     except TablesRefused as error:
@@ -155,7 +173,39 @@ def worker(data: DataOption = None) -> None:
     from api.service.logs import log_as_json
 
     log_as_json()
-    _work(opened(data), 1)
+    service = opened(settings_here(data=data), new=True)
+    _check_settings(service)
+    _work(service, 1)
+
+
+def _check_settings(service: Service) -> None:
+    """Leave with code 3 where the policy or the scheme that the settings name cannot be used."""
+    from api.service.basis import check_settings
+
+    try:
+        with service.database.read() as connection:
+            check_settings(service, connection)
+    except TablesRefused as error:
+        service.close()
+        print_problems(error.problems)
+        fail(f"设置所指的支付政策或分组方案不能用：{error.what}", Exit.TABLES)
+
+
+@contextmanager
+def _writing(service: Service) -> Iterator[sa.Connection]:
+    """A transaction that writes; a message and exit code 3 over an audit that does not fit, 4 where nothing can be
+    written."""
+    from api.service.audit import EndLost
+    from api.store.database import Unavailable
+
+    try:
+        with service.database.write() as connection:
+            yield connection
+    except EndLost as error:
+        print_problems([error.problem])
+        fail("审计链不符，什么也没有写入", Exit.TABLES)
+    except Unavailable as error:
+        fail(f"数据库不能写入（{error}）", Exit.ENVIRONMENT)
 
 
 def _work(service: Service, count: int) -> None:
@@ -194,15 +244,19 @@ def create(
     from api.service.hospitals import ID_ZH
     from api.service.tokens import NoHospital, create_token
 
-    service = opened(data)
+    settings = settings_here(data=data)
+    new = not (settings.data / "files").is_dir()
+    service = opened(settings, new=True)
     try:
-        with service.database.write() as connection:
+        with _writing(service) as connection:
             text = create_token(connection, COMMAND, role, hospital_id=hospital, label=label, days=days)
     except NoHospital:
         fail(f"医疗机构编号 {hospital!r} 不能用，{ID_ZH}", Exit.USAGE)
     except ValueError:
         fail("hospital 令牌须用 --hospital 指明医疗机构，其他令牌不能指明", Exit.USAGE)
     typer.echo(text)
+    if new:
+        err().print(f"{escape(str(settings.data))} 里原来没有服务，已新建")
 
 
 @tokens.command("list")
@@ -210,7 +264,7 @@ def show(data: DataOption = None, json: JsonOption = False) -> None:
     """列出令牌（不含令牌本身）。"""
     from api.service.tokens import list_tokens
 
-    service = opened(data)
+    service = opened(settings_here(data=data))
     with service.database.read() as connection:
         found = list_tokens(connection)
     names = ("id", "role", "hospital_id", "label", "created_at", "expires_at", "revoked_at")
@@ -229,9 +283,9 @@ def revoke(name: Annotated[str, typer.Argument(metavar="ID")], data: DataOption 
     from api.service.audit import COMMAND
     from api.service.tokens import NoSuchToken, revoke_token
 
-    service = opened(data)
+    service = opened(settings_here(data=data))
     try:
-        with service.database.write() as connection:
+        with _writing(service) as connection:
             revoke_token(connection, COMMAND, name)
     except NoSuchToken:
         fail(f"没有编号为 {name} 的令牌", Exit.USAGE)
@@ -242,7 +296,7 @@ def check(data: DataOption = None, json: JsonOption = False) -> None:
     """从头校验审计链；有一处不符即退出码 1。"""
     from api.service.audit import BROKEN_ZH, verify
 
-    service = opened(data)
+    service = opened(settings_here(data=data))
     with service.database.read() as connection:
         found = verify(connection)
     if json:

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from api.core.book import BookRefused
 from api.http.reasons import reason_zh
 from api.service.absent import absent
+from api.service.audit import EndLost
 from api.service.told import MOST_TOLD, told
 from api.store.database import Unavailable
 from api.store.files import TooLarge
@@ -33,7 +34,7 @@ _STATUS = {
     "SV21": 503, "SV22": 500, "SV68": 409, "SV69": 409, "SV70": 409, "SV71": 409, "SV26": 503, "SV46": 409,
     "SV52": 409, "SV53": 409, "SV54": 409, "SV55": 409, "SV56": 409, "SV57": 409, "ST10": 409, "ST12": 409,
     "ST16": 409, "ST23": 409, "SV72": 409, "SV73": 409, "SV74": 409, "SV75": 409, "SV76": 409, "SV78": 409,
-    "SV82": 409,
+    "SV81": 503, "SV82": 409,
 }  # fmt: skip
 REFUSED = 422
 _LONGEST_PLACE = 200
@@ -138,6 +139,11 @@ def add_handlers(app: FastAPI) -> None:
         if error.status_code == 400 and request.headers.get("content-encoding", "identity") != "identity":
             problem = _media(request)
         return problem_response([problem], request, error.headers)
+
+    @app.exception_handler(EndLost)
+    def lost(request: Request, error: EndLost) -> Response:
+        log.error("the audit has lost its end")
+        return problem_response([error.problem], request, {"Retry-After": "60"})
 
     @app.exception_handler(Unavailable)
     def unavailable(request: Request, error: Unavailable) -> Response:

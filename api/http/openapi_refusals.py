@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from api.http.deps import Allowed
 from api.http.errors import MEDIA_TYPE, refusal, status_of
 from api.service.absent import absent_document
+from api.service.audit import BROKEN_ZH
 from api.service.roles import Role
 from reference_tables.problems import Problem
 
@@ -39,6 +40,7 @@ _ARGS: Mapping[str, Mapping[str, str | int]] = {
     "SV73": {"value": _RUN, "state": "已锁定", "action": "批准"}, "SV74": {"value": "2026.toml", "now": 3, "given": 2},
     "SV75": {"value": "job_5d1f0c2b9a7e4c3d8f6a1b20", "state": "已完成"},
     "SV78": {"value": _RUN, "submissions": "sub_5d1f0c2b9a7e4c3d8f6a1b20"},
+    "SV81": {"entry": 4, "reason": BROKEN_ZH["head"]},
     "SV82": {"what": "改革文件", "value": "synthetic-basic-one-price"},
     "SV76": {"year": 2026, "value": _RUN, "month": "2026-03", "next": "2026-12"},
     "ST10": {"month": "2026-01", "next": "2026-03", "until": "2026-02"},
@@ -84,9 +86,11 @@ _OWN: Mapping[str, tuple[str, ...]] = {
     "POST /v1/policies/check": _FILE, "GET /v1/schemes/{name}/check": ("SV03",),
     "GET /v1/schemes/{name}/codes/{code}": ("SV03",), "GET /v1/schemes/{name}/diff/{other}": ("SV03",),
     "GET /v1/jobs/{name}": ("SV03",), "DELETE /v1/jobs/{name}": ("SV03", "SV75"),
-    "GET /v1/jobs/{name}/events": ("SV03",), "GET /v1/policies/{name}": ("SV03",), "GET /readyz": ("SV26",),
+    "GET /v1/jobs/{name}/events": ("SV03",), "GET /v1/policies/{name}": ("SV03",), "GET /readyz": ("SV26", "SV81"),
 }  # fmt: skip
 """What a route refuses for reasons of its own; that it needs a token, a role, a body and so on is seen in it."""
+_WRITES = ("PUT ", "DELETE ", "POST /v1/years/", "POST /v1/clearings/")
+"""How routes begin that write, besides those that take a key to be asked again."""
 _STILL = "GET /healthz"
 """Answers without asking the database."""
 
@@ -112,7 +116,9 @@ def codes(key: str, operation: Mapping[str, Any], *, for_some: bool) -> list[str
     if for_some:
         found.add("SV02")
     if any(item["name"] == "Idempotency-Key" for item in operation.get("parameters", ())):
-        found.add("SV08")
+        found |= {"SV08", "SV81"}
+    if key.startswith(_WRITES):
+        found.add("SV81")
     if media:
         found |= {"SV05", "SV83", *(("SV14",) if "SV09" in found else ())}
     if any("$ref" in item.get("schema", {}) for item in media.values()):

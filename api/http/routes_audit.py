@@ -10,7 +10,7 @@ from pydantic import Field
 
 from api.http.answers import Answer, Limit, Page
 from api.http.deps import Allowed, ServiceHere
-from api.service.audit import Actor, Entry, entries, verify
+from api.service.audit import BROKEN_ZH, Actor, Entry, entries, verify
 from api.service.roles import Role
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
@@ -36,7 +36,7 @@ class Whole(Answer):
 
     entries: int
     broken: int | None = Field(None, description="第一条不符的序号；null 为完整")
-    why: str = Field("", description="content 内容被改动、gap 缺少一条、chain 与上一条不相接、end 末尾被截去")
+    why: str = Field("", description="、".join(f"{name} {text}" for name, text in BROKEN_ZH.items()))
 
 
 @router.get("", summary="列出审计记录")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import Refused
+from api.service.audit import end_of
 from api.service.basis import basis_of
 from api.service.roles import Role
-from api.store.tables import audit_head
 from grouper.proof import program_version
 from reference_tables.problems import Problem, TablesRefused
 
@@ -27,7 +26,7 @@ def healthz() -> dict[str, str]:
 def readyz(service: ServiceHere) -> dict[str, str]:
     """数据库和文件都可用，所用的政策、分组方案等能读入；否则 503。"""
     with service.database.read() as connection:
-        connection.execute(sa.select(audit_head.c.seq)).one()
+        end_of(connection)
         service.files.check()
         try:
             basis_of(service, connection)

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from api.service.values import canonical, checksum, now
+from api.store.database import Unavailable
 from api.store.tables import audit, audit_head
+from reference_tables.problems import Problem
 
 _PAGE = 10_000
 
@@ -29,7 +31,10 @@ class Actor:
 SYSTEM = Actor("system", "system")
 COMMAND = Actor("command", "admin")
 """Who acts at the command line of the service's own machine."""
-BROKEN_ZH = {"content": "内容被改动", "gap": "缺少一条", "chain": "与上一条不相接", "end": "末尾被截去"}
+BROKEN_ZH = {
+    "content": "内容被改动", "gap": "缺少一条", "chain": "与上一条不相接", "end": "末尾被截去",
+    "head": "末条是哪一条的记录不见了",
+}  # fmt: skip
 """What does not fit, by `Verdict.why`."""
 
 
@@ -56,11 +61,20 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a check of the whole audit found: `entries` read; `broken` the number of the first entry that does not fit,
-    None when all do; `why`: content, gap, chain or end."""
+    None when all do; `why`: content, gap, chain, end or head (nothing says which entry is the last)."""
 
     entries: int
     broken: int | None = None
     why: str = ""
+
+
+class EndLost(Unavailable):
+    """Nothing says which entry of the audit is the last one, and nothing is written until something does: `problem`
+    (SV81) tells it."""
+
+    def __init__(self, entry: int) -> None:
+        self.problem = Problem("SV81", {"entry": entry, "reason": BROKEN_ZH["head"]})
+        super().__init__(self.problem.message)
 
 
 def _hash(*parts: object) -> str:
@@ -70,13 +84,24 @@ def _hash(*parts: object) -> str:
 def record(
     connection: sa.Connection, actor: Actor, action: str, thing: str, details: Mapping[str, object] | None = None
 ) -> None:
-    """Add an entry within a writing transaction. `details`: plain values, ids and checksums, no personal data."""
-    head = connection.execute(sa.select(audit_head).with_for_update()).one()
+    """Add an entry within a writing transaction. `details`: plain values, ids and checksums, no personal data. Raises
+    EndLost."""
+    head = end_of(connection, writes=True)
     seq, at, text = head.seq + 1, now(), canonical(dict(details or {}))
     row = (seq, at, actor.id, actor.role, action, thing, text, head.hash)
     hashed = _hash(*row)
     connection.execute(audit.insert().values(dict(zip(audit.c.keys(), (*row, hashed), strict=True))))
     connection.execute(audit_head.update().values(seq=seq, hash=hashed))
+
+
+def end_of(connection: sa.Connection, *, writes: bool = False) -> sa.Row[tuple[int, int, str]]:
+    """Number and hash of the last entry as the audit has them beside its entries; held for a transaction that writes.
+    Raises EndLost."""
+    query = sa.select(audit_head)
+    found = connection.execute(query.with_for_update() if writes else query).all()
+    if len(found) != 1:
+        raise EndLost(1 + (connection.execute(sa.select(sa.func.max(audit.c.seq))).scalar() or 0))
+    return found[0]
 
 
 def entries(
@@ -110,7 +135,10 @@ def verify(connection: sa.Connection) -> Verdict:
         if entry.hash != entry.expected:
             return Verdict(seq, entry.seq, "content")
         seq, hashed = entry.seq, entry.hash
-    head = connection.execute(sa.select(audit_head)).one()
+    try:
+        head = end_of(connection)
+    except EndLost:
+        return Verdict(seq, seq + 1, "head")
     if (head.seq, head.hash) != (seq, hashed):
         return Verdict(seq, seq + 1, "end")
     return Verdict(seq)

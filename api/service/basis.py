@@ -95,6 +95,17 @@ def basis_of(
         return _kept[key]
 
 
+def check_settings(service: Service, connection: sa.Connection) -> None:
+    """Can the policy and the scheme be used that the settings name, where no document takes their place? Raises
+    TablesRefused."""
+    sources = sources_of(standing(connection), service.settings)
+    policy, scheme = sources["policy"], sources.get("scheme")
+    if isinstance(policy, str):
+        load_policy(policy)
+    if isinstance(scheme, str):
+        open_scheme(scheme)
+
+
 class RecentBasis:
     """The basis as it was within the last second, so that single cases need not ask the database each time. A new
     document decides their estimates a second later at most; submissions and settlements never read it here."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.engine import make_url
 
 from api.service.audit import Actor
 from api.service.endings import RULES
@@ -16,7 +17,7 @@ from api.service.settings import Settings
 from api.service.tokens import has_tokens
 from api.store.database import Database
 from api.store.files import FileStore
-from api.store.migrate import NewerDatabase, migrate
+from api.store.migrate import NewerDatabase, has_version, migrate
 from api.store.tables import audit_head
 from reference_tables.problems import Problem, TablesRefused
 
@@ -53,12 +54,30 @@ class Service:
         self.database.close()
 
 
-def open_service(settings: Settings) -> Service:
+def is_there(settings: Settings) -> bool:
+    """Is there a service in the data folder and the database? Nothing is made. Raises Unavailable."""
+    place = make_url(settings.url)
+    if not (settings.data / "files").is_dir() or (
+        place.get_backend_name() == "sqlite" and not Path(place.database or "").is_file()
+    ):
+        return False
+    database = Database(settings.url)
+    try:
+        with database.read() as connection:
+            return has_version(connection)
+    finally:
+        database.close()
+
+
+def open_service(settings: Settings, *, new: bool = True) -> Service:
     """Open the data folder and bring the database up to this program's version.
 
-    Raises TablesRefused (SV23 a database of a later program, SV58 a restore that broke off), OSError when the folder
-    cannot be written, Unavailable when the database does not answer.
+    Raises TablesRefused (SV23 a database of a later program, SV58 a restore that broke off, SV87 where there is no
+    service, unless it may be a `new` one), OSError when the folder cannot be written, Unavailable when the database
+    does not answer.
     """
+    if not new and not is_there(settings):
+        raise TablesRefused("service", [Problem("SV87", {"place": str(settings.data)})])
     settings.data.mkdir(parents=True, exist_ok=True)
     database = Database(settings.url)
     try:

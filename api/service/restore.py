@@ -126,7 +126,7 @@ def _prepare(database: Database, version: str) -> None:
     except NewerDatabase as error:
         raise _refused("SV23", found=error.found, known=error.known) from None
     with database.read() as connection:
-        if connection.execute(sa.select(audit_head.c.seq)).scalar():
+        if connection.execute(sa.select(audit_head.c.seq)).scalar() != 0:
             raise _refused("SV51", place=database.url.render_as_string())
 
 

@@ -7,17 +7,24 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.store.database import sqlite_url
+from reference_tables.problems import Problem, TablesRefused
+
+_PREFIX = "DRGDIP_"
+_KINDS = {int: "整数", float: "数", bool: "true 或 false"}
+_BOUNDS = {"ge": "不小于 {}", "gt": "大于 {}", "le": "不大于 {}"}
+_LONGEST_SHOWN = 60
 
 
 class Settings(BaseSettings):
     """What decides how the service runs; names in the environment are these with `DRGDIP_` before them."""
 
-    model_config = SettingsConfigDict(env_prefix="DRGDIP_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore")
 
     data: Path = Field(default=Path("drgdip-data"), description="folder of the embedded database, files and year books")
     database_url: str = Field(default="", description="PostgreSQL URL; empty: SQLite in the data folder")
@@ -33,9 +40,11 @@ class Settings(BaseSettings):
     max_rows: int = Field(default=2_000_000, gt=0, description="most rows of a submission")
     max_cases: int = Field(default=10_000, gt=0, description="most cases of one request for grouping")
     requests_per_minute: int = Field(default=6_000, gt=0, description="of one token")
-    head_seconds: float = Field(default=15.0, gt=0, description="a request's head has to be there after so long")
+    head_seconds: float = Field(
+        default=15.0, gt=0, le=86_400, description="a request's head has to be there after so long"
+    )
     body_seconds: float = Field(
-        default=30.0, gt=0, description="the rate of a body, or of an answer, is taken for so long"
+        default=30.0, gt=0, le=86_400, description="the rate of a body, or of an answer, is taken for so long"
     )
     body_rate: int = Field(
         default=1_000, gt=0, description="bytes of it that have to come, or to be taken, in a second"
@@ -43,10 +52,10 @@ class Settings(BaseSettings):
     connections: int = Field(default=800, gt=0, description="open connections of a server process")
     address_connections: int = Field(default=400, gt=0, description="open connections of it from one address")
     lease_seconds: float = Field(
-        default=30.0, gt=0, description="a job whose worker is silent for so long is taken over"
+        default=30.0, gt=0, le=86_400, description="a job whose worker is silent for so long is taken over"
     )
     processes: int = Field(default=1, ge=1, le=256, description="server processes on one port, with limits in common")
-    workers: int = Field(default=1, ge=0, description="threads of the server that work on jobs")
+    workers: int = Field(default=1, ge=0, le=256, description="threads of the server that work on jobs")
     most_attempts: int = Field(default=5, gt=0, description="a job that dies so often is given up")
 
     @property
@@ -58,6 +67,34 @@ class Settings(BaseSettings):
     def is_loopback(self) -> bool:
         """Is the address one that only this machine reaches?"""
         return only_here(self.host)
+
+
+def settings_of(**given: Any) -> Settings:
+    """The settings, those `given` before those of the environment. Raises TablesRefused (SV86) with every one that
+    will not do."""
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        names = dict.fromkeys(str(item["loc"][0]) for item in error.errors())
+        values = {str(item["loc"][0]): str(item["input"])[:_LONGEST_SHOWN] for item in error.errors()}
+    problems = [
+        Problem("SV86", {"name": _PREFIX + name.upper(), "value": values[name], "range": _range(name)}, field=name)
+        for name in names
+    ]
+    raise TablesRefused("settings", problems)
+
+
+def _range(name: str) -> str:
+    """What a setting may be, in Chinese."""
+    field = Settings.model_fields[name]
+    bounds = [
+        text.format(value)
+        for item in field.metadata
+        for bound, text in _BOUNDS.items()
+        if (value := getattr(item, bound, None)) is not None
+    ]
+    kind = next((text for kind, text in _KINDS.items() if field.annotation is kind), "文字")
+    return "、".join(bounds) + (" 的" if bounds else "") + kind
 
 
 def only_here(host: str) -> bool:

@@ -101,6 +101,14 @@ class Database:
         self.engine.dispose()
 
 
+def place_of(url: str) -> str:
+    """Where a database is, without who uses it and the password."""
+    found = sa.engine.make_url(url)
+    host = found.host or found.query.get("host") or "（默认主机）"
+    kind = "PostgreSQL" if found.get_backend_name() == "postgresql" else found.get_backend_name()
+    return f"{kind} {host}" + (f":{found.port}" if found.port else "") + f"/{found.database or ''}"
+
+
 def sqlite_url(folder: Path) -> str:
     """The embedded database of a data folder."""
     return f"sqlite:///{(folder / 'drgdip.sqlite').absolute()}"

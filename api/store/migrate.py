@@ -46,6 +46,11 @@ def migrate(database: Database, to: str | None = None) -> str:
     return to or head
 
 
+def has_version(connection: sa.Connection) -> bool:
+    """Has the database ever been brought up to a version?"""
+    return MigrationContext.configure(connection).get_current_revision() is not None
+
+
 def version_of(connection: sa.Connection) -> str:
     """The version that the database has."""
     return str(MigrationContext.configure(connection).get_current_revision())

@@ -229,7 +229,10 @@ def test_the_command_ends_with_an_error_over_a_damaged_file(tmp_path: Path) -> N
     place.write_bytes(b"")
     target = tmp_path / "b.tar"
     target.write_bytes(b"before")
-    done = CliRunner().invoke(app, ["backup", str(target), "--data", str(data)])
+    backup = ["backup", str(target), "--data", str(data)]
+    done = CliRunner().invoke(app, backup)
+    assert (done.exit_code, "--overwrite" in done.stderr) == (2, True), done.output
+    done = CliRunner().invoke(app, [*backup, "--overwrite"])
     told = done.stderr.replace("\n", "")
     assert (done.exit_code, "SV59" in told, place.name in told) == (3, True, True), done.output
     assert target.read_bytes() == b"before"
@@ -237,10 +240,18 @@ def test_the_command_ends_with_an_error_over_a_damaged_file(tmp_path: Path) -> N
     engine = sa.create_engine(f"sqlite:///{data / 'drgdip.sqlite'}")
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE audit SET actor = 'nobody' WHERE seq = 3"))
-    engine.dispose()
-    done = CliRunner().invoke(app, ["backup", str(target), "--data", str(data)])
+    done = CliRunner().invoke(app, [*backup, "--overwrite"])
     told = done.stderr.replace("\n", "")
     assert (done.exit_code, "SV81" in told, "第 3 条不符：内容被改动" in told) == (3, True, True), done.output
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM audit_head"))
+    engine.dispose()
+    for words in ([*backup, "--overwrite"], ["token", "create", "--role", "office", "--data", str(data)]):
+        done = CliRunner().invoke(app, words)
+        told = done.stderr.replace("\n", "")
+        assert (done.exit_code, "SV81" in told, done.stdout) == (3, True, ""), done.output
+    done = CliRunner().invoke(app, ["audit", "verify", "--data", str(data)])
+    assert (done.exit_code, "审计链在第" in done.stdout) == (1, True), done.output
     assert target.read_bytes() == b"before"
 
 

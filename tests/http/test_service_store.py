@@ -84,6 +84,7 @@ def test_audit_is_whole_and_shows_every_change(database: Database) -> None:
         "gap": audit.delete().where(audit.c.seq == 2),
         "end": audit.delete().where(audit.c.seq == 5),
         "chain": audit.update().where(audit.c.seq == 4).values(before="0" * 64),
+        "head": audit_head.delete(),
     }
     for why, change in changes.items():
         with database.engine.connect() as connection:

@@ -26,4 +26,4 @@ def test_ids_as_hospitals_have_them(tmp_path: Path, hospital: str) -> None:
     asked = ["token", "create", "--role", "hospital", "--hospital", hospital, "--data", str(tmp_path)]
     done = CliRunner().invoke(app, asked)
     assert done.exit_code == 0, done.output
-    assert done.output.startswith("drgdip_")
+    assert done.stdout.startswith("drgdip_")
