@@ -18,6 +18,7 @@ from typing import Any, ClassVar, cast
 
 import h11
 from fastapi import Request
+from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.http.errors import problem_response
@@ -27,6 +28,8 @@ from reference_tables.problems import Problem
 log = logging.getLogger("drgdip.http")
 _TOO_LONG = 431
 _LINGER_SECONDS = 1.0
+_VERSIONS = frozenset({b"1.0", b"1.1"})
+_BOTH_ENDS = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class _Joining:
@@ -74,6 +77,21 @@ class Limits:
     address_connections: int
 
 
+class _Strict(h11.Connection):
+    """Also refuses a request whose body has two ends, of which a proxy before the service may take the other one (RFC
+    9112, 6.3), and versions that there are not."""
+
+    def next_event(self) -> Any:
+        """What came next. Raises RemoteProtocolError."""
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            if event.http_version not in _VERSIONS:
+                raise h11.RemoteProtocolError("no such version of HTTP")
+            if {name for name, _ in event.headers} >= _BOTH_ENDS:
+                raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
+        return event
+
+
 class Protocol(H11Protocol):
     """HTTP/1.1 as described. `limits` and `open_from` (connections by address) are those of one server."""
 
@@ -82,6 +100,11 @@ class Protocol(H11Protocol):
     _timer: asyncio.TimerHandle | None = None
     _reader_timer: asyncio.TimerHandle | None = None
     _arrived, _held, _refused = 0, False, False
+
+    def __init__(self, config: Config, *given: Any, **named: Any) -> None:
+        super().__init__(config, *given, **named)
+        size = config.h11_max_incomplete_event_size
+        self.conn = _Strict(h11.SERVER) if size is None else _Strict(h11.SERVER, size)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection begins; one too many is told so, and closed once its request is seen, or soon."""

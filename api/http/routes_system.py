@@ -24,7 +24,7 @@ def healthz() -> dict[str, str]:
 
 @router.get("/readyz", summary="数据库和数据文件夹是否可用")
 def readyz(service: ServiceHere) -> dict[str, str]:
-    """数据库和文件都可用，所用的政策、分组方案等能读入；否则 503。"""
+    """数据库可用，数据文件夹能写、有办理一份小文件的空间（16 MiB），所用的政策、分组方案等能读入；否则 503。"""
     with service.database.read() as connection:
         end_of(connection)
         service.files.check()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -18,6 +19,7 @@ from api.store.faults import point
 from reference_tables.problems import Problem, TablesRefused
 
 _CHUNK = 1 << 20
+_ROOM = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class FileStore:
         for place in (self.folder, self._temporary):
             place.mkdir(parents=True, exist_ok=True)
         self._sound: dict[str, tuple[int, int, int]] = {}
+        self._checking = threading.Lock()
 
     @property
     def temporary(self) -> Path:
@@ -92,13 +95,16 @@ class FileStore:
                 yield chunk
 
     def check(self) -> None:
-        """Make sure that a file can be written now. Raises OSError."""
-        probe = self.writer()
-        try:
-            probe.write(b"ready")
-            probe.sync()
-        finally:
-            probe.drop()
+        """Make sure that files can be written now, with room for what a small submission leaves here and in a database
+        beside them: the room is taken and given back, by one caller at a time. Raises OSError."""
+        with self._checking:
+            probe = self.writer()
+            try:
+                probe.write(b"ready")
+                probe.reserve(_ROOM)
+                probe.sync()
+            finally:
+                probe.drop()
 
     def _place(self, sha256: str) -> Path:
         if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
@@ -158,6 +164,12 @@ class FileWriter:
             raise
         point("file named")
         return stored
+
+    def reserve(self, size: int) -> None:
+        """Have the disk keep room for so many bytes, without writing them. Raises OSError."""
+        self._stream.flush()
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(self._stream.fileno(), 0, size)
 
     def sync(self) -> None:
         """Have everything on the disk that was written so far. Raises OSError."""

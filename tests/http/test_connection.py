@@ -71,6 +71,15 @@ def test_what_is_no_request_is_refused_and_the_next_one_answered(here: tuple[Sma
         (good[:-2] + b"X: " + b"a" * 300_000 + b"\r\n\r\n", 431, "SV15"),
         (b"\x16\x03\x01 no\r\n\r\n", 400, "SV13"),
         (b"GET / HTTP/9\r\n\r\n", 400, "SV13"),
+        (b"GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n", 400, "SV13"),
+        # The second request is hidden from who goes by the other of both lengths.
+        (
+            good[:-2].replace(b"GET", b"POST")
+            + b"Content-Length: 90\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+            + good.replace(b": close", b": keep-alive") * 2,
+            400,
+            "SV13",
+        ),
         ("GET /v1/codes?q=脑 HTTP/1.1\r\n\r\n".encode(), 400, "SV13"),
     ):
         head, _, body = _said(port, data).partition(b"\r\n\r\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -331,4 +332,11 @@ def test_a_check_leaves_nothing(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     (store.temporary / "other").write_bytes(b"half")
     store.check()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))  # room for some bytes, not for a submission
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            store.check()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in store.temporary.iterdir()] == ["other"]
