@@ -24,6 +24,7 @@ from grouper.formats.parquet import open_parquet
 from grouper.formats.parts import Opened, Part, ReadOptions
 from grouper.formats.source import CaseBlock, InputFile, IntakeError, SourceInfo
 from grouper.formats.xlsx import open_xlsx
+from grouper.going_on import go_on
 from reference_tables.problems import Problem, problem_frame
 
 __all__ = ["CaseBlock", "Detected", "IntakeError", "SourceInfo", "detect", "read_cases"]
@@ -101,6 +102,7 @@ def _blocks(
     for part in parts:
         blank_rows += part.blank_rows
         unknown.update(part.unknown)
+        go_on(part.blank_rows)
         if part.cases.is_empty():
             continue
         part = within_limits(part, source.name)

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, cast
 import polars as pl
 
 from api.service.trial import DAMAGED, LARGE, tried
+from grouper.going_on import go_on
 from reference_tables.problems import Problem
 
 VALUE_BYTES = 16
@@ -96,6 +97,7 @@ def _stated(stream: BinaryIO, limit: int) -> int:
             at = min(place for place in (about.get(9), about.get(11)) if place)
             end = at + about[7]
             while at < end and total <= limit:
+                go_on()
                 head, length = _head(stream, at)
                 if min(head[2], head[3]) < 0:
                     raise ValueError("a page of negative size")

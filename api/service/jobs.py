@@ -206,6 +206,12 @@ class Queue:
                 values |= {"progress": progress, "progress_of": of}
             connection.execute(job.update().where(job.c.id == held.id).values(values))
 
+    def wanted(self, held: Leased) -> None:
+        """Raises LeaseLost, Cancelled when the job is of no use any more; says nothing of it."""
+        with self.database.read() as connection:
+            if self._hold(connection, held).cancel:
+                raise Cancelled(held.id)
+
     def finish(self, held: Leased, change: Change) -> None:
         """Do what the job changes in the catalogue and end it, both or neither. Raises LeaseLost; Cancelled when it was
         asked to stop before: whoever asked was told so."""

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from api.service.worker import JobContext
 from api.store.database import Unavailable
 from api.store.tables import job
+from grouper.going_on import go_on
 
 _SECONDS = 0.5
 """So old may be what is told."""
@@ -23,15 +24,21 @@ class Progress:
     """How far a job is, of `of` rows or steps (0 = not known)."""
 
     def __init__(self, context: JobContext, of: int = 0) -> None:
-        self._context, self.of, self.done = context, of, 0
+        self._context, self.of, self.done, self._passed = context, of, 0, 0
         self._next = time.monotonic() + _SECONDS
 
     def tell(self, done: int) -> None:
         """So many are done. Raises as `JobContext.tell`, Cancelled, LeaseLost."""
-        self.done, self.of = done, max(done, self.of) if self.of else 0
-        self._context.tell(done, self.of)
+        whole = done + self._passed
+        self.done, self.of = done, max(whole, self.of) if self.of else 0
+        self._context.tell(whole, self.of)
         if time.monotonic() >= self._next:
             self.show()
+
+    def look(self, passed: int) -> None:
+        """So many more rows without a case are done. Raises as `tell`."""
+        self._passed += passed
+        self.tell(self.done)
 
     def show(self) -> None:
         """Let those who ask see it now."""
@@ -61,6 +68,7 @@ def rows_in(path: Path) -> int:
     lines, last = 0, b"\n"
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
+            go_on()
             lines += chunk.count(b"\n")
             last = chunk[-1:]
     lines += last != b"\n"

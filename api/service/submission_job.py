@@ -49,6 +49,7 @@ from api.service.worker import JobContext, JobRefused, Later
 from api.store.tables import submission
 from budget.case_fit import faults
 from budget.pricing import Pricer
+from grouper.going_on import asked
 from reference_tables.problems import PROBLEM_SCHEMA, Level, Problem, TablesRefused, catalogue, problem_frame
 
 REPEATED = "PA11"
@@ -83,7 +84,8 @@ def work_on(service: Service, context: JobContext) -> Any:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        batch = _worked(service, progress, found, looked, folder)
+        with asked(progress.look):
+            batch = _worked(service, progress, found, looked, folder)
     except Unpackable as error:
         batch = _nothing(error.problem)
     except TablesRefused as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import io
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -20,8 +21,11 @@ from typing import IO, cast
 
 import orjson
 
+from grouper.going_on import go_on
+
 SOUND, LARGE, DAMAGED = "sound", "large", "damaged"
 _READY = b"ready\n"
+_SECONDS = 0.2
 
 
 class _Helper:
@@ -36,7 +40,9 @@ class _Helper:
         can be no helper."""
         path = str(source.absolute()) if isinstance(source, Path) else ""
         asked = orjson.dumps([path, 0 if isinstance(source, Path) else len(source), limit]) + b"\n"
-        with self._lock:
+        while not self._lock.acquire(timeout=_SECONDS):
+            go_on()
+        try:
             process = self._started()
             with suppress(BrokenPipeError):
                 given = cast("IO[bytes]", process.stdin)
@@ -44,10 +50,12 @@ class _Helper:
                 if isinstance(source, bytes):
                     given.write(source)
                 given.flush()
-            told = cast("IO[bytes]", process.stdout).readline().decode().strip()
+            told = _answer(process)
             if not told:
                 process.wait()  # it dies, which takes a moment: the next is not to be asked of it
             return told or DAMAGED
+        finally:
+            self._lock.release()
 
     def end(self) -> None:
         """Let it go."""
@@ -73,6 +81,19 @@ class _Helper:
         if cast("IO[bytes]", self._process.stdout).readline() != _READY:
             raise OSError("no process can be started to read tables for trial")
         return self._process
+
+
+def _answer(process: subprocess.Popen[bytes]) -> str:
+    """What the helper says, "" when it dies. Raises what `go_on` raises: then it is ended, whatever it is at."""
+    given = cast("IO[bytes]", process.stdout)
+    try:
+        while not select.select([given], [], [], _SECONDS)[0]:
+            go_on()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    return given.readline().decode().strip()
 
 
 _of_tables, _of_workbooks = _Helper(), _Helper()

@@ -9,6 +9,7 @@ from pathlib import Path
 from api.core.file_names import file_name
 from api.service.binary_tables import is_parquet, parquet_problem
 from api.service.workbooks import workbook_problem
+from grouper.going_on import go_on
 from reference_tables.problems import Problem
 
 _CHUNK = 1 << 20
@@ -61,6 +62,7 @@ def _gunzip(source: Path, place: Path, limit: int) -> None:
     try:
         with gzip.open(source, "rb") as stream, place.open("wb") as out:
             while chunk := stream.read(_CHUNK):
+                go_on()
                 size += len(chunk)
                 if size > limit:
                     raise Unpackable(Problem("SV34", {"limit": limit}))

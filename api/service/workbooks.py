@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.service.trial import outlived
+from grouper.going_on import go_on
 from reference_tables.problems import Problem
 
 _CHUNK = 1 << 20
@@ -90,6 +91,7 @@ def _parts(packed: zipfile.ZipFile, item: zipfile.ZipInfo, before: int, limit: i
         while chunk := stream.read(_CHUNK):
             if size == before and chunk[:3].startswith(_WIDE) and not item.filename.endswith(".bin"):
                 raise ValueError("text of two bytes a character")
+            go_on()
             size += len(chunk)
             held += chunk
             end = max(held.rfind(b"row>"), held.rfind(b"si>"))

@@ -24,12 +24,15 @@ from api.service.unpack import Unpackable
 from api.store.database import Unavailable
 from api.store.faults import point
 from grouper.catalog.history import HistoryRefused
+from grouper.going_on import asked
 from grouper.intake import IntakeError
 from reference_tables.problems import Problem, TablesRefused
 
 log = logging.getLogger("drgdip.worker")
 _IDLE_SECONDS = 0.2
 _AFTER_TROUBLE = 1.0
+_LOOK_SECONDS = 1.0
+"""So old may be what a worker knows of a job that was cancelled."""
 _STORE_ERRORS = frozenset({
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE,
     errno.ENFILE, errno.ENODEV, errno.ENOMEM, errno.ESTALE,
@@ -72,13 +75,17 @@ class JobContext:
         """Say how far the work is. Raises Cancelled or LeaseLost when it is of no use to go on, Later when the worker
         is being stopped."""
         self.done, self.of = done, of
+        self.look()
+        point("job told")
+
+    def look(self, _passed: int = 0) -> None:
+        """Is the work still wanted? Raises as `tell`."""
         if self.lost.is_set():
             raise LeaseLost(self.held.id)
         if self.cancelled.is_set():
             raise Cancelled(self.held.id)
         if self.stopping.is_set():
             raise Later("the worker is being stopped")
-        point("job told")
 
     def hold(self) -> None:
         """Make sure that the job is still this worker's: before it writes what no catalogue can take back, in the lock
@@ -148,7 +155,8 @@ class Worker:
     def _do(self, context: JobContext) -> None:
         held = context.held
         try:
-            change = self.handlers[held.kind](context)
+            with asked(context.look):
+                change = self.handlers[held.kind](context)
             self.queue.finish(held, change)
         except JobRefused as refused:
             self._refuse(held, refused.problems, refused.change)
@@ -184,9 +192,16 @@ class Worker:
             self.queue.fail(held, problems, change)
 
     def _pulse(self, context: JobContext, ended: threading.Event) -> None:
-        """Say from time to time that the job is alive, until it has ended."""
-        while not ended.wait(self.queue.lease_seconds / 4):
+        """Say from time to time that the job is alive, and look more often whether it is still wanted, until it has
+        ended."""
+        pause = self.queue.lease_seconds / 4
+        due = time.monotonic() + pause
+        while not ended.wait(min(_LOOK_SECONDS, pause)):
             try:
+                if time.monotonic() < due:
+                    self.queue.wanted(context.held)
+                    continue
+                due = time.monotonic() + pause
                 self.queue.alive(context.held, context.done, context.of)
             except LeaseLost:
                 context.lost.set()

@@ -9,6 +9,7 @@ import polars as pl
 from grouper.formats.cells import Complaints
 from grouper.formats.csv_records import (
     BROKEN_SCHEMA,
+    OVERLONG,
     RecordBlock,
     Shape,
     cell_frame,
@@ -23,7 +24,8 @@ from grouper.formats.parts import Opened, Part, ReadOptions
 from grouper.formats.pipeline import ordered_map
 from grouper.formats.source import InputFile
 from grouper.formats.tabular import canonical
-from reference_tables.problems import problem_rows
+from reference_tables.case_formats import format_facts
+from reference_tables.problems import problem_frame, problem_rows
 
 _WIDE_BLANKS = ("\u3000".encode(), "\u00a0".encode())
 _LEAST_BYTES, _MOST_BYTES = 64, 1 << 25
@@ -57,10 +59,12 @@ def _line_bytes(source: InputFile) -> float:
 
 def _part(block: RecordBlock, shape: Shape, plan: TablePlan, file: str) -> Part:
     """One block of records as canonical cases and problems."""
+    if not block.data and block.broken.is_empty():
+        return Part(pl.DataFrame(), problem_frame([]), blank_rows=block.blank)
     numbers, marks = plan.numbers, plan.format.empty
     cells = cell_frame(block, shape, plan.positions, numbers, marks)
     if block.rows is None and _needs_a_closer_look(cells):
-        block, _, _ = look_closely(TextBlock(block.data, ()), shape, block.first_row, last=True)
+        block, _, _ = look_closely(TextBlock(block.data), shape, block.first_row, last=True)
         cells = cell_frame(block, shape, plan.positions, numbers, marks)
     blanks = None if _has_blanks(block.data, shape.delimiter) else False
     # a quoted mark, or one with blanks round it, is not seen on parsing
@@ -99,5 +103,7 @@ def _broken_problems(broken: pl.DataFrame, shape: Shape, file: str) -> list[pl.D
     for (code,), some in broken.group_by("defect", maintain_order=True):
         known = some.with_columns(case_id=pl.lit(None, dtype=pl.String))
         args: dict[str, pl.Expr | str] = {"found": pl.col("found"), "width": str(shape.width)}
+        if code == OVERLONG:
+            args = {"found": pl.col("found"), "limit": str(format_facts().reading.longest_line)}
         frames.append(problem_rows(known, str(code), file=file, args=args))
     return frames

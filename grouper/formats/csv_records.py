@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 import numpy as np
 import polars as pl
@@ -21,9 +22,13 @@ from grouper.formats.csv_lines import DELIMITERS, NEWLINE, Lines, kept_lines, li
 from grouper.formats.csv_text import TextBlock
 from reference_tables.case_formats import format_facts
 
-TOO_FEW, TOO_MANY, BAD_QUOTE, NUL_BYTE, UNDECODABLE = "IN20", "IN21", "IN22", "IN23", "IN24"
+TOO_FEW, TOO_MANY, BAD_QUOTE, NUL_BYTE, UNDECODABLE, OVERLONG = "IN20", "IN21", "IN22", "IN23", "IN24", "IN51"
 
-_CODES = (None, TOO_FEW, TOO_MANY, BAD_QUOTE, NUL_BYTE, UNDECODABLE)
+_CODES = (None, TOO_FEW, TOO_MANY, BAD_QUOTE, NUL_BYTE, UNDECODABLE, OVERLONG)
+_BLANK = b"\n\r\v\f " + "".join(DELIMITERS).encode()
+_PEEK = 64
+_MOST_LINES = 1 << 19
+"""Lines that are looked at together: so many blank ones are no more bytes, and as much work as records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,8 @@ class RecordBlock:
     """Records of a stretch of the file.
 
     `data` UTF-8 text of the whole records, one after the other; `rows` their row numbers, or None when they
-    are `first_row`, `first_row + 1`, ...; `broken` (row UInt32, defect String, found Int64: number of cells)
-    the records that cannot be read; `blank` the number of rows skipped because nothing stands in them.
+    are `first_row`, `first_row + 1`, ...; `broken` (row UInt32, defect String, found Int64: number of cells,
+    of an overlong line of bytes) the records that cannot be read; `blank` the number of rows skipped because nothing stands in them.
     """
 
     first_row: int
@@ -58,21 +63,22 @@ BROKEN_SCHEMA = {"row": pl.UInt32(), "defect": pl.String(), "found": pl.Int64()}
 def _cell(delimiter: str) -> re.Pattern[str]:
     """One cell: quoted from end to end, or not beginning with a quote; a stray quote inside is content."""
     assert delimiter in DELIMITERS, "none of them means anything to a regular expression"
-    return re.compile(f'"(?:[^"]|"")*"|[^"{delimiter}\\n][^{delimiter}\\n]*|')
+    # nothing matches when it is matched again in another way: so nothing has to be remembered, a megabyte of it neither
+    return re.compile(f'"(?:[^"]++|"")*+"|[^"{delimiter}\\n][^{delimiter}\\n]*+|')
 
 
 @cache
 def _record(delimiter: str) -> re.Pattern[str]:
     """One whole record."""
     cell = f"(?:{_cell(delimiter).pattern})"
-    return re.compile(f"{cell}(?:{delimiter}{cell})*")
+    return re.compile(f"{cell}(?:{delimiter}{cell})*+")
 
 
 def record_blocks(texts: Iterable[TextBlock], shape: Shape, first_row: int) -> Iterator[RecordBlock]:
     """Records of consecutive text blocks; `first_row` is the row number of the first of them."""
-    carry, row = TextBlock(b"", ()), first_row
+    carry, row = TextBlock(b""), first_row
     pending: TextBlock | None = None
-    for text in texts:
+    for text in chain.from_iterable(map(_pieces, texts)):
         if pending is not None:
             block, carry, row = _next(_joined(carry, pending), shape, row, last=False)
             yield block
@@ -82,22 +88,44 @@ def record_blocks(texts: Iterable[TextBlock], shape: Shape, first_row: int) -> I
         yield block
 
 
+def _pieces(text: TextBlock) -> Iterator[TextBlock]:
+    """A block of far more lines than blocks of records have: in pieces."""
+    data = text.data
+    if len(data) <= _MOST_LINES or _newlines(data) <= _MOST_LINES:
+        yield text
+        return
+    start = line = 0
+    while start < len(data):
+        end = data.find(b"\n", start + _MOST_LINES - 1) + 1 or len(data)
+        piece = data[start:end]
+        stop = line + _newlines(piece)
+        undecodable = tuple(at - line for at in text.undecodable if line <= at < stop)
+        yield TextBlock(piece, undecodable, tuple((at - line, size) for at, size in text.overlong if line <= at < stop))
+        start, line = end, stop
+
+
+def _newlines(data: bytes) -> int:
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == NEWLINE))
+
+
 def _joined(carry: TextBlock, text: TextBlock) -> TextBlock:
     if not carry.data:
         return text
     shift = carry.data.count(b"\n")
-    return TextBlock(carry.data + text.data, (*carry.undecodable, *(at + shift for at in text.undecodable)))
+    undecodable = (*carry.undecodable, *(at + shift for at in text.undecodable))
+    overlong = (*carry.overlong, *((at + shift, size) for at, size in text.overlong))
+    return TextBlock(carry.data + text.data, undecodable, overlong)
 
 
 def _next(text: TextBlock, shape: Shape, row: int, *, last: bool) -> tuple[RecordBlock, TextBlock, int]:
     """The records of `text`, what must wait for the next block, and the row number after these records."""
     data = text.data
-    nothing = TextBlock(b"", ())
-    if not text.undecodable and b"\0" not in data:
+    nothing = TextBlock(b"")
+    if text.flawless and b"\0" not in data:
         broken = pl.DataFrame(schema=BROKEN_SCHEMA)
         if b'"' not in data:
             codes = np.frombuffer(data, np.uint8)
-            count = int(np.count_nonzero(codes == NEWLINE))
+            count = _newlines(data)
             if int(np.count_nonzero(codes == ord(shape.delimiter))) == count * (shape.width - 1):
                 return RecordBlock(row, data, None, broken, 0), nothing, row + count
         else:
@@ -110,7 +138,7 @@ def _next(text: TextBlock, shape: Shape, row: int, *, last: bool) -> tuple[Recor
 class _Verdict:
     """What was decided about the lines of a block, filled in step by step."""
 
-    def __init__(self, lines: Lines, shape: Shape, undecodable: tuple[int, ...]) -> None:
+    def __init__(self, lines: Lines, shape: Shape, text: TextBlock) -> None:
         self.lines = lines
         self.shape = shape
         self.code = np.zeros(len(lines), np.int8)
@@ -119,7 +147,9 @@ class _Verdict:
         self.rewritten: dict[int, str] = {}
         self.end = len(lines)
         self.set(lines.with_nul, NUL_BYTE)
-        self.set(np.isin(np.arange(len(lines)), undecodable), UNDECODABLE)
+        self.set(np.isin(np.arange(len(lines)), text.undecodable), UNDECODABLE)
+        for at, size in text.overlong:
+            self.code[at], self.found[at] = _CODES.index(OVERLONG), size
         self.empty = lines.empty & (self.code == 0)
 
     def set(self, where: NDArray[np.bool_], code: str) -> None:
@@ -143,8 +173,13 @@ class _Verdict:
 
 def look_closely(text: TextBlock, shape: Shape, row: int, *, last: bool) -> tuple[RecordBlock, TextBlock, int]:
     """Judge a block line by line; see `_next` for what is returned."""
+    if text.flawless and not text.data[:_PEEK].strip(_BLANK) and not text.data.translate(None, _BLANK):
+        blank = _newlines(text.data)
+        nowhere = pl.Series([], dtype=pl.UInt32)
+        block = RecordBlock(row, b"", nowhere, pl.DataFrame(schema=BROKEN_SCHEMA), blank)
+        return block, TextBlock(b""), row + blank
     lines = lines_of(text.data, shape.delimiter)
-    verdict = _Verdict(lines, shape, text.undecodable)
+    verdict = _Verdict(lines, shape, text)
     _judge_odd_lines(verdict, last=last)
     _judge_plain_lines(verdict)
     end = verdict.end
@@ -163,7 +198,8 @@ def look_closely(text: TextBlock, shape: Shape, row: int, *, last: bool) -> tupl
         blank=int((verdict.empty[:end] & ~bad).sum()),
     )  # fmt: skip
     waiting = text.data[lines.starts[end] :] if end < len(lines) else b""
-    carry = TextBlock(waiting, tuple(at - end for at in text.undecodable if at >= end))
+    overlong = tuple((at - end, size) for at, size in text.overlong if at >= end)
+    carry = TextBlock(waiting, tuple(at - end for at in text.undecodable if at >= end), overlong)
     return block, carry, row + int((~verdict.continues[:end]).sum())
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import orjson
 
 from grouper.formats.csv_lines import DELIMITERS
-from grouper.formats.csv_text import detect_encoding, head_text
+from grouper.formats.csv_text import HEAD_BYTES, detect_encoding, head_text
 from grouper.formats.header import TablePlan, best_plan, known_cells, plan_problems
 from grouper.formats.source import InputFile, IntakeError
 from reference_tables.case_formats import CaseFormat, Foreign, foreign_table, format_facts
@@ -89,6 +89,8 @@ def detect_source(source: InputFile, fmt: str = "auto") -> Detected:
     for start, kind in facts.text_starts:
         if begin.startswith(start):
             raise _foreign(source, kind)
+    if "\n" not in text and len(source.head(HEAD_BYTES)) == HEAD_BYTES:
+        raise source.refused("IN52", row=1, limit=HEAD_BYTES)
     _check_given(source, fmt, HEADER_FORMATS, "csv")
     delimiter, header = _csv_header(source, text, fmt)
     return Detected("csv", header.plan.format.name, encoding, delimiter, header)

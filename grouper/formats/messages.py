@@ -10,7 +10,7 @@ import orjson
 import polars as pl
 
 from grouper.formats.cells import Complaints
-from grouper.formats.csv_text import HEAD_BYTES, text_blocks
+from grouper.formats.csv_text import HEAD_BYTES, text_blocks, whole_text
 from grouper.formats.detect import Detected
 from grouper.formats.frames import case_frame, with_broken
 from grouper.formats.json_names import Marked, Marks, first_doubled, marks_of, surely_once
@@ -28,6 +28,7 @@ from grouper.formats.message_fields import (
 )
 from grouper.formats.parts import Opened, Part, ReadOptions
 from grouper.formats.source import InputFile
+from grouper.going_on import go_on
 from reference_tables.case_formats import format_facts
 from reference_tables.columns import MESSAGE_FORMATS, columns
 from reference_tables.problems import Problem, problem_frame, unreadable
@@ -38,8 +39,11 @@ _TOO_DEEP = "嵌套过深"
 
 _PEEK = 32
 
-# row number, JSON value or what is wrong with the record
-Item = tuple[int, Any, str]
+_BATCH_BYTES = 1 << 25
+_TOO_LONG = "有 {found} 字节，超过一行的上限 {limit} 字节"
+
+# row number, JSON value or what is wrong with the record, bytes of its line
+Item = tuple[int, Any, str, int]
 
 
 def open_messages(source: InputFile, detected: Detected, options: ReadOptions) -> Opened:
@@ -48,7 +52,7 @@ def open_messages(source: InputFile, detected: Detected, options: ReadOptions) -
     start = list(islice(items, _PEEK))
     kind = options.fmt
     if kind == "auto":
-        kind = next((message_format(value) for _, value, wrong in start if not wrong), MESSAGE_FORMATS[0])
+        kind = next((message_format(value) for _, value, wrong, _ in start if not wrong), MESSAGE_FORMATS[0])
     have = {name for name, column in columns().items() if kind in column.sources}
     if options.companion is not None:
         have |= set(options.companion.columns)
@@ -58,12 +62,15 @@ def open_messages(source: InputFile, detected: Detected, options: ReadOptions) -
 
 def _whole(source: InputFile, encoding: str) -> Iterator[Item]:
     """The messages of one JSON document. Raises IntakeError when it cannot be parsed or holds none."""
-    text = b"".join(block.data for block in text_blocks(source, encoding, skip_lines=0, block_bytes=HEAD_BYTES))
+    if _one_a_line(source, encoding):
+        yield from _lines(source, encoding)
+        return
+    text = whole_text(source, encoding)
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         if _is_json(text[: text.index(b"\n")]):
-            # messages one a line, the first of them too long to be told from its head
+            # messages one a line, the first of them too long for one
             yield from _lines(source, encoding)
             return
         raise source.refused("IN11", row=error.lineno, reason=unreadable(error)) from error
@@ -84,7 +91,17 @@ def _whole(source: InputFile, encoding: str) -> Iterator[Item]:
     if not any(_is_message(item) for item in value):
         raise source.refused("IN12")
     wrong = map(_twice, marks) if marks else repeat("")
-    yield from zip(count(1), value, wrong, strict=False)
+    yield from zip(count(1), value, wrong, repeat(0), strict=False)
+
+
+def _one_a_line(source: InputFile, encoding: str) -> bool:
+    """Whether the first line is a whole message and more follow, though it is too long to be told from the file's head."""
+    blocks = text_blocks(source, encoding, skip_lines=0, block_bytes=HEAD_BYTES)
+    for block in blocks:
+        first, _, more = block.data.partition(b"\n")
+        begun = first.startswith(b"{") and len(first) * 2 > HEAD_BYTES and _is_json(first)
+        return begun and bool(more.strip() or any(later.data.strip() for later in blocks))
+    return False
 
 
 def _twice(marks: Marks) -> str:
@@ -109,9 +126,19 @@ def _is_message(value: Any) -> bool:
 def _lines(source: InputFile, encoding: str) -> Iterator[Item]:
     """One message a line; blank lines count as lines and are passed over."""
     row = 0
+    limit = format_facts().reading.longest_line
     for block in text_blocks(source, encoding, skip_lines=0, block_bytes=HEAD_BYTES):
-        for line in block.data.split(b"\n")[:-1]:
+        overlong = dict(block.overlong)
+        if not overlong and not block.data.strip():
+            blank = block.data.count(b"\n")
+            row += blank
+            go_on(blank)
+            continue
+        for at, line in enumerate(block.data.split(b"\n")[:-1]):
             row += 1
+            if at in overlong:
+                yield row, None, _TOO_LONG.format(found=overlong[at], limit=limit), 0
+                continue
             if not line.strip():
                 continue
             try:
@@ -121,13 +148,13 @@ def _lines(source: InputFile, encoding: str) -> Iterator[Item]:
                 value, wrong = None, unreadable(error)
             except RecursionError:
                 value, wrong = None, _TOO_DEEP
-            yield row, value, wrong
+            yield row, value, wrong, len(line)
 
 
 def _parts(source: InputFile, items: Iterator[Item], kind: str, options: ReadOptions) -> Iterator[Part]:
-    while some := list(islice(items, options.block_rows)):
+    while some := _batch(items, options.block_rows):
         unknown = FieldCount()
-        read = [Broken(row, wrong) if wrong else as_message(value, row, unknown) for row, value, wrong in some]
+        read = [_message(item, unknown) for item in some]
         messages = [item for item in read if isinstance(item, Message)]
         broken = [item for item in read if isinstance(item, Broken)]
         cases, problems = _block(source.name, messages, kind, options)
@@ -137,6 +164,23 @@ def _parts(source: InputFile, items: Iterator[Item], kind: str, options: ReadOpt
         bad = {"row": [item.row for item in broken], "defect": [BAD_MESSAGE] * len(broken)}
         frame = with_broken(cases, pl.DataFrame(bad, schema={"row": pl.UInt32(), "defect": pl.String()}))
         yield Part(frame, problems, unknown=unknown.seen)
+
+
+def _batch(items: Iterator[Item], most: int) -> list[Item]:
+    """The next messages: so many, or as many bytes as a block may have."""
+    some, size = [], 0
+    for item in items:
+        some.append(item)
+        size += item[3]
+        if len(some) == most or size >= _BATCH_BYTES:
+            break
+    return some
+
+
+def _message(item: Item, unknown: FieldCount) -> Message | Broken:
+    go_on()
+    row, value, wrong, _ = item
+    return Broken(row, wrong) if wrong else as_message(value, row, unknown)
 
 
 def _block(

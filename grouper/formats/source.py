@@ -17,11 +17,13 @@ from typing import BinaryIO, cast
 
 import polars as pl
 
+from grouper.going_on import go_on
 from reference_tables.problems import Level, Problem, unreadable
 
 STDIN = "-"
 _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 1 << 20
+_SECONDS = 0.2
 
 
 class IntakeError(Exception):
@@ -46,8 +48,10 @@ class Checksum:
             self._text = hashlib.file_digest(stream, "sha256").hexdigest()
 
     def wait(self) -> None:
-        """Return when the whole file is hashed."""
-        self._thread.join()
+        """Return when the whole file is hashed. Raises what `go_on` raises."""
+        while self._thread.is_alive():
+            self._thread.join(_SECONDS)
+            go_on()
 
     @property
     def text(self) -> str:

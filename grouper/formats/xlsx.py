@@ -21,6 +21,7 @@ from grouper.formats.header import TablePlan
 from grouper.formats.parts import Opened, Part, ReadOptions
 from grouper.formats.source import InputFile, IntakeError
 from grouper.formats.tabular import canonical
+from grouper.going_on import go_on, waited
 from reference_tables.case_formats import format_facts
 from reference_tables.columns import columns
 from reference_tables.problems import Problem
@@ -32,14 +33,15 @@ _PLACE = re.compile(rb'\br="([A-Z]+)([0-9]+)"')
 _ERROR_TYPE = re.compile(rb'\bt="e"')
 _VALUE = re.compile(rb"<v>(.*?)</v>")
 _NO_VALUE = "#N/A"
+_AT_ONCE = 1 << 12
 _RELATIONS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 
 def open_xlsx(source: InputFile, options: ReadOptions) -> Opened:
     """The first visible sheet with a case header. Raises IntakeError."""
     try:
-        book = open_spreadsheet(source.path)
-        heads = {name: _head(book, name) for name in book.names}
+        book = waited(lambda: open_spreadsheet(source.path))
+        heads = {name: waited(lambda name=name: _head(book, name)) for name in book.names}
     except BrokenWorkbook as error:
         raise source.refused("IN01", reason=error.reason) from error
     found: dict[str, tuple[int, TablePlan]] = {}
@@ -85,7 +87,7 @@ class _Sheet:
 
         Cells are named by their position from that column; `columns` counts from the sheet's own first.
         """
-        loaded = self.book.load(self.name, dtypes=dtype, use_columns=columns)
+        loaded = waited(lambda: self.book.load(self.name, dtypes=dtype, use_columns=columns))
         first = loaded.available_columns()[0].absolute_index
         frame = loaded.to_polars()
         chosen = columns if columns is not None else range(first, first + frame.width)
@@ -135,7 +137,10 @@ def _formula_errors(source: InputFile, sheet: str, first_column: int) -> dict[tu
     if not _ERROR_TYPE.search(data):
         return {}
     errors: dict[tuple[int, int], str] = {}
-    for attributes, content in _CELL.findall(data):
+    for at, found in enumerate(_CELL.finditer(data)):
+        if at % _AT_ONCE == 0:
+            go_on()
+        attributes, content = found.groups(b"")
         where = _PLACE.search(attributes)
         if where is not None and _ERROR_TYPE.search(attributes):
             value = _VALUE.search(content)

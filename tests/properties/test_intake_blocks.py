@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grouper.intake import IntakeError, read_cases
+from reference_tables.case_formats import format_facts
 
 HEADER = "case_id,sex,age,diagnoses,procedures,department,dx_names"
 SETTINGS = settings(max_examples=25, deadline=None)
@@ -67,6 +70,17 @@ def same(left: object, right: object) -> bool:
 def test_any_block_size_gives_the_same_cases_and_problems(text: str, size: int, encoding: str) -> None:
     content = f"{HEADER}\n{text}".encode(encoding)
     assert same(read(content, "a.csv", size), read(content, "a.csv", 100_000))
+
+
+@SETTINGS
+@given(text=TEXTS, size=SIZES, encoding=st.sampled_from(["utf-8", "gb18030", "utf-16"]), longest=st.integers(3, 30))
+def test_lines_too_long_are_told_alike_for_any_block_size(text: str, size: int, encoding: str, longest: int) -> None:
+    content = f"{HEADER}\n{text}".encode(encoding)
+    facts = format_facts()
+    with pytest.MonkeyPatch.context() as patch:
+        short = replace(facts, reading=replace(facts.reading, longest_line=longest))
+        patch.setattr("grouper.formats.csv_text.format_facts", lambda: short)
+        assert same(read(content, "a.csv", size), read(content, "a.csv", 100_000))
 
 
 @SETTINGS
