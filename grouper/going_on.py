@@ -21,7 +21,7 @@ _SECONDS = 0.2
 
 @contextmanager
 def asked(ask: Ask) -> Iterator[None]:
-    """Have `go_on` call `ask` in this thread; it is given the rows that were passed over, and raises to end the work."""
+    """Have `go_on` call `ask` in this thread: with the rows that were passed over. It raises to end the work."""
     before = _ASK.set(ask)
     try:
         yield

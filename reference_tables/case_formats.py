@@ -45,8 +45,8 @@ class Foreign:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Limits and patterns of reading tables; patterns are anchored by their users. `longest_text`: characters of a
-    text of a case, or of an item of a list; `most_items`: items of a list; `longest_line`, `longest_document`: bytes of a
-    line, and of a document read as a whole."""
+    text of a case, or of an item of a list; `most_items`: items of a list; `longest_line`, `longest_document`: bytes of
+    a line, and of a document read as a whole."""
 
     header_search_rows: int
     quoted_lines_max: int

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 DELIMITERS = (",", "\t", ";")
 QUOTE, NEWLINE, RETURN, NUL = 34, 10, 13, 0
-_FAR = 32
+FAR = 32
+"""So many empty cells after the last are many."""
 _NOTHING = np.zeros(256, np.bool_)
 _NOTHING[list(b' \r\n\v\f"' + "".join(DELIMITERS).encode())] = True
 
@@ -120,10 +121,10 @@ def surplus_is_empty(lines: Lines, at: NDArray[np.int64], width: int, delimiter:
     last = lines.ends[at] - 1
     last -= lines.codes[last] == RETURN
     right = np.ones(len(at), np.bool_)
-    for far in np.flatnonzero(surplus > _FAR):  # one by one: seldom, and of any length
+    for far in np.flatnonzero(surplus > FAR):  # one by one: seldom, and of any length
         place = last[far]
         right[far] = (lines.codes[place - surplus[far] + 1 : place + 1] == ord(delimiter)).all()
-    surplus = np.minimum(surplus, _FAR)
+    surplus = np.minimum(surplus, FAR)
     for back in range(int(surplus.max(initial=0))):
         open_ = right & (surplus > back)
         if not open_.any():

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from grouper.formats.csv_lines import DELIMITERS, NEWLINE, Lines, kept_lines, lines_of, surplus_is_empty
+from grouper.formats.csv_lines import DELIMITERS, FAR, NEWLINE, Lines, kept_lines, lines_of, surplus_is_empty
 from grouper.formats.csv_text import TextBlock
 from reference_tables.case_formats import format_facts
 
@@ -46,7 +46,8 @@ class RecordBlock:
 
     `data` UTF-8 text of the whole records, one after the other; `rows` their row numbers, or None when they
     are `first_row`, `first_row + 1`, ...; `broken` (row UInt32, defect String, found Int64: number of cells,
-    of an overlong line of bytes) the records that cannot be read; `blank` the number of rows skipped because nothing stands in them.
+    of an overlong line of bytes) the records that cannot be read; `blank` the number of rows skipped because nothing
+    stands in them.
     """
 
     first_row: int
@@ -167,7 +168,7 @@ class _Verdict:
         elif len(cells) < self.shape.width - self.shape.optional_last:
             self.code[first] = _CODES.index(TOO_FEW)
         else:
-            quoted = ('"' + cell.replace('"', '""') + '"' for cell in cells)
+            quoted = ('"' + cell.replace('"', '""') + '"' for cell in cells[: self.shape.width])
             self.rewritten[first] = self.shape.delimiter.join(quoted) + "\n"
 
 
@@ -258,7 +259,10 @@ def _judge_plain_lines(verdict: _Verdict) -> None:
     open_ = lines.plain & (verdict.code == 0) & ~verdict.empty & ~verdict.continues
     verdict.set(open_ & (lines.cells < shape.width - shape.optional_last), TOO_FEW)
     long = np.flatnonzero(open_ & (lines.cells > shape.width))
-    long = long[~surplus_is_empty(lines, long, shape.width, shape.delimiter)]
+    idle = surplus_is_empty(lines, long, shape.width, shape.delimiter)
+    for at in long[idle & (lines.cells[long] > shape.width + FAR)].tolist():
+        verdict.rewritten[at] = lines.text(at, at).rstrip(shape.delimiter) + "\n"  # to be read in no time
+    long = long[~idle]
     quoted = lines.quotes[long] > 0
     verdict.code[long[~quoted]] = _CODES.index(TOO_MANY)
     for at in long[quoted].tolist():
@@ -270,10 +274,11 @@ def _written(verdict: _Verdict, good: NDArray[np.bool_]) -> bytes:
     lines, end = verdict.lines, verdict.end
     as_is = np.zeros(len(lines), np.bool_)
     as_is[:end] = good
-    if not verdict.rewritten:
+    rewritten = sorted((at, text) for at, text in verdict.rewritten.items() if at < end)
+    if not rewritten:
         return kept_lines(lines, as_is)
     pieces, start = [], 0
-    for at, text in sorted(verdict.rewritten.items()):
+    for at, text in rewritten:
         pieces += [kept_lines(lines, as_is, start, at), text.encode("utf-8")]
         start = at + 1
     return b"".join([*pieces, kept_lines(lines, as_is, start)])

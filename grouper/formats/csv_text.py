@@ -194,8 +194,8 @@ def text_blocks(source: InputFile, encoding: str, *, skip_lines: int, block_byte
 def _whole_lines(
     source: InputFile, encoding: str, block_bytes: int
 ) -> Iterator[tuple[bytes, list[tuple[int, int]]]]:  # fmt: skip
-    """Lines in the file's encoding (UTF-16: in UTF-8), each ended by a newline, and which of them (position, bytes) were
-    too long and are left empty. No more than a block and a line are in memory."""
+    """Lines in the file's encoding (UTF-16: in UTF-8), each ended by a newline, and which of them (position, bytes)
+    were too long and are left empty. No more than a block and a line are in memory."""
     head = source.head(HEAD_BYTES)
     carriage_returns = b"\n" not in head and b"\r" in head.removesuffix(b"\r") and encoding != UTF16
     decoder = codecs.getincrementaldecoder(UTF16)("replace") if encoding == UTF16 else None

@@ -10,7 +10,7 @@ import orjson
 import polars as pl
 
 from grouper.formats.cells import Complaints
-from grouper.formats.csv_text import HEAD_BYTES, text_blocks, whole_text
+from grouper.formats.csv_text import HEAD_BYTES, TextBlock, text_blocks, whole_text
 from grouper.formats.detect import Detected
 from grouper.formats.frames import case_frame, with_broken
 from grouper.formats.json_names import Marked, Marks, first_doubled, marks_of, surely_once
@@ -60,6 +60,10 @@ def open_messages(source: InputFile, detected: Detected, options: ReadOptions) -
     return Opened(kind, given, _parts(source, chain(start, items), kind, options), (), detected.encoding)
 
 
+def _holds_anything(block: TextBlock) -> bool:
+    return bool(block.overlong or block.data.strip())
+
+
 def _whole(source: InputFile, encoding: str) -> Iterator[Item]:
     """The messages of one JSON document. Raises IntakeError when it cannot be parsed or holds none."""
     if _one_a_line(source, encoding):
@@ -95,12 +99,13 @@ def _whole(source: InputFile, encoding: str) -> Iterator[Item]:
 
 
 def _one_a_line(source: InputFile, encoding: str) -> bool:
-    """Whether the first line is a whole message and more follow, though it is too long to be told from the file's head."""
+    """Whether the first line is a whole message and more follow, though it or the next is too long to be told from the
+    file's head."""
     blocks = text_blocks(source, encoding, skip_lines=0, block_bytes=HEAD_BYTES)
     for block in blocks:
         first, _, more = block.data.partition(b"\n")
-        begun = first.startswith(b"{") and len(first) * 2 > HEAD_BYTES and _is_json(first)
-        return begun and bool(more.strip() or any(later.data.strip() for later in blocks))
+        begun = first.startswith(b"{") and _is_json(first)
+        return begun and (bool(more.strip() or block.overlong) or any(map(_holds_anything, blocks)))
     return False
 
 
@@ -129,7 +134,7 @@ def _lines(source: InputFile, encoding: str) -> Iterator[Item]:
     limit = format_facts().reading.longest_line
     for block in text_blocks(source, encoding, skip_lines=0, block_bytes=HEAD_BYTES):
         overlong = dict(block.overlong)
-        if not overlong and not block.data.strip():
+        if not _holds_anything(block):
             blank = block.data.count(b"\n")
             row += blank
             go_on(blank)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,10 +14,11 @@ from small_service import MARCH, SETUP, SmallService, small_service
 
 from api.service.audit import entries
 from api.service.handlers import handlers_of
-from api.service.jobs import enqueue, find_job
+from api.service.jobs import Cancelled, Queue, enqueue, find_job
 from api.service.runs import APPROVED, DRAFT, LOCK_JOB, Made, add_run, find_run, set_state
-from api.service.worker import JobContext, Later
+from api.service.worker import JobContext, Later, Worker
 from api.store.tables import job
+from grouper.going_on import asked, go_on
 from tests.unit.pay_examples import HEADER, row
 
 LONG_AGO = "2020-01-01T00:00:00.000000Z"
@@ -68,6 +71,60 @@ def test_a_submission_cancelled_in_hand_is_undone_when_the_worker_stops(here: Sm
     assert here.client("H1").delete(f"/v1/jobs/{found['job_id']}").json()["state"] == "running"
     here.service.queue.stop(held)
     assert state(here, found["id"]) == "cancelled"
+
+
+def test_a_submission_that_yields_no_case_is_ended_all_the_same(
+    here: SmallService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancelled or stopped while a file is unpacked or read that is nothing but blank lines; how far it is, is told."""
+    monkeypatch.setattr("api.service.progress._SECONDS", 0.0)
+    told: list[int] = []
+    tell = JobContext.tell
+
+    def heard(context: JobContext, done: int, of: int) -> None:
+        told.append(done)
+        tell(context, done, of)
+
+    monkeypatch.setattr(JobContext, "tell", heard)
+    sent = here.client("H1").post(
+        "/v1/submissions",
+        params={"month": MARCH},
+        content=gzip.compress((HEADER + row("A1")).encode() + b"\n" * 2_000_000),
+    )
+    name = sent.json()["job_id"]
+    held = here.service.queue.take()
+    assert held is not None
+    context = JobContext(here.service.queue, held)
+    context.stopping.set()
+    with asked(context.look), pytest.raises(Later):
+        handlers_of(here.service)[held.kind](context)
+    assert told == [0]
+    context.stopping.clear()
+    handlers_of(here.service)[held.kind](context)
+    assert told[-1] == 2_000_000 + 1
+    assert here.client("H1").delete(f"/v1/jobs/{name}").json()["state"] == "running"
+    with pytest.raises(Cancelled):
+        handlers_of(here.service)[held.kind](context)
+
+
+def test_a_worker_soon_hears_that_its_job_is_cancelled(here: SmallService) -> None:
+    def waits(context: JobContext) -> Any:
+        with here.service.database.write() as connection:
+            assert here.service.queue.cancel(connection, SETUP, context.held.id)
+        end = time.monotonic() + 20
+        while time.monotonic() < end:  # the lease's own pulse comes later than that
+            go_on()
+            time.sleep(0.01)
+        raise AssertionError("not heard of")
+
+    with here.service.database.write() as connection:
+        name = enqueue(connection, SETUP, "waits", "waits", {})
+    slow = Queue(here.service.database, 10_000, 1)
+    assert Worker(slow, {"waits": waits}).work_once()
+    with here.service.database.read() as connection:
+        found = find_job(connection, name)
+    assert found is not None
+    assert found.state == "cancelled"
 
 
 @pytest.mark.parametrize("cancelled", [True, False])

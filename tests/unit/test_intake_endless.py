@@ -52,8 +52,10 @@ def test_a_header_without_end_refuses_the_file(tmp_path: Path) -> None:
 
 
 def test_a_row_of_very_many_empty_cells_is_read(tmp_path: Path) -> None:
-    cases, _ = read(write(tmp_path, f"{HEADER}\n1,1,45,A{',' * 300_000}\n2,1,45,A{',' * 300_000}x\n"))
-    assert cases["defect"].to_list() == [None, "IN21"]
+    many = "," * 300_000
+    cases, _ = read(write(tmp_path, f"{HEADER}\n1,1,45,A{many}\n2,1,45,A{many}x\n3,1,45{many}\n"))
+    assert cases["defect"].to_list() == [None, "IN21", None]
+    assert cases["diagnoses"].to_list() == [["A"], [], []]
 
 
 def test_messages_have_the_same_limit(tmp_path: Path) -> None:
@@ -143,3 +145,10 @@ def test_what_cannot_be_ended_is_not_waited_for() -> None:
     with asked(ask), pytest.raises(Ended):
         waited(held.wait)
     held.set()
+
+
+def test_a_record_behind_an_open_quote_is_read_once_wherever_blocks_are_cut(tmp_path: Path) -> None:
+    path = write(tmp_path, f'{HEADER}\n1,1,45,"x\n2,1,45,A,""\n' + "3,1,45,A\n" * 60)
+    for rows in (1, 2, 3, 1000):
+        cases, _ = read(path, block_rows=rows)
+        assert cases["defect"].to_list() == ["IN22", *[None] * 61]
