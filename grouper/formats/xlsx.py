@@ -10,6 +10,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from xml.etree import ElementTree
 
 import fastexcel
@@ -41,7 +42,7 @@ def open_xlsx(source: InputFile, options: ReadOptions) -> Opened:
     """The first visible sheet with a case header. Raises IntakeError."""
     try:
         book = waited(lambda: open_spreadsheet(source.path))
-        heads = {name: waited(lambda name=name: _head(book, name)) for name in book.names}
+        heads = {name: waited(partial(_head, book, name)) for name in book.names}
     except BrokenWorkbook as error:
         raise source.refused("IN01", reason=error.reason) from error
     found: dict[str, tuple[int, TablePlan]] = {}
