@@ -34,7 +34,7 @@ from reference_tables.problems import LEVEL_ZH, Level, TablesRefused
 
 TABLE_WIDTH = 160
 _FAULTS = {Level.ERROR.value, Level.REJECT.value}
-_TO_LOOK_AT = frozenset({"CL51", "CL52", "CL54", "CL56", "CL57", "CL59", "CL60", "CL61"})
+_TO_LOOK_AT = frozenset({"CL51", "CL52", "CL54", "CL56", "CL57", "CL59", "CL60", "CL61", "CL65"})
 YearFileOption = Annotated[
     str,
     typer.Option("--year-file", help="年度文件：基金收入、扣除、考核得分、违规等；或内置的名称", metavar="FILE.toml"),

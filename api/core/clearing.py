@@ -13,7 +13,12 @@ from datetime import date
 
 import polars as pl
 
-from api.core.clearing_notes import deposits_from_entitlement, money_without_cases, wrong_scores
+from api.core.clearing_notes import (
+    deposits_from_entitlement,
+    money_without_cases,
+    violations_beyond_due,
+    wrong_scores,
+)
 from api.core.year_cases import YearCases
 from budget.bundle_clearing import ClearedBundle, clear_bundles
 from budget.clearing import Line
@@ -159,9 +164,11 @@ def clear_year(given: ClearingInput) -> Clearing:
     notes.append(problem_frame(deposits_from_entitlement(given.paid, pools)))
     lines = [(pool.budget.pool, line) for pool in pools for line in pool.cleared.lines]
     lines += [(bundle.group, line) for bundle in bundles for line in bundle.lines]
+    lines.sort(key=lambda item: (item[1].hospital, item[0]))
+    notes.append(problem_frame(violations_beyond_due(lines)))
     return Clearing(
-        given, budget, tuple(pools), tuple(bundles), tuple(sorted(lines, key=lambda item: (item[1].hospital, item[0]))),
-        paid.kinds, paid.beyond, tallies, pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), *notes]),
+        given, budget, tuple(pools), tuple(bundles), tuple(lines), paid.kinds, paid.beyond, tallies,
+        pl.concat([pl.DataFrame(schema=PROBLEM_SCHEMA), *notes]),
     )  # fmt: skip
 
 

@@ -1,16 +1,18 @@
-"""What a clearing tells beside its figures: money without cases, deposits that were not withheld, months that a year
+"""What a clearing tells beside its figures: money without cases, violations beyond what is due, deposits that were not
+withheld, months that a year
 book has not settled or closed, months that clearing prices by another policy than they were settled by, scores that are
 none, names that the register has otherwise."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Protocol
 
 import polars as pl
 
 from api.core.book import Book
+from budget.clearing import Line
 from budget.clearing_accounts import ClearedPool
 from budget.hospital_units import Tally
 from budget.money import yuan_text
@@ -48,6 +50,19 @@ def money_without_cases(
             yield Problem("CL59", args, file=year_file.file, row=row.line, field="violation.hospital")
 
 
+def violations_beyond_due(lines: Iterable[tuple[str, Line]]) -> Iterator[Problem]:
+    """Violations of a hospital that take more from it than it is entitled to in the pool (CL65), most likely a slip of
+    the pen. `lines`: (pool, line)."""
+    for pool, line in lines:
+        violations = line.deductions - line.given_up
+        if violations > max(0, line.entitlement):
+            args: dict[str, str | int] = {
+                "hospital": line.hospital, "pool": pool, "amount": yuan_text(violations),
+                "entitlement": yuan_text(line.entitlement),
+            }  # fmt: skip
+            yield Problem("CL65", args, value=yuan_text(violations))
+
+
 def deposits_from_entitlement(paid: Mapping[Owner, HadInYear], pools: Sequence[ClearedPool]) -> Iterator[Problem]:
     """Where it is not known what was withheld in the year, the deposit is the policy's share of the entitlement: the
     sum of each pool is told (CL58)."""
@@ -63,11 +78,14 @@ def deposits_from_entitlement(paid: Mapping[Owner, HadInYear], pools: Sequence[C
 
 
 def book_notes(book: Book) -> Iterator[Problem]:
-    """Months of the year that the book has not settled (CL60) or, settled, not closed (CL61)."""
+    """Months of the year that the book has not settled: such as may still be (CL60), and such as were passed over or
+    closed with a later one, which takes their cases (CL66); months that are settled and not closed (CL61)."""
     months = [f"{book.year}-{month:02d}" for month in range(1, _MONTHS + 1)]
     settled = {run.month for run in book.runs if run.kind == "settle"}
+    last = max(book.closed_until, *settled, "")
     for code, found in (
-        ("CL60", [month for month in months if month not in settled]),
+        ("CL60", [month for month in months if month > last]),
+        ("CL66", [month for month in months if month not in settled and month <= last]),
         ("CL61", [month for month in months if month in settled and month > book.closed_until]),
     ):
         if found:

@@ -132,14 +132,15 @@ def read_decisions(path: Path, policy: Policy) -> pl.DataFrame:
     """Decisions on special cases (DECISION_SCHEMA) from case_id, decision, amount (yuan, of adjusted ones) and, where
     ids overlap, hospital_id. A blank decision is one accepted, paid by the policy's special_rule.
 
-    Raises TablesRefused: TB02-TB05, PA20-PA23, PA27, PL30 when the policy has no special_rule.
+    Raises TablesRefused: TB02-TB05, PA20-PA23, PA27, PA30, PL30 when the policy has no special_rule.
     """
     problems: list[Problem] = []
     rows = _rows(path, ("case_id", "decision"), ("amount", "hospital_id"), problems)
     words = payable_rules().decision
     for row in rows:
         _named(path, row, "case_id", problems)
-        meant = words.get(row["decision"])
+        said = row["decision"]
+        meant = words.get(said)
         place: dict[str, Any] = {"file": path.name, "row": row[LINE]}
         if meant is None:
             known = "、".join(word for word in words if word)
@@ -152,6 +153,9 @@ def read_decisions(path: Path, policy: Policy) -> pl.DataFrame:
         row["amount_fen"] = _fen(path, row, problems) if row["amount"] else None
         if meant == ADJUSTED and not row["amount"]:
             problems.append(Problem("PA22", {"row": row[LINE]}, field="amount", **place))
+        if meant not in (ADJUSTED, None) and row["amount"]:
+            args = {"row": row[LINE], "value": said, "amount": row["amount"]}
+            problems.append(Problem("PA30", args, field="amount", value=row["amount"], **place))
     problems += _once(path, rows, "PA23", lambda row: (row["hospital_id"], row["case_id"]))
     return _made(path, rows, DECISION_SCHEMA, problems)
 

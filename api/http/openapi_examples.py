@@ -28,7 +28,10 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/clearings": {"year": 2026, "policies": [], "supersedes": ""},
     "POST /v1/clearing-trials": {"year": 2026, "cases": ["2026-01.csv"], "policy": "synthetic-city-drg-point"},
     "POST /v1/clearings/{name}/answer": {"state": "disputed", "comment": "违规扣款已另行缴纳"},
-    "POST /v1/clearings/{name}/approve": {"reason": "逾期未答复的视同确认；经办会议 2027-02-10", "anyway": True},
+    "POST /v1/clearings/{name}/approve": {
+        "reason": "逾期未答复的视同确认；经办会议 2027-02-10", "anyway": True,
+        "unsettled_reason": "3 月迟报的一份已告知医院，来年办理",
+    },
     "POST /v1/budgets": {"year": 2026, "cases": ["2026-01.csv"], "format": "flat", "edition": "insurance"},
     "POST /v1/advances": {
         "month": "2026-01", "spend": "spend.csv", "balances": {"职工": "15.2"}, "deficits": [],

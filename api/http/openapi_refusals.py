@@ -39,7 +39,9 @@ _ARGS: Mapping[str, Mapping[str, str | int]] = {
     "SV72": {"value": _RUN, "by": "run_8a1b20c3d8f65d1f0c2b9a7e", "action": "批准", "step": "approve"},
     "SV73": {"value": _RUN, "state": "已锁定", "action": "批准"}, "SV74": {"value": "2026.toml", "now": 3, "given": 2},
     "SV75": {"value": "job_5d1f0c2b9a7e4c3d8f6a1b20", "state": "已完成"},
-    "SV78": {"value": _RUN, "submissions": "sub_5d1f0c2b9a7e4c3d8f6a1b20"},
+    "SV36": {"value": _RUN, "changed": "年度文件 2026.toml 已是第 4 版，草稿依据第 3 版（理由：经办会议 2027-02-03）"},
+    "SV78": {"value": _RUN, "waiting": "H1 1 份（40 例）", "submissions": "sub_5d1f0c2b9a7e4c3d8f6a1b20"},
+    "SV93": {"month": "2026-05", "skipped": "2026-04", "earliest": "2026-04"},
     "SV81": {"entry": 4, "reason": BROKEN_ZH["head"]},
     "SV82": {"what": "改革文件", "value": "synthetic-basic-one-price"},
     "SV76": {"year": 2026, "value": _RUN, "month": "2026-03", "next": "2026-12"},
@@ -67,10 +69,10 @@ _OWN: Mapping[str, tuple[str, ...]] = {
     "DELETE /v1/documents/{kind}/{name}": ("SV03", "SV82"), "DELETE /v1/reforms/{name}": ("SV03", "SV82"),
     "POST /v1/reforms/check": _FILE, "POST /v1/schemes/check": _FILE, "GET /v1/policies/{name}/file": ("SV03",),
     "POST /v1/settlements": (
-        "SV46", "SV53", "SV56", "SV57", "ST10", "ST12", "ST16", "ST23", *_STATE
+        "SV46", "SV53", "SV56", "SV57", "SV93", "ST10", "ST12", "ST16", "ST23", *_STATE
     ),
     "POST /v1/clearings": ("SV03", "SV52", "SV53"),
-    "POST /v1/clearings/{name}/approve": ("SV03", "SV52", "SV54", "SV55", "SV78", *_OVER),
+    "POST /v1/clearings/{name}/approve": ("SV03", "SV36", "SV52", "SV54", "SV55", "SV78", *_OVER),
     "POST /v1/clearings/{name}/answer": ("SV03", *_OVER),
     "GET /v1/runs/{name}": ("SV03",), "GET /v1/runs/{name}/files/{file}": ("SV03",),
     "POST /v1/budgets": ("SV03",), "POST /v1/advances": ("SV03",), "POST /v1/indicators": ("SV03",),

@@ -52,7 +52,9 @@ class SettleAsked(Asked):
 
     month: str = Field(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", examples=["2026-03"])
     close: bool = Field(True, description="结算后关账")
-    reason: str = Field("", max_length=500, description="更正或撤销的原因；没有病例而要关账的原因")
+    reason: str = Field(
+        "", max_length=500, description="更正或撤销的原因；没有病例而要关账、越过还没有结算的月份的原因"
+    )
     policy_reason: str = Field("", max_length=500, description="政策与账册所记不同时，变动的原因")
     tier_reason: str = Field(
         "", max_length=500, description="已结算月份的病例（更正、迟报）改按名录现在的机构级别计价的原因；不写则按当时的"
@@ -106,6 +108,9 @@ class Approval(Asked):
 
     reason: str = Field("", max_length=500)
     anyway: bool = Field(False, description="有异议或未确认的仍批准（如逾期视同确认），须写明 reason")
+    unsettled_reason: str = Field(
+        "", max_length=500, description="还有提交没有结算而仍要批准的理由；随清算留存，记入审计"
+    )
 
 
 class RunShort(Answer):
@@ -136,6 +141,9 @@ class Run(RunShort):
     )
     files: list[str] = Field(description="可下载的文件")
     answers: list[dict[str, str]] = Field(default_factory=list, description="医疗机构的确认和异议")
+    approval: dict[str, Any] | None = Field(
+        None, description="清算的批准：at、reason、anyway、unsettled_reason、unsettled（未结算而不办理的提交）"
+    )
 
 
 @router.post("/settlements", status_code=202, summary="月度结算")
@@ -154,7 +162,8 @@ def settle(service: ServiceHere, who: Office, asked: SettleAsked, key: KeyHeader
 
 @router.post("/clearings", status_code=202, summary="年终清算：做一份草稿")
 def clear(service: ServiceHere, who: Office, asked: ClearAsked, key: KeyHeader = None) -> Job:
-    """从年度账册清算，不改变账册；医疗机构确认或提出异议之后再批准。"""
+    """从年度账册清算，不改变账册；医疗机构确认或提出异议之后再批准。还没有结算的提交不在其中，
+    由任务的 result.note 和办理结果的 summary.unsettled 指出。"""
     return asked_job(
         service, who, key, {"route": "clearings", **asked.model_dump()},
         lambda connection: clear_job.ask(
@@ -175,11 +184,14 @@ def clear_trial(service: ServiceHere, who: Office, asked: ClearTrialAsked, key: 
 
 @router.post("/clearings/{name}/approve", status_code=202, summary="批准清算：记入账册并锁定")
 def approve(service: ServiceHere, who: Office, name: IdPath, asked: Approval, key: KeyHeader = None) -> Job:
-    """各医疗机构都已确认才能批准；有异议或未确认而仍要批准的须写明理由。账册在草稿之后有变动则不能入账。锁定后只能由写明取代它的新清算
-    代替。"""
+    """各医疗机构都已确认才能批准；有异议或未确认而仍要批准的须写明理由。草稿之后账册或所依据的文件有变动、还有提交没有结算的不能批准，
+    一次指出全部原因。锁定后只能由写明取代它的新清算代替。"""
     return asked_job(
         service, who, key, {"route": f"clearings/{name}/approve", **asked.model_dump()},
-        lambda connection: clear_job.approve(connection, who, name, asked.reason, anyway=asked.anyway),
+        lambda connection: clear_job.approve(
+            service, connection, who, name, asked.reason, anyway=asked.anyway,
+            unsettled_reason=asked.unsettled_reason,
+        ),
     )  # fmt: skip
 
 
@@ -256,13 +268,17 @@ def _files(found: RunInfo, who: Actor) -> list[str]:
 def _shown(connection: sa.Connection, found: RunInfo, who: Actor) -> Run:
     summary, proof = dict(found.summary), dict(found.proof)
     said = answers(connection, found.id)
+    approval = found.approval
     if who.role == Role.HOSPITAL.value:
         own = who.hospital_id
         summary = {"statement": [row for row in summary.get("statement", ()) if row["hospital"] == own]}
         said, proof = [item for item in said if item["hospital_id"] == own], {}
+        if approval is not None:
+            approval = approval | {"unsettled": [item for item in approval["unsettled"] if item["hospital"] == own]}
     return Run(
-        **_short(found), summary=summary, proof=proof, made_with=found.made_with, files=_files(found, who), answers=said
-    )
+        **_short(found), summary=summary, proof=proof, made_with=found.made_with, files=_files(found, who),
+        answers=said, approval=approval,
+    )  # fmt: skip
 
 
 def _short(found: RunInfo) -> dict[str, Any]:

@@ -19,12 +19,13 @@ from api.http.choices import Choosing, DocumentName
 from api.http.deps import ServiceHere
 from api.http.job_asked import asked_by_body, asked_job, once, taken
 from api.http.paging import After, page_of
-from api.http.routes_documents import Document, Office, shown_document
+from api.http.routes_documents import Document, DocumentPut, Office, shown_document
 from api.http.routes_office import FIRST_YEAR, LAST_YEAR
 from api.service import budget_job, decisions, indicator_job, year_edits
-from api.service.documents import standing
+from api.service.documents import DocumentInfo, standing
 from api.service.office_work import book_of
 from api.service.told import told
+from api.service.year_told import not_held
 from budget.money import yuan_text
 from reference_tables.problems import Problem
 
@@ -219,24 +220,24 @@ def put_table(
     service: ServiceHere, who: Office, year: YearPath,
     table: Annotated[str, Path(max_length=40, pattern=r"^[a-z_]+$", description="表名，如 adjustment、quota")],
     asked: RowsAsked,
-) -> Document:  # fmt: skip
+) -> DocumentPut:  # fmt: skip
     """扣除、年中调整、医院总额、认定的合理超支等；校验通过才成为新版本。"""
     with service.database.write() as connection, taken():
         found = year_edits.replace_rows(
             service, connection, who, year, table, asked.rows, asked.version, asked.reason
         )  # fmt: skip
-    return shown_document(found)
+        return _edited(connection, year, found)
 
 
 @router.post("/years/{year}/scores", summary="录入年度考核得分")
 def scores(
     service: ServiceHere, who: Office, year: YearPath, asked: ScoresAsked, key: KeyHeader = None
-) -> Document:  # fmt: skip
+) -> DocumentPut:  # fmt: skip
     """只改所列机构的得分，其余不变；名册、账册和提交中都没有的机构不收。"""
     return once(
-        service, who, key, {"route": f"years/{year}/scores", **asked.model_dump()}, Document,
-        lambda connection: shown_document(
-            year_edits.set_scores(service, connection, who, year, asked.scores, asked.reason)
+        service, who, key, {"route": f"years/{year}/scores", **asked.model_dump()}, DocumentPut,
+        lambda connection: _edited(
+            connection, year, year_edits.set_scores(service, connection, who, year, asked.scores, asked.reason)
         ),
     )  # fmt: skip
 
@@ -244,15 +245,15 @@ def scores(
 @router.post("/years/{year}/violations", summary="录入违规扣款")
 def violation(
     service: ServiceHere, who: Office, year: YearPath, asked: ViolationAsked, key: KeyHeader = None
-) -> Document:  # fmt: skip
+) -> DocumentPut:  # fmt: skip
     """从该机构的清算中扣除，留在基金。"""
     row = {
         "hospital": asked.hospital, "insurance": asked.insurance, "amount": asked.amount, "reason": asked.what,
     }  # fmt: skip
     return once(
-        service, who, key, {"route": f"years/{year}/violations", **asked.model_dump()}, Document,
-        lambda connection: shown_document(
-            year_edits.add_violation(service, connection, who, year, row, asked.reason)
+        service, who, key, {"route": f"years/{year}/violations", **asked.model_dump()}, DocumentPut,
+        lambda connection: _edited(
+            connection, year, year_edits.add_violation(service, connection, who, year, row, asked.reason)
         ),
     )  # fmt: skip
 
@@ -262,14 +263,21 @@ def withdraw(
     service: ServiceHere, who: Office, year: YearPath,
     at: Annotated[int, Path(ge=0, le=100_000, description="在表中的序号，从 0 起")], asked: Withdrawn,
     key: KeyHeader = None,
-) -> Document:  # fmt: skip
+) -> DocumentPut:  # fmt: skip
     """录入有误时撤回；以前的版本留存。"""
     return once(
-        service, who, key, {"route": f"years/{year}/violations/{at}/withdraw", **asked.model_dump()}, Document,
-        lambda connection: shown_document(
-            year_edits.drop_violation(service, connection, who, year, at, asked.version, asked.reason)
+        service, who, key, {"route": f"years/{year}/violations/{at}/withdraw", **asked.model_dump()}, DocumentPut,
+        lambda connection: _edited(
+            connection, year,
+            year_edits.drop_violation(service, connection, who, year, at, asked.version, asked.reason),
         ),
     )  # fmt: skip
+
+
+def _edited(connection: sa.Connection, year: int, found: DocumentInfo) -> DocumentPut:
+    """A year file as it was changed, with the clearings that do not hold the change."""
+    problems = [told(problem) for problem in not_held(connection, year)]
+    return DocumentPut(**shown_document(found).model_dump(), problems=problems)
 
 
 @router.get("/years/{year}/decisions", summary="特例单议的评议结果和名额")

@@ -23,6 +23,7 @@ from api.core.clear_request import Cleared, ClearRequest, clear_request
 from api.core.clearing_files import POOL_HEADER, pool_rows, run_id_of, statement_rows, write_clearing
 from api.core.clearing_notes import other_names
 from api.service.absent import absent
+from api.service.approval import changed_inputs, check_approval, draft_outdated, some_left
 from api.service.audit import Actor
 from api.service.basis import Basis, basis_of, made_with
 from api.service.batches import served
@@ -32,7 +33,6 @@ from api.service.jobs import enqueue
 from api.service.office_work import DECISIONS, YEAR_FILE, book_of, there, year_file_name
 from api.service.runs import (
     APPROVED,
-    DISPUTED,
     DRAFT,
     LOCK_JOB,
     LOCKED,
@@ -40,15 +40,16 @@ from api.service.runs import (
     Made,
     RunInfo,
     add_run,
-    answers,
+    approve_run,
     drafts,
     find_run,
     holding_clearing,
     kept_folder,
+    lock_key,
     set_state,
     supersede,
 )
-from api.service.submissions import NotTaken, unsettled
+from api.service.submissions import NotTaken, Unsettled, unsettled
 from api.service.told import counted
 from api.service.values import new_id
 from api.service.worker import JobContext, JobRefused
@@ -57,7 +58,6 @@ from grouper.repeat_command import command_line, file_words
 from reference_tables.problems import Problem, problem_frame
 
 JOB, EARLIER = "clear", "policy"
-_MOST_NAMED = 10
 APPROVE, ANSWER = "批准", "确认或提出异议"
 _STEPS = {APPROVE: "approve", ANSWER: "answer"}
 """What may be done with a draft, and the last part of its route."""
@@ -88,9 +88,12 @@ def ask(
     return enqueue(connection, actor, JOB, f"{JOB} {new_id('ask')}", args)
 
 
-def approve(connection: sa.Connection, actor: Actor, name: str, reason: str, *, anyway: bool = False) -> str:
-    """Approve a draft: the id of the job that enters it into the book and locks it. Raises NotTaken (SV03, SV52,
-    SV54, SV55, SV72, SV73, SV78)."""
+def approve(
+    service: Service, connection: sa.Connection, actor: Actor, name: str, reason: str, *, anyway: bool,
+    unsettled_reason: str,
+) -> str:  # fmt: skip
+    """Approve a draft: the id of the job that enters it into the book and locks it. Raises NotTaken (SV03, SV52, SV72,
+    SV73), and as `check_approval`."""
     found = find_run(connection, name, lock=True)
     if found is None or found.kind != JOB:
         raise NotTaken(absent("清算", name))
@@ -100,9 +103,12 @@ def approve(connection: sa.Connection, actor: Actor, name: str, reason: str, *, 
     if other is not None and other.id != found.supersedes:
         raise NotTaken(_held(other))
     if found.state == DRAFT:
-        _answered(connection, found, reason, anyway=anyway)
-        set_state(connection, actor, name, APPROVED, reason)
-    return enqueue(connection, actor, LOCK_JOB, f"{LOCK_JOB} {name}", {"run": name})
+        left = check_approval(
+            service, connection, found, reason, anyway=anyway, unsettled_reason=unsettled_reason
+        )  # fmt: skip
+        more = {"anyway": anyway, "unsettled_reason": unsettled_reason, "unsettled": [item.plain for item in left]}
+        approve_run(connection, actor, name, reason, more)
+    return enqueue(connection, actor, LOCK_JOB, lock_key(name), {"run": name})
 
 
 def not_open(found: RunInfo, action: str) -> Problem:
@@ -116,25 +122,6 @@ def not_open(found: RunInfo, action: str) -> Problem:
 def _held(holding: RunInfo) -> Problem:
     args: dict[str, str | int] = {"year": holding.year, "value": holding.id, "state": STATES_ZH[holding.state]}
     return Problem("SV52", args, field="supersedes", value=holding.id)
-
-
-def _answered(connection: sa.Connection, found: RunInfo, reason: str, *, anyway: bool) -> None:
-    """Have all hospitals confirmed the draft? Else the office says that, and why, it approves it all the same. Raises
-    NotTaken (SV54 disputed, SV55 not answered, SV78 what was handed in is not settled, and would wait in vain)."""
-    said = {item["hospital_id"]: item["state"] for item in answers(connection, found.id)}
-    hospitals = sorted({row["hospital"] for row in found.summary.get("statement", ())})
-    if anyway and reason.strip():
-        return
-    disputed = [name for name in hospitals if said.get(name) == DISPUTED]
-    silent = [name for name in hospitals if name not in said]
-    for code, names in (("SV54", disputed), ("SV55", silent)):
-        if names:
-            told = "、".join(names[:_MOST_NAMED]) + (f" 等 {len(names)} 家" if len(names) > _MOST_NAMED else "")
-            raise NotTaken(Problem(code, {"value": found.id, "hospitals": told}, value=found.id))
-    left = unsettled(connection, found.year)
-    if left:
-        told = "、".join(left[:_MOST_NAMED]) + (f" 等 {len(left)} 份" if len(left) > _MOST_NAMED else "")
-        raise NotTaken(Problem("SV78", {"value": found.id, "submissions": told}, value=found.id))
 
 
 @dataclass(frozen=True)
@@ -152,17 +139,19 @@ def make_draft(service: Service, context: JobContext) -> Any:
     """The handler of drafts."""
     args = context.held.args
     year = int(args["year"])
+    with service.database.read() as connection:
+        left = unsettled(connection, year)
     with _laid_out(service, context, args) as (folder, asked):
         done = clear_request(asked.request, asked.given, asked.basis.scheme, book_of(service, year))
-        named = problem_frame(list(other_names(asked.given.year_file, asked.basis.hospitals)))
+        named = problem_frame([*other_names(asked.given.year_file, asked.basis.hospitals), *map(_waiting, left)])
         clearing = replace(done.clearing, problems=served(pl.concat([done.clearing.problems, named])))
         done = replace(done, clearing=clearing)
         run_id = write_clearing(clearing, folder / "out", done.deciding, asked.command, done.levels)
         files = kept_folder(service.files, folder / "out")
     proof = {**done.deciding, "run_id": run_id, "recompute": asked.command, "asked": dict(args)}
     made = Made(
-        JOB, year, "", DRAFT, run_id, summary_of(done), proof, files, str(args["supersedes"]),
-        made_with(asked.basis, asked.stand),
+        JOB, year, "", DRAFT, run_id, summary_of(done) | {"unsettled": [item.plain for item in left]}, proof, files,
+        str(args["supersedes"]), made_with(asked.basis, asked.stand),
     )  # fmt: skip
     asker = Actor(context.held.created_by, "office")
 
@@ -172,9 +161,16 @@ def make_draft(service: Service, context: JobContext) -> Any:
             if old.id == name:
                 break
             supersede(connection, asker, old.id, name)
-        return {"run": name}
+        note = {"note": f"没有结算、不在清算内的提交：{some_left(left)}"} if left else {}
+        return {"run": name, **note}
 
     return change
+
+
+def _waiting(left: Unsettled) -> Problem:
+    """What a draft does not hold, as no settlement has taken it."""
+    args: dict[str, str | int] = {"hospital": left.hospital, "count": len(left.submissions), "cases": left.cases}
+    return Problem("SV91", args, value=left.hospital)
 
 
 def lock(service: Service, context: JobContext) -> Any:
@@ -190,7 +186,7 @@ def lock(service: Service, context: JobContext) -> Any:
         book = book_of(service, found.year)
         done = clear_request(asked.request, asked.given, asked.basis.scheme, book)
         if run_id_of(done.deciding) != found.run_id:
-            raise JobRefused([Problem("SV36", {"value": found.id})])
+            raise JobRefused([draft_outdated(found, changed_inputs(found.proof, done.deciding))])
         record_clearing(book, done, asked.request.policy_reason)
         point("clearing recorded")
 

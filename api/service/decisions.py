@@ -18,7 +18,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from api.core.book import KEY, Book
-from api.core.pay_inputs import ADJUSTED, DECISION_SCHEMA, read_decisions
+from api.core.pay_inputs import ADJUSTED, BY_ITEM, DECISION_SCHEMA, REFUSED, read_decisions
 from api.service.audit import Actor
 from api.service.basis import Basis, basis_of
 from api.service.book_cases import year_book
@@ -36,7 +36,6 @@ from reference_tables.payable_rules import payable_rules
 from reference_tables.problems import Problem, TablesRefused
 
 COLUMNS = ("case_id", "decision", "amount", "hospital_id")
-REFUSED = "refused"
 MEDIA = "text/csv"
 
 
@@ -108,6 +107,8 @@ def _check_word(row: Mapping[str, str]) -> None:
         raise NotTaken(unfit("decision", f"应为 {known} 之一，或空（按政策的办法支付）"))
     if words[row["decision"]] == ADJUSTED and not row["amount"]:
         raise NotTaken(unfit("amount", "按评议金额支付的，须写明金额（元）"))
+    if words[row["decision"]] in {BY_ITEM, REFUSED} and row["amount"]:
+        raise NotTaken(unfit("amount", "只在 decision 为 adjusted（调整支付标准）时写"))
 
 
 def list_told(service: Service, stand: Stand, name: str, listed: pl.DataFrame) -> list[Problem]:

@@ -36,7 +36,7 @@ from api.service.simulate_job import read_reform
 from api.service.submissions import NotTaken, safe_name
 from api.service.unpack import Unpackable, unpack
 from api.service.values import now
-from api.service.year_told import figures_told
+from api.service.year_told import figures_told, not_held
 from api.store.files import Stored
 from grouper.intake import IntakeError, read_cases
 from reference_tables.group_weights import built_in_weights, find_group_weights
@@ -68,7 +68,9 @@ def put_checked(
         told = check_document(service, before, kind, name, stored, media_type)
         with service.database.write() as connection:
             if _fixed(standing(connection)) == _fixed(before):
-                return put_document(connection, actor, kind, name, stored, media_type, reason), told
+                found = put_document(connection, actor, kind, name, stored, media_type, reason)
+                new = kind == "year_file" and found not in before.items
+                return found, [*told, *(not_held(connection, int(name[:4])) if new else ())]
 
 
 def remove_checked(

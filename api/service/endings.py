@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from api.service.audit import SYSTEM, record
 from api.service.jobs import CANCELLED, Rules
-from api.service.runs import ADVANCE, APPROVED, DRAFT, LOCK_JOB, drafts, find_run, set_state, supersede
+from api.service.runs import ADVANCE, APPROVED, DRAFT, LOCK_JOB, disapprove, drafts, find_run, set_state, supersede
 from api.service.submissions import CANCELLED as TAKEN_BACK
 from api.service.submissions import JOB, RECEIVED, REFUSED, SETTLE
 from api.service.told import told
@@ -38,6 +38,7 @@ def _lock(connection: sa.Connection, args: Mapping[str, Any], _state: str, _prob
     found = find_run(connection, str(args["run"]))
     if found is None or found.state != APPROVED:
         return
+    disapprove(connection, found.id)
     newer = [item.id for item in drafts(connection, found.year)]
     if newer:
         supersede(connection, SYSTEM, found.id, newer[-1])

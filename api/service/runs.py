@@ -49,13 +49,13 @@ FULL_REPORT = "report-cases.xlsx"
 """The report of a history with the cases that were put aside; report.xlsx beside it names none."""
 CASE_FILES = frozenset({"problems.csv", "postings.csv", "corrections.csv", FULL_REPORT})
 """Files of a run that name single cases."""
-_MADE_WITH, _BY = "made_with", "superseded_by"
+_MADE_WITH, _BY, _APPROVAL = "made_with", "superseded_by", "approval"
 
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
     """A run. `files`: name -> sha256; `summary`, `proof`, `made_with`: plain values; `superseded_by`: the run that took
-    its place."""
+    its place; `approval` of a clearing: how it was approved, None where it is not."""
 
     id: str
     kind: str
@@ -72,6 +72,7 @@ class RunInfo:
     created_by: str
     made_with: Any
     superseded_by: str | None
+    approval: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +122,38 @@ def entered(connection: sa.Connection, kind: str, run_id: str) -> str | None:
     return connection.execute(query.order_by(run.c.created_at, run.c.id)).scalar()
 
 
-def set_state(connection: sa.Connection, actor: Actor, name: str, state: str, reason: str = "") -> None:
-    """Give a run another state."""
+def set_state(
+    connection: sa.Connection, actor: Actor, name: str, state: str, reason: str = "",
+    more: Mapping[str, object] | None = None,
+) -> None:  # fmt: skip
+    """Give a run another state; the audit is told the reason, and what `more` there is to say of it."""
     connection.execute(run.update().where(run.c.id == name).values(state=state))
-    record(connection, actor, f"run.{state}", name, {"reason": reason})
+    record(connection, actor, f"run.{state}", name, {"reason": reason, **(more or {})})
 
 
 def supersede(connection: sa.Connection, actor: Actor, name: str, by: str) -> None:
     """A run gives way to another one."""
-    proof = orjson.loads(connection.execute(sa.select(run.c.proof).where(run.c.id == name)).scalar_one())
-    connection.execute(run.update().where(run.c.id == name).values(proof=canonical({**proof, _BY: by})))
+    _note(connection, name, _BY, by)
     set_state(connection, actor, name, SUPERSEDED, by)
+
+
+def approve_run(
+    connection: sa.Connection, actor: Actor, name: str, reason: str, more: Mapping[str, object]
+) -> None:  # fmt: skip
+    """A clearing is approved: why, and what `more` was said of it, is kept with it and told the audit."""
+    _note(connection, name, _APPROVAL, {"at": now(), "reason": reason, **more})
+    set_state(connection, actor, name, APPROVED, reason, more)
+
+
+def disapprove(connection: sa.Connection, name: str) -> None:
+    """The approval of a clearing has come to nothing; the audit keeps it."""
+    _note(connection, name, _APPROVAL, None)
+
+
+def _note(connection: sa.Connection, name: str, key: str, value: object) -> None:
+    """Keep something with a run, beside its proof."""
+    proof = orjson.loads(connection.execute(sa.select(run.c.proof).where(run.c.id == name)).scalar_one())
+    connection.execute(run.update().where(run.c.id == name).values(proof=canonical({**proof, key: value})))
 
 
 def drafts(connection: sa.Connection, year: int) -> list[RunInfo]:
@@ -163,9 +185,23 @@ def list_runs(
 
 def holding_clearing(connection: sa.Connection, year: int) -> RunInfo | None:
     """The clearing of a year that holds, or held until a settlement took it back: what a new one has to name."""
-    query = sa.select(run).where(run.c.kind == CLEAR, run.c.year == year, run.c.state.in_([LOCKED, REOPENED]))
-    row = connection.execute(query.order_by(run.c.created_at.desc())).first()
-    return None if row is None else _info(row)
+    return next(iter(clearings(connection, year, LOCKED, REOPENED)), None)
+
+
+def lock_key(name: str) -> str:
+    """The key of the job that enters an approved clearing into the book."""
+    return f"{LOCK_JOB} {name}"
+
+
+def approved_clearing(connection: sa.Connection, year: int) -> RunInfo | None:
+    """The clearing of a year that is approved and being entered into the book."""
+    return next(iter(clearings(connection, year, APPROVED)), None)
+
+
+def clearings(connection: sa.Connection, year: int, *states: str) -> list[RunInfo]:
+    """The clearings of a year that are in one of the states, the latest first."""
+    query = sa.select(run).where(run.c.kind == CLEAR, run.c.year == year, run.c.state.in_(states))
+    return [_info(row) for row in connection.execute(query.order_by(run.c.created_at.desc()))]
 
 
 def say(connection: sa.Connection, actor: Actor, name: str, hospital_id: str, state: str, comment: str) -> None:
@@ -185,8 +221,12 @@ def answers(connection: sa.Connection, name: str) -> list[dict[str, str]]:
 
 
 def _info(row: Any) -> RunInfo:
-    values = {name: getattr(row, name) for name in RunInfo.__dataclass_fields__ if name not in {_MADE_WITH, _BY}}
+    noted = {_MADE_WITH, _BY, _APPROVAL}
+    values = {name: getattr(row, name) for name in RunInfo.__dataclass_fields__ if name not in noted}
     for name in ("summary", "proof", "files"):
         values[name] = orjson.loads(values[name])
     proof = values["proof"]
-    return RunInfo(**values, made_with=proof.pop(_MADE_WITH, {}), superseded_by=proof.pop(_BY, None))
+    return RunInfo(
+        **values, made_with=proof.pop(_MADE_WITH, {}), superseded_by=proof.pop(_BY, None),
+        approval=proof.pop(_APPROVAL, None),
+    )  # fmt: skip

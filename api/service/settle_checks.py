@@ -14,17 +14,18 @@ from api.core.settle import SETTLE, check_month, check_open
 from api.service.audit import Actor
 from api.service.book_cases import year_book
 from api.service.context import Service
-from api.service.runs import APPROVED, CLEAR, LOCKED, REOPENED, find_run, holding_clearing, list_runs, set_state
-from api.service.submissions import NotTaken
+from api.service.runs import LOCKED, REOPENED, approved_clearing, find_run, holding_clearing, set_state
+from api.service.submissions import ACCEPTED, WITHDRAWAL, NotTaken
+from api.store.tables import submission
 from reference_tables.problems import Problem
 
 
 def check_asked(service: Service, connection: sa.Connection, month: str, reopen: str, supersedes: str) -> None:
     """May a month be settled as asked? Raises NotTaken (SV53, SV56, SV57), BookRefused."""
     year = int(month[:4])
-    for found in list_runs(connection, kind=CLEAR, year=year, limit=1_000):
-        if found.state == APPROVED:
-            raise NotTaken(Problem("SV57", {"year": year, "value": found.id}, value=found.id))
+    entering = approved_clearing(connection, year)
+    if entering is not None:
+        raise NotTaken(Problem("SV57", {"year": year, "value": entering.id}, value=entering.id))
     holding = holding_clearing(connection, year)
     if holding is not None and holding.state == LOCKED and (holding.id != supersedes or not reopen.strip()):
         raise NotTaken(Problem("SV56", {"year": year, "value": holding.id}, field="supersedes", value=holding.id))
@@ -34,6 +35,26 @@ def check_asked(service: Service, connection: sa.Connection, month: str, reopen:
     if book is not None:
         check_month(book, month, reopen)
         check_open(book, reopen)
+
+
+def check_in_order(service: Service, connection: sa.Connection, month: str, reason: str) -> None:
+    """Is no month passed over, unless it is said why? None but one settles a month that lies before the last one; where
+    nothing of the year has been settled, a month is passed over when new cases of it wait. Raises NotTaken (SV93)."""
+    book = year_book(service, month[:4])
+    if reason.strip() or (book is not None and book.run_of(month, SETTLE) is not None):
+        return
+    settled = [] if book is None else [book.closed_until, *(run.month for run in book.runs if run.kind == SETTLE)]
+    since = max(settled, default="")
+    made = submission.c
+    waiting = sa.select(made.month).where(
+        made.state == ACCEPTED, made.kind != WITHDRAWAL, made.month.like(f"{month[:4]}-%"), made.month < month,
+    )  # fmt: skip
+    months = [f"{month[:4]}-{at:02d}" for at in range(1, int(month[5:]))]
+    known = months if since else connection.execute(waiting).scalars().all()
+    skipped = [each for each in months if each > since and each in known]
+    if skipped:
+        args: dict[str, str | int] = {"month": month, "skipped": "、".join(skipped), "earliest": skipped[0]}
+        raise NotTaken(Problem("SV93", args, field="month", value=month))
 
 
 def is_settled_month(service: Service, month: str) -> bool:

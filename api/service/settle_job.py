@@ -46,7 +46,7 @@ from api.service.jobs import QUEUED, RUNNING, enqueue
 from api.service.office_work import documents_for, year_file_name
 from api.service.progress import Progress
 from api.service.runs import DONE, REOPENED, Made, add_run, entered, holding_clearing, kept_folder
-from api.service.settle_checks import check_asked, check_named, is_settled_month, taken_back
+from api.service.settle_checks import check_asked, check_in_order, check_named, is_settled_month, taken_back
 from api.service.submission_rows import CASE_SCHEMA, as_settled
 from api.service.submissions import (
     ACCEPTED,
@@ -87,7 +87,7 @@ def ask(
     the last settlement that was asked for so.
 
     Raises NotTaken: SV11 while another settlement is under way, SV46 no case to settle, SV56 the clearing not named,
-    SV57 it is being entered; BookRefused for a month that the book cannot post in.
+    SV57 it is being entered, SV93 months passed over; BookRefused for a month that the book cannot post in.
     """
     check_asked(service, connection, month, reopen, supersedes)
     chosen, has_own = _chosen(connection, month)
@@ -104,6 +104,7 @@ def ask(
         before = _last_done(connection, {**said, "policy_reason": policy_reason, "tier_reason": tier_reason})
         if before is not None:
             return before
+    check_in_order(service, connection, month, reason)
     year = [year_file_name(int(month[:4]))]
     args: dict[str, Any] = {
         "month": month, "close": close, "reason": reason, "policy_reason": policy_reason,

@@ -38,6 +38,7 @@ from api.service.submissions import (
     WITHDRAWN,
     SubmissionInfo,
     closed_unsaid,
+    entry_first,
     find,
     locked_year,
     settlement_first,
@@ -227,8 +228,12 @@ def _late(
     """What has come between since the submission was received: the month closed, unless it is late with a reason, the
     year's clearing locked, or the one it ends has ended. `book`: the year's, as it is now.
 
-    Raises Later when that is not settled yet, or when its cases have come up elsewhere since they were looked at."""
+    Raises Later when that is not settled yet, when it is not decided whether the year's clearing is locked, or when its
+    cases have come up elsewhere since they were looked at."""
     _settlement_over(connection, found)
+    entry = entry_first(connection, found)
+    if entry is not None:
+        raise Later(f"the year's clearing is being entered by {entry}", entry)
     locked = locked_year(service, connection, found.month)
     if locked is not None:
         return locked

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -29,7 +30,7 @@ from api.service.book_cases import closed_until, comes_late, is_settled, next_po
 from api.service.documents import standing
 from api.service.hospitals import ID_ZH, is_hospital_id, registered
 from api.service.jobs import QUEUED, RUNNING, enqueue
-from api.service.runs import LOCKED, holding_clearing
+from api.service.runs import LOCKED, approved_clearing, holding_clearing, lock_key
 from api.service.values import new_id, now
 from api.store.files import Stored
 from api.store.tables import job, submission
@@ -284,6 +285,15 @@ def settlement_first(connection: sa.Connection, found: SubmissionInfo) -> str | 
     return None
 
 
+def entry_first(connection: sa.Connection, found: SubmissionInfo) -> str | None:
+    """The job that enters the year's approved clearing into the book: a submission waits for its end, and is accepted
+    only when it came to nothing."""
+    run = approved_clearing(connection, int(found.month[:4]))
+    key = "" if run is None else lock_key(run.id)
+    query = sa.select(job.c.id).where(job.c.key == key, job.c.state.in_([QUEUED, RUNNING]))
+    return connection.execute(query).scalar()
+
+
 def _settlements(connection: sa.Connection) -> dict[str, dict[str, Any]]:
     """What settlements under way were asked for, by their jobs."""
     rows = connection.execute(
@@ -303,13 +313,33 @@ def find_all(connection: sa.Connection, names: Sequence[str]) -> dict[str, Submi
     return {row.id: _info(row) for row in rows}
 
 
-def unsettled(connection: sa.Connection, year: int) -> list[str]:
-    """Ids of a year's submissions that no settlement has taken yet."""
-    query = sa.select(submission.c.id).where(
-        submission.c.month.like(f"{year}-%"), submission.c.state.in_([RECEIVED, ACCEPTED]),
-        (submission.c.kind != WITHDRAWAL) | submission.c.supersedes.is_(None),
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """What of a hospital no settlement has taken yet: ids of its submissions in the order of their coming, and how many
+    cases of theirs were accepted (none, as long as a submission is being worked on)."""
+
+    hospital: str
+    submissions: tuple[str, ...]
+    cases: int
+
+    @property
+    def plain(self) -> dict[str, str | int]:
+        """As it is told: numbers."""
+        return {"hospital": self.hospital, "submissions": len(self.submissions), "cases": self.cases}
+
+
+def unsettled(connection: sa.Connection, year: int) -> list[Unsettled]:
+    """A year's submissions that no settlement has taken yet, by hospital."""
+    named = submission.c
+    query = sa.select(named.hospital_id, named.id, named.accepted).where(
+        named.month.like(f"{year}-%"), named.state.in_([RECEIVED, ACCEPTED]),
+        (named.kind != WITHDRAWAL) | named.supersedes.is_(None),
     )  # fmt: skip
-    return list(connection.execute(query.order_by(submission.c.created_at, submission.c.id)).scalars())
+    rows = connection.execute(query.order_by(named.hospital_id, named.created_at, named.id)).all()
+    return [
+        Unsettled(hospital, tuple(row.id for row in own), sum(row.accepted or 0 for row in own))
+        for hospital, found in groupby(rows, key=lambda row: row.hospital_id) for own in [list(found)]
+    ]  # fmt: skip
 
 
 def listed(

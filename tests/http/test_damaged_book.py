@@ -81,7 +81,7 @@ def test_jobs_over_a_damaged_file_end_at_once(
     data = place.read_bytes()
     damage(place)
     for path, asked in (
-        ("/v1/clearings", {"year": 2026}), (f"/v1/clearings/{draft}/approve", ANYWAY),
+        ("/v1/clearings", {"year": 2026}), (f"/v1/clearings/{draft}/approve", {**ANYWAY, "unsettled_reason": "试"}),
         ("/v1/settlements", {"month": "2026-02"}),
     ):  # fmt: skip
         done = job(here, path, **asked)

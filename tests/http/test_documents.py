@@ -255,6 +255,9 @@ def test_a_whole_list_of_decisions_is_told_as_each_of_them_is(here: SmallService
     each = {"hospital_id": "H1", "case_id": "NOPE", "decision": "by_item", "reason": WHY}
     one = here.client("office").post("/v1/years/2026/decisions", json=each).json()["problems"]
     assert one == [listed[0], listed[2]]
+    vain = {**each, "decision": "refused", "amount": "5.00"}
+    kept = here.client("office").post("/v1/years/2026/decisions", json=vain)
+    assert (kept.status_code, kept.json()["code"], kept.json()["args"]["field"]) == (422, "SV04", "amount")
     nobodys = put(here, "decisions", "decisions.csv", text.replace("H1", "H9"))
     assert (nobodys.status_code, [item["code"] for item in nobodys.json()["problems"]]) == (422, ["SV47"])
 
@@ -309,7 +312,8 @@ def test_what_a_clumsy_office_asks_is_refused_at_once(here: SmallService, city: 
     assert code("/v1/settlements", month="2026-01") == (409, "SV46"), "nothing was handed in"
     hand_in(here, city.months[0])
     hand_in(here, city.months[1])
-    assert job(here, "/v1/settlements", month="2026-02")["state"] == "done"
+    assert code("/v1/settlements", month="2026-02") == (409, "SV93"), "January's cases wait"
+    assert job(here, "/v1/settlements", month="2026-02", reason="一并结算")["state"] == "done"
     assert code("/v1/settlements", month="2026-02") == (409, "ST10"), "closed"
     assert code("/v1/settlements", month="2026-01") == (409, "ST10"), "out of order"
     assert code("/v1/clearings", year=2026, supersedes="run_00") == (409, "SV53")

@@ -83,6 +83,10 @@ def test_a_month_without_cases_is_settled_and_closed_with_a_reason(here: SmallSe
     done = settle(here, "2025-04", reason="停业")
     assert (done["closed"], done["run"] is None) == (True, False)
     assert book(here) == ("2025-04", 1, DUE, DUE * 9 // 10)
+    here.submit(row("A2", discharge_date="2025-06-05"), month="2025-06")
+    asked = here.client("office").post("/v1/settlements", json={"month": "2025-06"})
+    assert (asked.status_code, asked.json()["code"]) == (409, "SV93")
+    assert asked.json()["args"] == {"month": "2025-06", "skipped": "2025-05", "earliest": "2025-05"}
     left = settle(here, "2025-05", reason="停业", close=False)
     assert (left["closed"], book(here)[0]) == (False, "2025-04")
     assert settle(here, "2025-05") == {"month": "2025-05", "run": None, "closed": True, "note": NOTHING}
@@ -223,8 +227,29 @@ def test_a_locked_year_is_taken_back_before_late_cases_come(here: SmallService) 
     assert book(here) == (DECEMBER, 2, 2 * DUE, 2 * DUE * 9 // 10)
 
 
+def test_a_year_locked_too_early_is_taken_back_and_its_next_month_stays_open(here: SmallService) -> None:
+    here.submit(row("A1"))
+    settle(here, "2025-03")
+    with here.service.database.write() as connection:
+        name = add_run(connection, SETUP, "job_x", Made("clear", 2025, "", DRAFT, "0" * 64, {}, {}, {}))
+        set_state(connection, SETUP, name, LOCKED)
+    april = HEADER + of("A2", "2025-04")
+    early = here.client("H1").post("/v1/submissions", params={"month": "2025-04"}, content=april.encode())
+    assert "再结算 2025-04" in early.json()["problems"][0]["fix"]
+    assert "2025-04 的病例还没有齐的，写 close: false" in early.json()["problems"][0]["fix"]
+    asked = {"reopen": "清算过早", "supersedes": name}
+    closed = here.client("office").post("/v1/settlements", json={"month": "2025-03", **asked}).json()
+    assert closed["code"] == "ST10"
+    assert "再结算的 month 也写 2025-04，在 reopen 写明原因" in closed["problems"][0]["fix"]
+    assert settle(here, "2025-04", close=False, **asked)["closed"] is False
+    assert here.client("office").get(f"/v1/runs/{name}").json()["state"] == "reopened"
+    assert hand_in(here, of("A2", "2025-04"), "2025-04") == "accepted"
+    assert settle(here, "2025-04")["closed"] is True
+    assert book(here) == ("2025-04", 2, 2 * DUE, 2 * DUE * 9 // 10)
+
+
 def test_what_is_in_hand_when_the_year_is_locked_is_refused_then_and_there(here: SmallService) -> None:
-    """It would wait for a settlement that nobody makes. What had been accepted stands in the way of the approval."""
+    """It would wait for a settlement that nobody makes."""
     here.submit(of("D1", DECEMBER), month=DECEMBER)
     settle(here, DECEMBER)
     asked = {"month": DECEMBER, "kind": "correction", "reason": "录错"}
@@ -232,7 +257,6 @@ def test_what_is_in_hand_when_the_year_is_locked_is_refused_then_and_there(here:
     sent = here.client("H1").post("/v1/submissions", params=asked, content=body).json()["id"]
     with here.service.database.write() as connection:
         name = add_run(connection, SETUP, "job_x", Made("clear", 2025, "", DRAFT, "0" * 64, {}, {}, {}))
-    assert refused(here, f"/v1/clearings/{name}/approve") == "SV78"
     with here.service.database.write() as connection:
         set_state(connection, SETUP, name, LOCKED)
     here.work()

@@ -202,9 +202,26 @@ def test_a_draft_of_an_older_book_cannot_be_locked(here: SmallService, city: Cit
             job(here, "/v1/settlements", month=month.stem)
             name = job(here, "/v1/clearings", year=2026)["result"]["run"]
     job(here, "/v1/settlements", month=city.months[1].stem)
-    failed = job(here, f"/v1/clearings/{name}/approve", **ANYWAY)
-    assert (failed["state"], failed["error"]["problems"][0]["code"]) == ("failed", "SV36")
+    refused = here.client("office").post(f"/v1/clearings/{name}/approve", json=ANYWAY)
+    assert (refused.status_code, refused.json()["args"]["changed"]) == (409, "账册（有结算、更正或撤回）")
     assert here.client("office").get(f"/v1/runs/{name}").json()["state"] == "draft"
+
+
+def test_a_settlement_that_comes_before_the_entry_makes_it_a_draft_again(here: SmallService, city: City) -> None:
+    """The settlement had been asked for when the draft was approved; the job finds the book changed."""
+    documents(here, city)
+    office = here.client("office")
+    hand_in(here, city.months[0])
+    job(here, "/v1/settlements", month="2026-01")
+    name = job(here, "/v1/clearings", year=2026)["result"]["run"]
+    hand_in(here, city.months[1])
+    assert office.post("/v1/settlements", json={"month": "2026-02"}).status_code == 202
+    failed = job(here, f"/v1/clearings/{name}/approve", **ANYWAY, unsettled_reason="来年办理")
+    problem = failed["error"]["problems"][0]
+    assert (failed["state"], problem["code"]) == ("failed", "SV36")
+    assert problem["args"]["changed"] == "账册（有结算、更正或撤回）"
+    found = office.get(f"/v1/runs/{name}").json()
+    assert (found["state"], found["approval"]) == ("draft", None)
 
 
 def test_closed_months_refuse_and_are_corrected_in_the_next(here: SmallService, city: City) -> None:

@@ -56,6 +56,12 @@ def test_scores_sharing_by_hospital_deposit_violation_and_payments() -> None:
     [pool] = found.pools
     assert str(pool.due.value) == "147/16"  # 14700 / 0.8 / 2000 = 9.1875 yuan a point
     assert (pool.cleared.line_used, pool.cleared.to_fund, pool.cleared.withheld) == (37200, 9600, 4140)
+    told = [
+        list(clear(policy, cases(*DIP_CASES), year_file(more=more)).problems.iter_rows(named=True))
+        for more in (violation.replace("100.00", amount) for amount in ("8820.00", "8820.01"))
+    ]
+    assert [[row["code"] for row in rows if row["code"] == "CL65"] for rows in told] == [[], ["CL65"]]
+    assert "机构 A 在职工的违规扣款 8820.01 元，超过应得金额 8820.00 元" in [row["message"] for row in told[1]]
 
 
 def test_points_of_three_equal_hospitals_and_the_regions_result() -> None:

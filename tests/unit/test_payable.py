@@ -255,11 +255,14 @@ def test_decisions_in_words(tmp_path: Path) -> None:
         ("1", None, "by_item", None), ("2", None, "adjusted", 2_345_670), ("3", None, "refused", None),
         ("4", None, "by_item", None),
     ]  # fmt: skip
-    path.write_text("case_id,decision,amount\n1,也许,\n2,adjusted,\n2,refused,\n,adjusted,x\n", encoding="utf-8")
+    path.write_text(
+        "case_id,decision,amount\n1,也许,\n2,adjusted,\n2,refused,\n,adjusted,x\n3,不予,5.00\n4,同意,5\n",
+        encoding="utf-8",
+    )
     with pytest.raises(TablesRefused) as refused:
         read_decisions(path, policy())
     found = [(item.code, item.row) for item in refused.value.problems]
-    assert found == [("PA21", 2), ("PA22", 3), ("PA27", 5), ("PA20", 5), ("PA23", 4)]
+    assert found == [("PA21", 2), ("PA22", 3), ("PA27", 5), ("PA20", 5), ("PA30", 6), ("PA30", 7), ("PA23", 4)]
 
 
 def test_scores_of_a_dip_pack_are_its_values(tmp_path: Path) -> None:

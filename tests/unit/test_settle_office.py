@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from api.cli.main import app
 from api.core.book import open_book
 from api.core.book_check import verify_book
+from api.core.clearing_notes import book_notes
 from tests.unit.clearing_city import City, write_city
 
 POLICY = "synthetic-city-drg-rate"
@@ -62,6 +63,9 @@ def test_months_passed_over_are_named(city: City, tmp_path: Path) -> None:
     skipped = settle(city, book, "2026-04", city.months[3])
     assert re.search("ST53.*2026-02、2026-03 没有结算就结算了 2026-04", skipped.stderr)
     assert "ST53" not in settle(city, book, "2026-05", city.months[4]).stderr
+    told = {item.code: item.args["months"] for item in book_notes(open_book(book))}
+    assert told["CL66"] == "2026-02、2026-03"
+    assert told["CL60"] == "、".join(f"2026-{month:02d}" for month in range(6, 13)), "those that may still be settled"
 
 
 def test_only_a_settled_month_is_closed(city: City, tmp_path: Path) -> None:

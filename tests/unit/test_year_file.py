@@ -88,7 +88,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert [problem.code for problem in refused.value.problems] == ["CL02"]
     assert problem_of("year = = 3").code == "CL02"
     assert problem_of(HEAD + "fund = 3").code == "CL05"
-    assert problem_of('decisions = "no.csv"\n' + HEAD).code == "CL11"
+    missing = problem_of('decisions = "no.csv"\n' + HEAD)
+    assert missing.code == "CL11"
+    assert "PUT /v1/documents/decisions/no.csv" in missing.service_fix
+    nothing = '[[violation]]\nhospital = "A"\ninsurance = "职工"\namount = "0.00"\nreason = "x"\n'
+    assert problem_of(HEAD + FUND + nothing).code == "PL09"
 
 
 def test_the_built_in_year_file_is_sound_and_says_it_is_synthetic() -> None:
