@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from api.cli.console import Exit, fail, out, print_problems
-from api.cli.serve import DataOption, opened, settings_here
+from api.cli.serve import DataOption, asking_database, opened, settings_here
 from reference_tables.problems import TablesRefused
 
 
@@ -56,8 +56,10 @@ def restore(
     from api.service.restore import restore as put_back
     from api.store.database import Unavailable
 
+    settings = settings_here(data=data)
     try:
-        made = put_back(settings_here(data=data), COMMAND, source)
+        with asking_database(settings):
+            made = put_back(settings, COMMAND, source)
     except (BookRefused, TablesRefused) as error:
         print_problems(error.problems)
         fail("没有恢复", Exit.TABLES)

@@ -54,24 +54,36 @@ def settings_here(**given: Any) -> Settings:
 
 def opened(settings: Settings, *, new: bool = False) -> Service:
     """The service of the settings, which may be a `new` one or has to be there; or a message and exit code 4."""
-    from sqlalchemy.exc import ArgumentError
-
     from api.service.context import open_service
-    from api.store.database import Unavailable, place_of
+    from api.store.database import Unavailable
 
     try:
-        return open_service(settings, new=new)
+        with asking_database(settings):
+            return open_service(settings, new=new)
     except TablesRefused as error:
         print_problems(error.problems)
         fail("服务不可用", Exit.ENVIRONMENT)
-    except (ArgumentError, ModuleNotFoundError):  # what they say may hold the password
-        fail("DRGDIP_DATABASE_URL 写法不对：postgresql+psycopg://用户:密码@主机/库", Exit.ENVIRONMENT)
     except (OSError, Unavailable) as error:
-        if settings.database_url and isinstance(error, Unavailable):
-            what = f"不能使用数据库 {place_of(settings.url)}（{error}）"
-            fail(f"{what}；检查它是否在运行，DRGDIP_DATABASE_URL 的主机、库、用户和密码是否正确", Exit.ENVIRONMENT)
         what = f"不能打开数据文件夹或数据库（{error}）"
         fail(f"{what}；文件夹须可写；数据库文件损坏的，从备份恢复到新的文件夹（drgdip restore）", Exit.ENVIRONMENT)
+
+
+@contextmanager
+def asking_database(settings: Settings) -> Iterator[None]:
+    """Leaves with code 4 where the database of the settings' URL cannot be used, and names it without its password."""
+    from sqlalchemy.exc import ArgumentError
+
+    from api.store.database import Unavailable, place_of
+
+    try:
+        yield
+    except (ArgumentError, ModuleNotFoundError):  # what they say may hold the password
+        fail("DRGDIP_DATABASE_URL 写法不对：postgresql+psycopg://用户:密码@主机/库", Exit.ENVIRONMENT)
+    except Unavailable as error:
+        if not settings.database_url:
+            raise
+        what = f"不能使用数据库 {place_of(settings.url)}（{error}）"
+        fail(f"{what}；检查它是否在运行，DRGDIP_DATABASE_URL 的主机、库、用户和密码是否正确", Exit.ENVIRONMENT)
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -114,8 +126,7 @@ def serve(
     settings = settings_here(
         data=data, host=host, port=port, processes=processes, workers=workers, policy=policy, open_access=open_access
     )
-    service = opened(settings, new=True)
-    _check_settings(service)
+    service = _opened_to_pay(settings)
     try:
         check_address(service)
     except TablesRefused as error:
@@ -173,20 +184,24 @@ def worker(data: DataOption = None) -> None:
     from api.service.logs import log_as_json
 
     log_as_json()
-    service = opened(settings_here(data=data), new=True)
-    _check_settings(service)
-    _work(service, 1)
+    _work(_opened_to_pay(settings_here(data=data)), 1)
 
 
-def _check_settings(service: Service) -> None:
-    """Leave with code 3 where the policy or the scheme that the settings name cannot be used."""
+def _opened_to_pay(settings: Settings) -> Service:
+    """The service of the settings, or a new one; or a message and exit code 3 where the policy or the scheme that they
+    name cannot be used: then none is made."""
     from api.service.basis import check_settings
+    from api.service.documents import Stand, standing
 
     try:
+        if not (settings.data / "files").is_dir():
+            check_settings(Stand(), settings)
+        service = opened(settings, new=True)
         with service.database.read() as connection:
-            check_settings(service, connection)
+            stand = standing(connection)
+        check_settings(stand, settings)
+        return service
     except TablesRefused as error:
-        service.close()
         print_problems(error.problems)
         fail(f"设置所指的支付政策或分组方案不能用：{error.what}", Exit.TABLES)
 
@@ -242,18 +257,18 @@ def create(
     """生成令牌。令牌只显示这一次，库中只存其散列。"""
     from api.service.audit import COMMAND
     from api.service.hospitals import ID_ZH
-    from api.service.tokens import NoHospital, create_token
+    from api.service.tokens import NoHospital, check_holder, create_token
 
     settings = settings_here(data=data)
-    new = not (settings.data / "files").is_dir()
-    service = opened(settings, new=True)
     try:
-        with _writing(service) as connection:
-            text = create_token(connection, COMMAND, role, hospital_id=hospital, label=label, days=days)
+        check_holder(role, hospital, days)  # before a new service is made for it
     except NoHospital:
         fail(f"医疗机构编号 {hospital!r} 不能用，{ID_ZH}", Exit.USAGE)
     except ValueError:
         fail("hospital 令牌须用 --hospital 指明医疗机构，其他令牌不能指明", Exit.USAGE)
+    new = not (settings.data / "files").is_dir()
+    with _writing(opened(settings, new=True)) as connection:
+        text = create_token(connection, COMMAND, role, hospital_id=hospital, label=label, days=days)
     typer.echo(text)
     if new:
         err().print(f"{escape(str(settings.data))} 里原来没有服务，已新建")

@@ -18,10 +18,13 @@ def _short(name: str) -> str:
     return name
 
 
-StoredName = Annotated[str, Field(max_length=120, pattern=r"^[\w][\w.\-]*$")]
+_NAME = r"^[\w][\w.\-]*$"
+StoredName = Annotated[str, Field(max_length=120, pattern=_NAME)]
 """What a document that is there may be called."""
 DocumentName = Annotated[StoredName, AfterValidator(_short)]
 """What one may be called from now on: files are laid out under its name."""
+PackId = Annotated[str, Field(min_length=1, max_length=60, pattern=_NAME), AfterValidator(_short)]
+"""What a scheme that is made may be called: so is its folder."""
 CaseFiles = Annotated[list[DocumentName], Field(min_length=1, max_length=60, description="病例文件名（kind=cases）")]
 SCHEME = "分组方案：放入的文件名或内置编号；默认（或 current）为正在使用的"
 

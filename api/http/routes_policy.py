@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.http.answers import Answer, Asked, Job, KeyHeader, Limit, Page
 from api.http.bodies import take_upload
-from api.http.choices import SCHEME, Choosing, DocumentName, Reading
+from api.http.choices import SCHEME, Choosing, DocumentName, PackId, Reading
 from api.http.deps import Allowed, ServiceHere
 from api.http.errors import not_found
 from api.http.job_asked import asked_by_body
@@ -145,7 +145,7 @@ class WeightsAsked(_HistoryAsked):
 class CatalogAsked(_HistoryAsked):
     """病种目录的要求。"""
 
-    id: DocumentName = Field(min_length=1, max_length=60, examples=["my-city-2027"])
+    id: PackId = Field(examples=["my-city-2027"])
     name: str = Field("", max_length=120)
     region: str = Field("本统筹区", min_length=1, max_length=60)
     data_level: LocalLevel = LocalLevel.LOCAL

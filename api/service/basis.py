@@ -25,6 +25,7 @@ from api.service.chosen import NOTHING, Source, sources_of
 from api.service.context import Service
 from api.service.documents import DocumentInfo, Stand, laid_out, standing
 from api.service.scheme_files import opened_pack
+from api.service.settings import Settings
 from budget.group_values import GroupValues
 from grouper.proof import program_version
 from grouper.schemes import Scheme, open_scheme
@@ -95,10 +96,10 @@ def basis_of(
         return _kept[key]
 
 
-def check_settings(service: Service, connection: sa.Connection) -> None:
+def check_settings(stand: Stand, settings: Settings) -> None:
     """Can the policy and the scheme be used that the settings name, where no document takes their place? Raises
     TablesRefused."""
-    sources = sources_of(standing(connection), service.settings)
+    sources = sources_of(stand, settings)
     policy, scheme = sources["policy"], sources.get("scheme")
     if isinstance(policy, str):
         load_policy(policy)

@@ -42,17 +42,22 @@ class TokenInfo:
     revoked_at: str | None
 
 
-def create_token(
-    connection: sa.Connection, actor: Actor, role: Role, *, hospital_id: str = "", label: str = "", days: int = 365
-) -> str:
-    """A new token, shown this once. Raises ValueError: a hospital's token without a hospital, another's with one, no
-    days; NoHospital for a hospital that cannot be one."""
+def check_holder(role: Role, hospital_id: str, days: int) -> None:
+    """Can there be a token of this kind? Raises as `create_token`."""
     if (role is Role.HOSPITAL) != bool(hospital_id):
         raise ValueError("a hospital's token names its hospital, others none")
     if hospital_id and not is_hospital_id(hospital_id):
         raise NoHospital(hospital_id)
     if days <= 0:
         raise ValueError("a token is valid for a day at least")
+
+
+def create_token(
+    connection: sa.Connection, actor: Actor, role: Role, *, hospital_id: str = "", label: str = "", days: int = 365
+) -> str:
+    """A new token, shown this once. Raises ValueError: a hospital's token without a hospital, another's with one, no
+    days; NoHospital for a hospital that cannot be one."""
+    check_holder(role, hospital_id, days)
     name, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     row = {
         "id": name, "hash": checksum(secret), "role": role.value, "hospital_id": hospital_id, "label": label,

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from api.cli.main import app
 from api.service.basis import check_settings
-from api.service.context import open_service
+from api.service.documents import DocumentInfo, Stand
 from api.service.settings import settings_of
 from reference_tables.problems import TablesRefused
 
@@ -43,19 +43,26 @@ def test_settings_that_will_not_do(tmp_path: Path) -> None:
 
 def test_a_policy_of_the_settings_that_there_is_not(tmp_path: Path) -> None:
     for name, code in (("policy", "PL01"), ("scheme", "TB01")):
-        service = open_service(settings_of(data=tmp_path, **{name: "nosuch"}))
-        with service.database.read() as connection, pytest.raises(TablesRefused) as told:
-            check_settings(service, connection)
-        service.close()
+        with pytest.raises(TablesRefused) as told:
+            check_settings(Stand(), settings_of(data=tmp_path, **{name: "nosuch"}))
         assert [problem.code for problem in told.value.problems] == [code]
+    put = DocumentInfo("policy", "p.toml", 1, "0" * 64, "text/plain", "", "", "")
+    check_settings(Stand((put,)), settings_of(data=tmp_path, policy="nosuch"))
 
 
 def test_a_postgres_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("psycopg")
     monkeypatch.setenv("DRGDIP_DATABASE_URL", "postgresql+psycopg://drgdip:geheim@127.0.0.1:1/drg")
-    done = runner.invoke(app, ["token", "create", "--role", "office", "--data", str(tmp_path)])
+    packed = tmp_path / "b.tar"
+    packed.write_bytes(b"")
+    create = ["token", "create", "--role", "office", "--data", str(tmp_path / "data")]
+    done = runner.invoke(app, create)
     assert (done.exit_code, "PostgreSQL 127.0.0.1:1/drg" in done.stderr) == (4, True), done.output
     assert "geheim" not in done.output
+    monkeypatch.setenv("DRGDIP_DATABASE_URL", "geheim")
+    for words in (create, ["restore", str(packed), "--data", str(tmp_path / "data")]):
+        done = runner.invoke(app, words)
+        assert (done.exit_code, "DRGDIP_DATABASE_URL" in done.stderr, "geheim" in done.output) == (4, True, False)
 
 
 def test_a_database_that_cannot_be_used(tmp_path: Path) -> None:
