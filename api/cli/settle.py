@@ -77,7 +77,9 @@ def settle(
     reason: Annotated[str, typer.Option("--reason", help="更正或撤销的原因")] = "",
     decisions: Annotated[
         Path | None,
-        typer.Option("--decisions", help="特例单议结果（.csv：case_id,decision,amount,hospital_id）", metavar="FILE"),
+        typer.Option(
+            "--decisions", help="特例单议结果（.csv：case_id,decision,amount,hospital_id,reason）", metavar="FILE"
+        ),
     ] = None,
     hospitals: Annotated[
         Path | None,

@@ -128,14 +128,15 @@ def read_separate(path: Path) -> pl.DataFrame:
     return frame.group_by("case_id", "hospital_id", maintain_order=True).agg(pl.col("separate_fen").sum())
 
 
-def read_decisions(path: Path, policy: Policy) -> pl.DataFrame:
+def read_decisions(path: Path, policy: Policy, *, reasons: bool = False) -> pl.DataFrame:
     """Decisions on special cases (DECISION_SCHEMA) from case_id, decision, amount (yuan, of adjusted ones) and, where
-    ids overlap, hospital_id. A blank decision is one accepted, paid by the policy's special_rule.
+    ids overlap, hospital_id. A blank decision is one accepted, paid by the policy's special_rule. `reasons`: with
+    `reason`, null where none is given.
 
     Raises TablesRefused: TB02-TB05, PA20-PA23, PA27, PA30, PL30 when the policy has no special_rule.
     """
     problems: list[Problem] = []
-    rows = _rows(path, ("case_id", "decision"), ("amount", "hospital_id"), problems)
+    rows = _rows(path, ("case_id", "decision"), ("amount", "hospital_id", "reason"), problems)
     words = payable_rules().decision
     for row in rows:
         _named(path, row, "case_id", problems)
@@ -157,7 +158,8 @@ def read_decisions(path: Path, policy: Policy) -> pl.DataFrame:
             args = {"row": row[LINE], "value": said, "amount": row["amount"]}
             problems.append(Problem("PA30", args, field="amount", value=row["amount"], **place))
     problems += _once(path, rows, "PA23", lambda row: (row["hospital_id"], row["case_id"]))
-    return _made(path, rows, DECISION_SCHEMA, problems)
+    said = {"reason": pl.String()} if reasons else {}
+    return _made(path, rows, {**DECISION_SCHEMA, **said}, problems)
 
 
 def group_values(policy: Policy, scheme: Scheme, weights: str | None) -> tuple[GroupValues, GroupWeights | None]:

@@ -72,9 +72,9 @@ class InputFile:
 @dataclass(frozen=True)
 class MonthInput:
     """What is to be settled. Cases and corrections: PAYABLE_SCHEMA, with `file` and `row` where known; withdrawals:
-    WITHDRAWAL_SCHEMA; corrections may have a `reason`, too; null = the run's; decisions: PLACED_DECISION_SCHEMA. None =
-    none given. `made_with`: pack, weights and options that decide how files became cases, by name. `problems`:
-    PROBLEM_SCHEMA, of reading the files. `policy_text`: the policy file, which the book keeps;
+    WITHDRAWAL_SCHEMA; decisions: PLACED_DECISION_SCHEMA; corrections and decisions may have a `reason`, too; null = the
+    run's. None = none given. `made_with`: pack, weights and options that decide how files became cases, by name.
+    `problems`: PROBLEM_SCHEMA, of reading the files. `policy_text`: the policy file, which the book keeps;
     `registered`: hospitals whose tier the register gives: cases of settled months keep the one of then, unless it is
     said why they do not (`tier_reason`); `reopen`: why a cleared
     year, or a month that is settled already, is settled on; `further`: a settled month takes more cases, though it is
@@ -259,8 +259,8 @@ def _accepted(book: Book, bases: KeptPolicies, given: MonthInput) -> tuple[CaseF
         corrected = corrected.join(contested, on=KEY, how="anti", maintain_order="left")
         withdrawn = withdrawn.join(contested, on=KEY, how="anti", maintain_order="left")
     decisions = _frame(given.decisions, PLACED_DECISION_SCHEMA)
-    own = _reasons(given.corrections).filter(pl.col("reason") != "").unique(KEY, keep="last", maintain_order=True)
-    return taken, movement(book, bases, taken, new, corrected, withdrawn, decisions, given.reason, own)
+    own, decided = (_reasons(frame) for frame in (given.corrections, given.decisions))
+    return taken, movement(book, bases, taken, new, corrected, withdrawn, decisions, given.reason, own, decided)
 
 
 def _reasons(corrections: pl.DataFrame | None) -> pl.DataFrame:

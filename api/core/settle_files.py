@@ -131,7 +131,7 @@ def settle_files(request: SettleRequest, policy: Policy, scheme: Scheme, progres
             cases=cases,
             corrections=corrections,
             withdrawals=read_withdrawals(request.withdrawals) if request.withdrawals else None,
-            decisions=_decisions(request.decisions, policy),
+            decisions=None if request.decisions is None else placed_decisions(request.decisions, policy),
             registered=registered(hospitals),
             problems=pl.concat([problems, more]),
         )
@@ -208,11 +208,11 @@ def read_withdrawals(path: Path) -> pl.DataFrame:
     ).select(pl.col(name).cast(dtype) for name, dtype in WITHDRAWAL_SCHEMA.items())
 
 
-def _decisions(path: Path | None, policy: Policy) -> pl.DataFrame | None:
-    if path is None:
-        return None
-    frame = read_decisions(path, policy).with_columns(pl.lit(path.name).alias("file"), pl.lit(0).alias("row"))
-    return frame.select(pl.col(name).cast(dtype) for name, dtype in PLACED_DECISION_SCHEMA.items())
+def placed_decisions(path: Path, policy: Policy) -> pl.DataFrame:
+    """Decisions on special cases with the file that they stand in (PLACED_DECISION_SCHEMA), and their `reason`. Raises
+    TablesRefused."""
+    frame = read_decisions(path, policy, reasons=True).with_columns(file=pl.lit(path.name), row=pl.lit(0))
+    return frame.cast({name: PLACED_DECISION_SCHEMA[name] for name in ("file", "row")})
 
 
 def recompute(request: SettleRequest) -> str:

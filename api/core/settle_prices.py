@@ -23,7 +23,8 @@ DETAIL_SCHEMA: dict[str, pl.DataType] = {
     "now_fen": pl.Int64(),
     "difference_fen": pl.Int64(),
 }
-"""Changes to earlier cases with the fund's part before and now, and the month it was posted in."""
+"""Changes to earlier cases with the fund's part before and now, and the month in which the run before posted it: of a
+case that was corrected already, the month of that correction."""
 
 NEW, CHANGED, DECIDED, CONTEXT = "new", "changed", "decided", "context"
 _NAMES = [*PAYABLE_SCHEMA, "file", "row", "role", "basis"]
@@ -54,11 +55,12 @@ def movement(
     decisions: pl.DataFrame,
     reason: str,
     own: pl.DataFrame,
+    said: pl.DataFrame,
 ) -> Movement:
     """Price and compare, each case by its own `basis`; an earlier case on which a decision comes keeps what priced it.
     `withdrawn`: hospital_id, case_id, reason, book_run, book_month; `decisions`: DECISION_SCHEMA
-    with file and row, hospital_id null = any hospital. `own`: hospital_id, case_id, reason of corrections that have one
-    beside the run's, `reason`.
+    with file and row, hospital_id null = any hospital. `own` of corrections and `said` of decisions: hospital_id,
+    case_id and reason, "" for those without one beside the run's, `reason`.
 
     Raises TablesRefused when the policy lacks a parameter.
     """
@@ -89,7 +91,7 @@ def movement(
         amounts,
         whole["role"] == NEW,
         points,
-        _details(whole, amounts, withdrawn, posted, reason, own),
+        _details(whole, amounts, withdrawn, posted, reason, own, said),
         _differences(whole, amounts, withdrawn, posted),
         _all_decisions(book, decisions, whole).select(*DECISION_SCHEMA),
     )
@@ -210,18 +212,23 @@ def _details(
     posted: pl.DataFrame,
     reason: str,
     own: pl.DataFrame,
+    said: pl.DataFrame,
 ) -> pl.DataFrame:
+    """The changes of earlier cases, each with its own reason, else the run's."""
     actions = {CHANGED: "replace", DECIDED: "decide"}
     changed = accepted.select(*KEY, "role").with_columns(priced["fund_fen"].alias("now_fen"))
-    changed = (
-        changed.filter(pl.col("role") != NEW)
-        .join(own, on=KEY, how="left", maintain_order="left")
-        .select(
-            *KEY,
-            pl.col("role").replace_strict(actions, return_dtype=pl.String).alias("action"),
-            pl.when(pl.col("role") == CHANGED).then("reason").fill_null(pl.lit(reason)).alias("reason"),
-            "now_fen",
-        )
+    changed = changed.filter(pl.col("role") != NEW)
+    for name, reasons in (("own", own), ("said", said), ("of_any", said.filter(pl.col("hospital_id").is_null()))):
+        on = ["case_id"] if name == "of_any" else KEY
+        found = reasons.filter(pl.col("reason") != "").select(*on, pl.col("reason").alias(name))
+        found = found.unique(on, keep="last", maintain_order=True)
+        changed = changed.join(found, on=on, how="left", maintain_order="left")
+    told = pl.when(pl.col("role") == CHANGED).then("own").otherwise(pl.coalesce("said", "of_any"))
+    changed = changed.select(
+        *KEY,
+        pl.col("role").replace_strict(actions, return_dtype=pl.String).alias("action"),
+        told.fill_null(pl.lit(reason)).alias("reason"),
+        "now_fen",
     )
     gone = withdrawn.select(
         *KEY,

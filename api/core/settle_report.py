@@ -38,7 +38,7 @@ KIND_ZH = {
 }  # fmt: skip
 DETAIL_ZH = {
     "hospital_id": "医疗机构编码", "case_id": "病例编号", "action": "处理", "reason": "原因",
-    "first_month": "原结算月份", "before_fen": "原统筹支付", "now_fen": "更正后统筹支付", "difference_fen": "差额",
+    "first_month": "原入账月份", "before_fen": "原统筹支付", "now_fen": "更正后统筹支付", "difference_fen": "差额",
     "from_run": "原运行",
 }  # fmt: skip
 POSTING_ZH = {

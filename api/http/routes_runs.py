@@ -295,7 +295,7 @@ def decide(
     row = {name: getattr(asked, name) for name in decisions.COLUMNS}
 
     def work(connection: sa.Connection) -> Decisions:
-        problems = decisions.decide(service, connection, who, year, row, asked.reason)
+        problems = decisions.decide(service, connection, who, year, row)
         return _decisions(service, connection, year, problems)
 
     return once(service, who, key, {"route": f"years/{year}/decisions", **asked.model_dump()}, Decisions, work)

@@ -30,8 +30,8 @@ WITHDRAW = "withdraw"
 @dataclass(frozen=True)
 class BookCases:
     """`seal` of the book that was looked at, "" where there is none; `closed_until` its last closed month. `counting`:
-    IN_BOOK_SCHEMA, the month of each case and the one it was settled in; `ended`: ENDED_SCHEMA, the month in which a
-    case was withdrawn that does not count any more."""
+    IN_BOOK_SCHEMA, the month of each case and the one it was settled in, before any correction; `ended`: ENDED_SCHEMA,
+    the month in which a case was withdrawn that does not count any more."""
 
     seal: str
     closed_until: str
@@ -100,24 +100,30 @@ def book_cases(service: Service, year: str, hospital: str) -> BookCases:
     ended = changes.select("case_id", pl.col("from_run").alias("run"))
     counting = priced.join(ended, on=["case_id", "run"], how="anti", maintain_order="left")
     gone = changes.filter(pl.col("action") == WITHDRAW).unique("case_id", keep="last", maintain_order=True)
+    since = priced.join(gone.select("case_id", left="at"), on="case_id", how="left", maintain_order="left")
+    first = since.filter(pl.col("at") > pl.col("left").fill_null(-1)).unique(
+        "case_id", keep="first", maintain_order=True
+    )
+    counting = counting.join(first.select("case_id", settled_in="run_month"), on="case_id", maintain_order="left")
     gone = gone.join(counting, on="case_id", how="anti", maintain_order="left")
     return BookCases(
         book.seal,
         book.closed_until,
-        counting.select("case_id", pl.col("month").alias("of_month"), pl.col("run_month").alias("settled_in")),
+        counting.select("case_id", pl.col("month").alias("of_month"), "settled_in"),
         gone.select("case_id", pl.col("run_month").alias("ended_in")),
     )
 
 
 def _of(book: Book, role: str, hospital: str, schema: dict[str, pl.DataType]) -> pl.DataFrame:
-    """A hospital's rows of a role in all runs, in their order, with `run` and `run_month`; no more than these columns
-    is read, of files that are as they were written. Raises BookRefused."""
-    frames = [pl.DataFrame(schema={**schema, "run": pl.String(), "run_month": pl.String()})]
-    for run in book.runs:
+    """A hospital's rows of a role in all runs, in their order, with `run`, `run_month` and `at`, the place of the run;
+    no more than these columns is read, of files that are as they were written. Raises BookRefused."""
+    frames = [pl.DataFrame(schema={**schema, "run": pl.String(), "run_month": pl.String(), "at": pl.Int32()})]
+    for at, run in enumerate(book.runs):
         for file in run.files:
             if file.role == role:
                 whole = pl.scan_parquet(io.BytesIO(book.data(file)))
                 rows = whole.select(*schema).filter(pl.col("hospital_id") == hospital)
-                marks = pl.lit(run.run_id).alias("run"), pl.lit(run.month).alias("run_month")
+                marks = [pl.lit(run.run_id).alias("run"), pl.lit(run.month).alias("run_month")]
+                marks.append(pl.lit(at, dtype=pl.Int32()).alias("at"))
                 frames.append(rows.with_columns(*marks).collect())
     return pl.concat(frames)

@@ -35,7 +35,7 @@ from reference_tables.formula_cells import guarded_rows, row_as_given
 from reference_tables.payable_rules import payable_rules
 from reference_tables.problems import Problem, TablesRefused
 
-COLUMNS = ("case_id", "decision", "amount", "hospital_id")
+COLUMNS = ("case_id", "decision", "amount", "hospital_id", "reason")
 MEDIA = "text/csv"
 
 
@@ -71,11 +71,11 @@ def decided(service: Service, connection: sa.Connection, year: int) -> tuple[Doc
 
 
 def decide(
-    service: Service, connection: sa.Connection, actor: Actor, year: int, row: Mapping[str, str], reason: str
+    service: Service, connection: sa.Connection, actor: Actor, year: int, row: Mapping[str, str]
 ) -> Sequence[Problem]:
-    """Add a decision, or change the one made of the case before (which keeps its place); warnings about a case that has
-    not come yet, about the quota and about a year that is locked. Raises TablesRefused with the faults of the list,
-    SV47 for a hospital that nothing is known of, NotTaken (SV04) for a decision that is none."""
+    """Add a decision (COLUMNS), or change the one made of the case before (which keeps its place); warnings about a
+    case that has not come yet, about the quota and about a year that is locked. Raises TablesRefused with the faults of
+    the list, SV47 for a hospital that nothing is known of, NotTaken (SV04) for a decision that is none."""
     _check_word(row)
     stand = standing(connection)
     hospital = row["hospital_id"]
@@ -95,7 +95,7 @@ def decide(
     name = list_name(service, stand, year)
     data = text.getvalue().encode()
     listed = _read(service, basis_of(service, connection, stand), name, data)
-    put_document(connection, actor, DECISIONS, name, service.files.put(data), MEDIA, reason)
+    put_document(connection, actor, DECISIONS, name, service.files.put(data), MEDIA, row["reason"])
     return _told(service, connection, year, listed, key)
 
 

@@ -19,10 +19,9 @@ import polars as pl
 import sqlalchemy as sa
 
 from api.core.book import Book, Run, locked
-from api.core.pay_inputs import read_decisions, registered
+from api.core.pay_inputs import registered
 from api.core.settle import (
     CORRECT,
-    PLACED_DECISION_SCHEMA,
     WITHDRAWAL_SCHEMA,
     InputFile,
     MonthInput,
@@ -31,7 +30,7 @@ from api.core.settle import (
     settle_month,
     settled_by,
 )
-from api.core.settle_files import book_for
+from api.core.settle_files import book_for, placed_decisions
 from api.core.settle_report import write_settlement
 from api.core.settle_statements import statement_rows, write_hospital_statements
 from api.service.audit import Actor, record
@@ -242,8 +241,7 @@ def _input(
         files.append(InputFile(ROLES["cases"], checksum(job_id.encode()), f"{job_id}-empty"))
     listed = None
     if decisions is not None:
-        listed = read_decisions(decisions, basis.policy).with_columns(file=pl.lit(decisions.name), row=pl.lit(0))
-        listed = listed.select(pl.col(name).cast(dtype) for name, dtype in PLACED_DECISION_SCHEMA.items())
+        listed = placed_decisions(decisions, basis.policy)
         files.append(InputFile("decisions", checksum(decisions.read_bytes()), decisions.name))
     pack, table = basis.scheme.pack, basis.weights
     return MonthInput(

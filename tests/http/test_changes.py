@@ -231,6 +231,10 @@ def test_a_case_of_a_closed_month_that_was_forgotten_comes_with_a_later_one(here
     assert settle(here, APRIL)["totals"]["late"] == 1
     corrected = change(here, "correction", row("A9", cost="17000"))
     assert corrected["state"] == "accepted"
+    settle(here, "2025-05")
+    june = here.submit(row("A9", discharge_date="2025-06-05"), month="2025-06")
+    (told,) = here.client("H1").get(f"/v1/submissions/{june['id']}/problems").json()
+    assert (told["code"], APRIL in told["message"], MARCH in told["fix"]) == ("SV64", True, True), told
 
 
 def test_a_case_is_in_one_submission_of_the_year(here: SmallService) -> None:

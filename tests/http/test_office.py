@@ -235,6 +235,8 @@ def test_a_decision_is_applied_once_beside_the_quota(here: SmallService, city: C
     assert office.post("/v1/years/2026/decisions", json=asked | {"case_id": "NOPE", "decision": "refused"}).is_success
     runs = [settle(here, month) for month in city.months[1:5]]
     assert [run["summary"]["totals"]["changed"] for run in runs] == [1, 0, 0, 0]
+    (change,) = rows(file(here, runs[0], "corrections.csv"))
+    assert (change["病例编号"], change["处理"], change["原因"]) == ("C24", "特例单议", WHY)
     assert [run["summary"]["decisions_waiting"] for run in runs] == [2, 2, 1, 1]
     later = office.get("/v1/years/2026/decisions").json()["quotas"]
     assert later[0] == quota | {"discharges": 40, "quota": 2, "over": 0}

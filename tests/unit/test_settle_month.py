@@ -221,6 +221,12 @@ def test_decisions_price_new_cases_and_earlier_ones(book: Book) -> None:
     # A later correction keeps the decision.
     later = settle(settled.book, "2026-03", corrections=payable(case("1", patient_paid_fen=40_000)), reason="自付更正")
     assert later.details["now_fen"].to_list() == [110_000]
+    # Each has its own reason, whichever hospital it names; the run's is of those without one.
+    given = decisions((None, "3", "refused", None), ("H1", "4", "by_item", None), ("H1", "1", "refused", None))
+    given = given.with_columns(reason=pl.Series(["甲", "乙", None]))
+    said = settle(later.book, "2026-03", decisions=given, reason="评议会")
+    assert dict(said.details.select("case_id", "reason").iter_rows()) == {"1": "评议会", "3": "甲", "4": "乙"}
+    assert said.details["first_month"].unique().sort().to_list() == ["2026-02", "2026-03"], "of the run before"
 
 
 def test_a_closed_month_refuses_and_says_how_to_ask(book: Book) -> None:
