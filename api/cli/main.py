@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from api.cli import (
     backup,
@@ -25,6 +27,7 @@ from api.cli import (
     simulate,
     weights,
 )
+from api.cli.console import Exit, err
 from api.cli.help_text import chinese_help
 from grouper.proof import program_version
 
@@ -81,7 +84,13 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8")
-    app()
+    try:
+        app()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        err().print(f"[bold red]错误[/] 文件名太长：{escape(str(error.filename))}")
+        sys.exit(Exit.USAGE)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from api.cli.main import app
+from api.cli.main import app, main
 from api.service.basis import check_settings
 from api.service.documents import DocumentInfo, Stand
 from api.service.settings import settings_of
@@ -78,3 +78,11 @@ def test_a_database_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "drgdip.sqlite").write_bytes(b"no database " * 1000)
     broken = runner.invoke(app, ["audit", "verify", "--data", str(tmp_path)])
     assert (broken.exit_code, "drgdip restore" in broken.output.replace("\n", " ")) == (4, True), broken.output
+
+
+def test_a_name_that_no_file_can_have(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["group", "中" * 86], ["book", "verify", "中" * 86]):
+        monkeypatch.setattr("sys.argv", ["drgdip", *words])
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert (left.value.code, "文件名太长" in capsys.readouterr().err) == (2, True)
