@@ -99,7 +99,8 @@ class Submission(Answer):
     summary: dict[str, Any] | None = Field(
         None,
         description="by_kind 按病例类型的例数和金额（元），problems 问题分类，basis 所用政策和分组方案，"
-        "documents 所用文件的版本，late 因迟报而拒收的，of_closed_months 迟报而受理的：已关账月份到例数",
+        "documents 所用文件的版本，late 因迟报而拒收的，of_closed_months 迟报而受理的：已关账月份到例数，"
+        "settlement 结算时拒收了病例的：结算的月份 month、拒收例数 refused、时间 at，原因在问题清单",
     )
     job_id: str
     created_at: str = Field(examples=["2026-04-02T01:30:00.000000Z"])
@@ -122,5 +123,9 @@ class Job(Answer):
     waits_for: str | None = Field(
         None, description="要等它结束才办的任务（如正在进行的月度结算），它结束后自动办理；null = 没有", examples=[None]
     )
-    result: dict[str, Any] | None = None
+    result: dict[str, Any] | None = Field(
+        None,
+        description="结束时的结果，之后的变化看所办的提交或办理结果；"
+        "月度结算拒收了病例的，refused 逐个提交写明例数和原因",
+    )
     error: dict[str, Any] | None = None

@@ -23,6 +23,12 @@ _ARGS: Mapping[str, Mapping[str, str | int]] = {
     "SV05": {"limit": 1 << 20}, "SV06": {"limit": 6000, "seconds": 17}, "SV07": {"limit": 10_000, "given": 12_345},
     "SV08": {"value": "2026-03-a"}, "SV09": {"reason": "没有内容"}, "SV10": {"month": "2026-03", "next": "2026-04"},
     "SV11": {"what": "任务 job_5d1f0c2b9a7e4c3d8f6a1b20", "state": "进行中", "action": "再次结算"},
+    "SV16": {
+        "value": "sub_5d1f0c2b9a7e4c3d8f6a1b20", "by": "sub_8a1b20c3d8f65d1f0c2b9a7e", "state": "已被取代",
+        "action": "更正",
+    },
+    "SV17": {"value": "sub_5d1f0c2b9a7e4c3d8f6a1b20", "state": "已撤回", "action": "更正"},
+    "SV19": {"month": "2026-03", "next": "2026-12"},
     "SV85": {"field": "age", "reason": "病例没有这一栏"},
     "SV83": {"reason": "30 秒没有收到内容"}, "SV84": {"of": "一个地址", "limit": 512},
     "SV14": {"given": "text/plain", "wanted": "application/json"}, "SV21": {}, "SV22": {"request": "9f2c4e6a8b0d1f3a"},
@@ -61,7 +67,9 @@ _TEXTS = {
 _STATE, _OVER, _GROUP, _FILE = ("SV11",), ("SV72", "SV73"), ("SV09", "SV14", "SV37", "SV38"), ("SV09",)
 _OWN: Mapping[str, tuple[str, ...]] = {
     "POST /v1/group": _GROUP, "POST /v1/group/batch": ("SV07", "SV85", *_GROUP),
-    "POST /v1/submissions": ("SV02", "SV03", "SV10", "SV11", "SV39", "SV68", "SV69", "SV70", "SV71", "SV76", *_FILE),
+    "POST /v1/submissions": (
+        "SV02", "SV03", "SV10", "SV11", "SV16", "SV17", "SV19", "SV39", "SV68", "SV69", "SV70", "SV71", "SV76", *_FILE
+    ),
     "GET /v1/submissions/{name}": ("SV03",), "GET /v1/submissions/{name}/{part}": ("SV03", *_STATE),
     "GET /v1/submissions/{name}/explain": ("SV03", *_FILE), "GET /v1/submissions/{name}/whatif": ("SV03", *_FILE),
     "PUT /v1/documents/{kind}/{name}": ("SV41", "SV43", "SV47", *_FILE), "GET /v1/documents/{kind}/{name}": ("SV03",),

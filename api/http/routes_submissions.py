@@ -21,7 +21,8 @@ from api.service.audit import Actor
 from api.service.cases import compared, explained
 from api.service.roles import Role
 from api.service.stored_case import StoredCase, stored_case
-from api.service.submissions import STATES_ZH, Given, NotTaken, SubmissionInfo, find, listed, receive
+from api.service.submission_list import listed
+from api.service.submissions import STATES_ZH, Given, NotTaken, SubmissionInfo, find, receive
 from api.service.unpack import Unpackable
 from api.service.values import plain
 from api.store.tables import submission

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import polars as pl
 import sqlalchemy as sa
 
+from api.core import book_policies
 from api.core.book_policies import policy_source
 from api.core.pay_inputs import group_values, read_hospitals, read_separate
 from api.core.program_code import code_sha256
@@ -68,6 +69,12 @@ class Basis:
             "scheme_version": pack.version, "scheme_sha256": pack.sha256, "data_level": self.policy.header.data_level,
             **weights, **lists,
         }  # fmt: skip
+
+
+def as_priced(basis: Basis) -> book_policies.Basis:
+    """The basis as year books know it."""
+    pack = basis.scheme.pack
+    return book_policies.basis_of(basis.policy, basis.values, {"id": pack.id, "sha256": pack.sha256})
 
 
 def made_with(basis: Basis | None, stand: Stand) -> dict[str, Any]:

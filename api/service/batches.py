@@ -71,13 +71,19 @@ def served(problems: pl.DataFrame) -> pl.DataFrame:
 
 def _over_http(text: str, kind: ProblemKind) -> str:
     """What `fix` came to, as `service_fix` with the same arguments; itself where it does not tell all of them."""
+    args = args_of(text, kind.fix)
+    wanted = {name for _, name, _, _ in Formatter().parse(kind.service_fix) if name}
+    spoken = args or text == kind.fix
+    return kind.service_fix.format_map(args) if spoken and wanted <= args.keys() else text
+
+
+def args_of(text: str, template: str) -> dict[str, str]:
+    """The arguments by which a template came to a text; none where it is of another template."""
     pattern = "".join(
-        re.escape(literal) + (f"(?P<{name}>.*)" if name else "") for literal, name, _, _ in Formatter().parse(kind.fix)
+        re.escape(literal) + (f"(?P<{name}>.*)" if name else "") for literal, name, _, _ in Formatter().parse(template)
     )
     found = re.fullmatch(pattern, text, re.DOTALL)
-    args = found.groupdict() if found is not None else {}
-    wanted = {name for _, name, _, _ in Formatter().parse(kind.service_fix) if name}
-    return kind.service_fix.format_map(args) if found is not None and wanted <= args.keys() else text
+    return {} if found is None else found.groupdict()
 
 
 def counted(problems: pl.DataFrame) -> list[dict[str, Any]]:

@@ -22,21 +22,32 @@ from reference_tables.problems import Problem
 if TYPE_CHECKING:
     from api.service.context import Service
 
-IN_BOOK_SCHEMA = {"case_id": pl.String(), "of_month": pl.String(), "settled_in": pl.String()}
+IN_BOOK_SCHEMA = {
+    "case_id": pl.String(), "of_month": pl.String(), "settled_in": pl.String(), "of_basis": pl.String(),
+}  # fmt: skip
 ENDED_SCHEMA = {"case_id": pl.String(), "ended_in": pl.String()}
 WITHDRAW = "withdraw"
 
 
 @dataclass(frozen=True)
 class BookCases:
-    """`seal` of the book that was looked at, "" where there is none; `closed_until` its last closed month. `counting`:
-    IN_BOOK_SCHEMA, the month of each case and the one it was settled in, before any correction; `ended`: ENDED_SCHEMA,
-    the month in which a case was withdrawn that does not count any more."""
+    """`book` that was looked at, None where there is none. `counting`: IN_BOOK_SCHEMA, the month of each case, the one
+    it was settled in, before any correction, and the key of what priced it; `ended`: ENDED_SCHEMA, the month in which a
+    case was withdrawn that does not count any more."""
 
-    seal: str
-    closed_until: str
+    book: Book | None
     counting: pl.DataFrame
     ended: pl.DataFrame
+
+    @property
+    def seal(self) -> str:
+        """Of the book that was looked at, "" where there is none."""
+        return "" if self.book is None else self.book.seal
+
+    @property
+    def closed_until(self) -> str:
+        """The last closed month."""
+        return "" if self.book is None else self.book.closed_until
 
 
 def year_book(service: Service, year: str) -> Book | None:
@@ -76,7 +87,11 @@ def comes_late(column: str, month: str, closed_until: str) -> pl.Expr:
 def next_posted(service: Service, year: str) -> str:
     """The month that the year's next settlement posts in: the last one that has a run, unless it is closed; then the
     one after it, and December once that is closed."""
-    book = year_book(service, year)
+    return next_after(year_book(service, year), year)
+
+
+def next_after(book: Book | None, year: str) -> str:
+    """The same of a book of the year, None where there is none."""
     if book is None:
         return f"{year}-01"
     following = f"{year}-{min(int(book.closed_until[5:] or 0) + 1, 12):02d}"
@@ -94,9 +109,9 @@ def book_cases(service: Service, year: str, hospital: str) -> BookCases:
     """What the year's book holds of a hospital."""
     book = year_book(service, year)
     if book is None:
-        return BookCases("", "", pl.DataFrame(schema=IN_BOOK_SCHEMA), pl.DataFrame(schema=ENDED_SCHEMA))
+        return BookCases(None, pl.DataFrame(schema=IN_BOOK_SCHEMA), pl.DataFrame(schema=ENDED_SCHEMA))
     changes = _of(book, "changes", hospital, {name: CHANGE_SCHEMA[name] for name in (*KEY, "action", "from_run")})
-    priced = _of(book, "priced", hospital, {**dict.fromkeys(KEY, pl.String()), "month": pl.String()})
+    priced = _of(book, "priced", hospital, dict.fromkeys((*KEY, "month", "basis"), pl.String()))
     ended = changes.select("case_id", pl.col("from_run").alias("run"))
     counting = priced.join(ended, on=["case_id", "run"], how="anti", maintain_order="left")
     gone = changes.filter(pl.col("action") == WITHDRAW).unique("case_id", keep="last", maintain_order=True)
@@ -107,9 +122,8 @@ def book_cases(service: Service, year: str, hospital: str) -> BookCases:
     counting = counting.join(first.select("case_id", settled_in="run_month"), on="case_id", maintain_order="left")
     gone = gone.join(counting, on="case_id", how="anti", maintain_order="left")
     return BookCases(
-        book.seal,
-        book.closed_until,
-        counting.select("case_id", pl.col("month").alias("of_month"), "settled_in"),
+        book,
+        counting.select("case_id", "settled_in", of_month=pl.col("month"), of_basis=pl.col("basis")),
         gone.select("case_id", pl.col("run_month").alias("ended_in")),
     )
 

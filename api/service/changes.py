@@ -18,7 +18,7 @@ from api.service.audit import SYSTEM, record
 from api.service.batches import kept, opened
 from api.service.context import Service
 from api.service.fitting import ELSEWHERE_SCHEMA
-from api.service.submissions import ACCEPTED, NEW, SUPERSEDED, SubmissionInfo
+from api.service.submissions import ACCEPTED, NEW, SUPERSEDED, WITHDRAWAL, SubmissionInfo
 from api.store.tables import submission
 from reference_tables.problems import problem_rows
 
@@ -67,6 +67,16 @@ def later_cases(found: SubmissionInfo, others: Sequence[Waiting]) -> pl.DataFram
         item.cases.to_frame().with_columns(pl.lit(item.row.id).alias("submission"))
         for item in others
         if (item.row.created_at, item.row.id) > (found.created_at, found.id)
+    ]
+    return pl.concat([pl.DataFrame(schema=ELSEWHERE_SCHEMA), *frames])
+
+
+def ending_cases(others: Sequence[Waiting]) -> pl.DataFrame:
+    """What those that withdraw cases speak of (ELSEWHERE_SCHEMA)."""
+    frames = [
+        item.cases.to_frame().with_columns(pl.lit(item.row.id).alias("submission"))
+        for item in others
+        if item.row.kind == WITHDRAWAL
     ]
     return pl.concat([pl.DataFrame(schema=ELSEWHERE_SCHEMA), *frames])
 

@@ -35,7 +35,7 @@ from api.core.settle_report import write_settlement
 from api.core.settle_statements import statement_rows, write_hospital_statements
 from api.service.audit import Actor, record
 from api.service.basis import Basis, basis_of, made_with
-from api.service.batches import kept, opened, served
+from api.service.batches import served
 from api.service.book_cases import year_book
 from api.service.context import Service
 from api.service.decisions import applying, list_in_use
@@ -46,12 +46,12 @@ from api.service.office_work import documents_for, year_file_name
 from api.service.progress import Progress
 from api.service.runs import DONE, REOPENED, Made, add_run, entered, holding_clearing, kept_folder
 from api.service.settle_checks import check_asked, check_in_order, check_named, is_settled_month, taken_back
+from api.service.settle_refusals import refusals
 from api.service.submission_rows import CASE_SCHEMA, as_settled
 from api.service.submissions import (
     ACCEPTED,
     CORRECTION,
     NEW,
-    REFUSED,
     ROLES,
     SETTLE,
     WITHDRAWAL,
@@ -64,7 +64,7 @@ from api.service.values import canonical, checksum
 from api.service.worker import JobContext
 from api.store.faults import point
 from api.store.tables import job, submission
-from reference_tables.problems import Level, Problem
+from reference_tables.problems import Problem
 
 _NOTHING = {
     False: "没有新的病例、更正或撤回，账册没有新增结算",
@@ -184,7 +184,8 @@ def work_on(service: Service, context: JobContext) -> Any:
         progress.tell(done)
         write_settlement(replace(settled, problems=served(settled.problems)), folder / "out")
         write_hospital_statements(settled, folder / "out" / "statements", lambda made: progress.tell(done + made))
-        left = _anew(read, rows) | _refused(service, settled, rows)
+        refused = refusals(service, settled, rows, {name: _file_of(name, row) for name, row in rows.items()}, month)
+        left = {**_anew(read, rows), **refused.left}
         files = kept_folder(service.files, folder / "out")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -198,15 +199,17 @@ def work_on(service: Service, context: JobContext) -> Any:
             record(connection, asker, "submission.settle", name, told)
         progress.whole(connection)
         taken_back(connection, asker, settled.book, str(args["supersedes"]), str(args["reopen"]))
+        of_all = {"refused": refused.told} if refused.told else {}
         if settled.run is None:  # nothing of it could be taken
             note = _NOTHING[bool(names)]
-            return {"month": month, "run": None, "closed": settled.closed, "note": note}
+            return {"month": month, "run": None, "closed": settled.closed, "note": note, **of_all}
         again = entered(connection, SETTLE, settled.run.run_id) is not None
         made = Made(
             SETTLE, int(month[:4]), month, DONE, settled.run.run_id, _summary(settled, waiting, again=again),
             settled.proof, files, made_with=made_with(basis, stand),
         )  # fmt: skip
-        return {"month": month, "run": add_run(connection, asker, context.held.id, made), "closed": settled.closed}
+        name = add_run(connection, asker, context.held.id, made)
+        return {"month": month, "run": name, "closed": settled.closed, **of_all}
 
     return change
 
@@ -285,21 +288,6 @@ def _anew(
         for name, row in rows.items()
         if row is not before[name]
     }
-
-
-def _refused(service: Service, settled: Settled, rows: Mapping[str, SubmissionInfo]) -> dict[str, dict[str, Any]]:
-    """What the catalogue says of submissions from which the settlement refused cases. One without a case left is
-    refused as a whole: its file may come again."""
-    rejected = settled.problems.filter(pl.col("level") == Level.REJECT.value)
-    found = {}
-    for name, row in rows.items():
-        told = rejected.filter(pl.col("file") == _file_of(name, row)).with_columns(file=pl.lit(row.file_name))
-        if told.is_empty():
-            continue
-        left = opened(service, row).without(told)
-        values = kept(service, left, dict(row.summary))
-        found[name] = {**values, "state": SETTLED if left.cases.height else REFUSED}
-    return found
 
 
 def _settled(service: Service, context: JobContext, basis: Basis, month: str, given: MonthInput) -> tuple[Settled, int]:

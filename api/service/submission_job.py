@@ -17,15 +17,26 @@ import polars as pl
 import sqlalchemy as sa
 
 from api.core.book import Book
+from api.core.book_policies import KeptPolicies
 from api.core.payable import file_problems
 from api.service.audit import SYSTEM, record
-from api.service.basis import Basis, basis_of
+from api.service.basis import Basis, as_priced, basis_of
 from api.service.batches import Batch, kept
 from api.service.book_cases import book_cases, year_book
-from api.service.changes import Replaced, Waiting, as_looked_at, later_cases, replace, replacing, waiting
+from api.service.changes import (
+    Replaced,
+    Waiting,
+    as_looked_at,
+    ending_cases,
+    later_cases,
+    replace,
+    replacing,
+    waiting,
+)
 from api.service.context import Service
 from api.service.documents import stand_of
 from api.service.fitting import ELSEWHERE_SCHEMA, Around, fitting, once
+from api.service.mendable import PART_UNKNOWN, REPEATED, barring, own_bases, part_unknown, unpaid
 from api.service.progress import Progress, rows_in
 from api.service.submission_rows import BLOCK_ROWS, CASE_SCHEMA, cases_of, files_of, results_of
 from api.service.submissions import (
@@ -48,14 +59,10 @@ from api.service.values import canonical, now
 from api.service.withdrawals import read_withdrawn
 from api.service.worker import JobContext, JobRefused, Later
 from api.store.tables import submission
-from budget.case_fit import faults
 from budget.pricing import Pricer
 from grouper.going_on import asked
-from reference_tables.problems import PROBLEM_SCHEMA, Level, Problem, TablesRefused, catalogue, problem_frame
+from reference_tables.problems import PROBLEM_SCHEMA, Level, Problem, TablesRefused, problem_frame, problem_rows
 
-REPEATED = "PA11"
-"""The problem of a case that came before in the file."""
-_UNKNOWN_INSURANCE = "PA15"
 _TOP = 20
 
 
@@ -141,7 +148,8 @@ def _look(
     basis = basis_of(service, connection, stand_of(connection, documents))
     beside, others = _beside(connection, found), waiting(service, connection, found)
     book = book_cases(service, found.month[:4], found.hospital_id)
-    around = Around(book, _elsewhere(service, beside), later_cases(found, others))
+    bases = None if book.book is None or not found.by_case else KeptPolicies(book.book, as_priced(basis))
+    around = Around(book, _elsewhere(service, beside), later_cases(found, others), ending_cases(others), bases)
     return _Looked(basis, beside, others, around)
 
 
@@ -161,19 +169,23 @@ def _read(service: Service, progress: Progress, found: SubmissionInfo, looked: _
     progress.tell(0)
     if progress.of > BLOCK_ROWS:
         progress.show()
-    pricer, barring = Pricer(basis.policy, basis.values), _barring(basis)
+    pricer, codes = Pricer(basis.policy, basis.values), barring(basis)
     cases, barred, results = pl.DataFrame(schema=CASE_SCHEMA), [pl.DataFrame(schema=CASE_SCHEMA)], []
     problems, frames = [pl.DataFrame(schema=PROBLEM_SCHEMA)], [cases]
     limit = service.settings.max_rows
     for block in files.blocks():
         if files.rows > limit:
             return _nothing(Problem("SV33", {"limit": limit}))
-        frame = _unpaid(cases_of(block, found), block.problems, barring)
+        frame = unpaid(cases_of(block, found), block.problems, codes)
         fit, out, told = fitting(frame, found, looked.around)
-        results.append(results_of(pricer, fit))
-        frames.append(fit)
-        barred.append(out)
-        problems += [block.problems, *told]
+        paid = results_of(pricer, fit)
+        lost = _part_unknown(fit, paid, block.problems, looked)
+        told.append(problem_rows(fit.filter(lost), "SV27", field="self_pay_fen"))
+        results.append(paid.filter(~lost))
+        frames.append(fit.filter(~lost))
+        barred += [out, fit.filter(lost)]
+        again = (pl.col("code") == PART_UNKNOWN) & pl.col("row").is_in(fit.filter(lost)["row"].implode())
+        problems += [block.problems.filter(~again), *told]
     cases = pl.concat(frames)
     gone, told = once(cases, pl.concat(barred), found)
     standing = ~pl.col("row").is_in(gone.implode())
@@ -186,19 +198,13 @@ def _read(service: Service, progress: Progress, found: SubmissionInfo, looked: _
     return Batch(files.rows, cases.filter(standing), paid, whole)
 
 
-def _unpaid(frame: pl.DataFrame, problems: pl.DataFrame, barring: list[str]) -> pl.DataFrame:
-    """Cases with a fault for which nothing is paid and which the hospital can mend, as no valid cases: no settlement
-    would take them. What the office can mend is accepted and settled, or told, when its month is settled."""
-    rows = problems.filter(pl.col("code").is_in(barring))["row"].implode()
-    status = pl.when(pl.col("row").is_in(rows)).then(pl.lit("INVALID")).otherwise("status")
-    return frame.with_columns(status.alias("status"))
-
-
-def _barring(basis: Basis) -> list[str]:
-    """Codes of such faults."""
-    codes = {fault.problem for fault in faults(basis.policy, basis.values)} | {_UNKNOWN_INSURANCE}
-    kinds = [catalogue()[code] for code in sorted(codes - {REPEATED})]
-    return [kind.code for kind in kinds if kind.who == "hospital" and kind.level is Level.REJECT]
+def _part_unknown(
+    cases: pl.DataFrame, paid: pl.DataFrame, problems: pl.DataFrame, looked: _Looked
+) -> pl.Series:  # fmt: skip
+    """bool [cases]: no settlement can compute the fund's part of the case."""
+    around = looked.around
+    own = None if around.bases is None else own_bases(cases, around.book.counting, around.bases)
+    return part_unknown(cases, paid["fund"], problems, looked.basis, own, around.bases)
 
 
 def _beside(connection: sa.Connection, found: SubmissionInfo) -> dict[str, str]:

@@ -133,7 +133,7 @@ def receive(
         if (before.supersedes or "") != given.supersedes:
             args: dict[str, str | int] = {"value": before.id, "action": KINDS_ZH[given.kind]}
             raise NotTaken(Problem("SV69", args, value=before.id))
-        return _info(before), False
+        return info_of(before), False
     _check(service, connection, given)
     name = new_id("sub")
     asked = {"submission": name, "documents": stand.used({})}
@@ -171,8 +171,8 @@ def _earlier(service: Service, connection: sa.Connection, given: Given, stored: 
 
 def _stands(service: Service, connection: sa.Connection, row: Any) -> bool:
     """Does a submission stand as it was told? Not once a later correction or withdrawal, settled or waiting, speaks of
-    a case of its file, a submission that held one of them (SV32) has ended, or the month of one (SV31) is closed now:
-    looked at anew it may come in."""
+    a case of its file, a submission that held one of them (SV32) has ended, one that withdraws one (SV29) waits no
+    more, or the month of one (SV31) is closed now: looked at anew it may come in."""
     if row.state == RECEIVED or row.supersedes is not None:
         return True  # as a whole: no case of it goes or comes by itself
     told = pl.read_parquet(service.files.path(row.problems_sha256), columns=["code", "case_id", "value"])
@@ -181,8 +181,9 @@ def _stands(service: Service, connection: sa.Connection, row: Any) -> bool:
     too_early = told.filter(pl.col("code") == "SV31")
     if not too_early.filter(comes_late("value", row.month, closed_until(service, row.month[:4]))).is_empty():
         return False
-    holding = told.filter(pl.col("code") == "SV32")["value"].unique().to_list()
-    gone = submission.c.id.in_(holding) & submission.c.state.not_in([ACCEPTED, DONE])
+    named = {code: told.filter(pl.col("code") == code)["value"].unique().to_list() for code in ("SV32", "SV29")}
+    gone = submission.c.id.in_(named["SV32"]) & submission.c.state.not_in([ACCEPTED, DONE])
+    gone |= submission.c.id.in_(named["SV29"]) & (submission.c.state != ACCEPTED)
     if connection.execute(sa.select(submission.c.id).where(gone)).first() is not None:
         return False
     later = sa.select(submission.c.cases_sha256).where(
@@ -215,15 +216,24 @@ def _check(service: Service, connection: sa.Connection, given: Given) -> None:
     if given.kind != NEW and not given.reason.strip():
         raise _unfit("reason", "更正和撤回须写明理由")
     if given.supersedes:
-        _check_ends(connection, given)
+        _check_ends(service, connection, given)
     elif given.kind != NEW and not is_settled(service, given.month):
         raise NotTaken(Problem("SV39", {"month": given.month, "action": KINDS_ZH[given.kind]}, field="supersedes"))
     elif given.kind == NEW and closed_unsaid(closed_until(service, given.month[:4]), given.month, given.reason):
-        raise NotTaken(Problem("SV10", {"month": given.month, "next": next_posted(service, given.month[:4])}))
+        raise NotTaken(_closed(service, given.month))
     if given.kind != WITHDRAWAL or not given.supersedes:
         locked = locked_year(service, connection, given.month)
         if locked is not None:
             raise NotTaken(locked)
+
+
+def _closed(service: Service, month: str) -> Problem:
+    """Why a closed month takes no new cases without a reason, and where they go: into a later file of the year, too, as
+    long as it has an open month."""
+    year = month[:4]
+    return Problem("SV10" if closed_until(service, year) < f"{year}-12" else "SV19", {
+        "month": month, "next": next_posted(service, year),
+    })  # fmt: skip
 
 
 def closed_unsaid(until: str, month: str, reason: str) -> bool:
@@ -242,7 +252,7 @@ def locked_year(service: Service, connection: sa.Connection, month: str) -> Prob
     return Problem("SV76", args, field="month", value=month)
 
 
-def _check_ends(connection: sa.Connection, given: Given) -> None:
+def _check_ends(service: Service, connection: sa.Connection, given: Given) -> None:
     """Can the submission that is named be ended by this one? Raises NotTaken."""
     if given.kind == NEW:
         raise _unfit("supersedes", "只用于更正（correction）和撤回（withdrawal）")
@@ -254,6 +264,8 @@ def _check_ends(connection: sa.Connection, given: Given) -> None:
     if old.state == DONE and not old.by_case and not old.ends_whole:
         named: dict[str, str | int] = {"value": old.id, "month": old.month, "action": KINDS_ZH[given.kind]}
         raise NotTaken(Problem("SV71", named, field="supersedes", value=old.id))
+    if old.state in {SUPERSEDED, WITHDRAWN, REFUSED, CANCELLED}:
+        raise NotTaken(_ended(service, connection, old, KINDS_ZH[given.kind]))
     if old.state != ACCEPTED or old.id in _being_settled(connection):
         args: dict[str, str | int] = {
             "what": f"提交 {old.id}",
@@ -263,6 +275,32 @@ def _check_ends(connection: sa.Connection, given: Given) -> None:
         raise NotTaken(Problem("SV11", args))
     if old.by_case and given.kind == CORRECTION:
         raise NotTaken(Problem("SV70", {"value": old.id}, field="supersedes", value=old.id))
+
+
+def _ended(service: Service, connection: sa.Connection, old: SubmissionInfo, action: str) -> Problem:
+    """Why a submission that does not count any more cannot be ended, and what can be done instead: what took its place
+    is named (SV16); what was withdrawn, refused or cancelled comes as new (SV17)."""
+    args: dict[str, str | int] = {"value": old.id, "action": action, "state": STATES_ZH[old.state]}
+    if old.state != SUPERSEDED:
+        return Problem("SV17", args, field="supersedes", value=old.id)
+    if old.by_case:
+        told = pl.read_parquet(service.files.path(str(old.problems_sha256)), columns=["code", "value"])
+        by = told.filter(pl.col("code") == "SV63")["value"].unique().sort().to_list()
+    else:
+        by = [_standing_for(connection, old.id)]
+    return Problem("SV16", {**args, "by": "、".join(by)}, field="supersedes", value=old.id)
+
+
+def _standing_for(connection: sa.Connection, name: str) -> str:
+    """The last of the corrections that took a submission's place one after the other; one that was refused took it only
+    where no other did, and was refused at its settlement."""
+    after = sa.select(submission.c.id).where(
+        submission.c.supersedes == name, submission.c.kind == CORRECTION,
+        submission.c.state.in_([ACCEPTED, SUPERSEDED, WITHDRAWN, DONE, REFUSED]),
+    )  # fmt: skip
+    last = after.order_by(sa.case((submission.c.state == REFUSED, 1), else_=0), submission.c.created_at.desc())
+    following = connection.execute(last.limit(1)).scalar()
+    return name if following is None else _standing_for(connection, following)
 
 
 def _unfit(field: str, reason: str) -> NotTaken:
@@ -310,7 +348,7 @@ def find(connection: sa.Connection, name: str) -> SubmissionInfo | None:
 def find_all(connection: sa.Connection, names: Sequence[str]) -> dict[str, SubmissionInfo]:
     """Submissions by their ids."""
     rows = connection.execute(sa.select(submission).where(submission.c.id.in_(names)))
-    return {row.id: _info(row) for row in rows}
+    return {row.id: info_of(row) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,28 +380,8 @@ def unsettled(connection: sa.Connection, year: int) -> list[Unsettled]:
     ]  # fmt: skip
 
 
-def listed(
-    connection: sa.Connection, *, hospital_id: str | None = None, month: str | None = None, state: str | None = None,
-    after: str = "", limit: int = 100,
-) -> list[SubmissionInfo]:  # fmt: skip
-    """Submissions in the order of their coming, those after an id."""
-    query = sa.select(submission).order_by(submission.c.created_at, submission.c.id).limit(limit)
-    for column, value in (
-        (submission.c.hospital_id, hospital_id),
-        (submission.c.month, month),
-        (submission.c.state, state),
-    ):
-        if value is not None:
-            query = query.where(column == value)
-    if after:
-        place = sa.select(submission.c.created_at, submission.c.id).where(submission.c.id == after)
-        row = connection.execute(place).first()
-        if row is not None:
-            query = query.where(sa.tuple_(submission.c.created_at, submission.c.id) > sa.tuple_(row.created_at, row.id))
-    return [_info(row) for row in connection.execute(query)]
-
-
-def _info(row: Any) -> SubmissionInfo:
+def info_of(row: Any) -> SubmissionInfo:
+    """A row of the catalogue as told to people."""
     values = {name: getattr(row, name) for name in SubmissionInfo.__dataclass_fields__}
     values["summary"] = None if row.summary is None else orjson.loads(row.summary)
     return SubmissionInfo(**values)

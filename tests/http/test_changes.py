@@ -6,79 +6,21 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import xlsxwriter
-from small_service import MARCH, SmallService, small_service
+from corrections import APRIL, LIST, MAY, change, in_book, settle, settled_march, shown, withdrawn
+from small_service import MARCH, SmallService
 
-from api.core.book import open_book
 from api.service.handlers import handlers_of
 from api.service.worker import JobContext
-from tests.unit.pay_examples import HEADER, RATE, policy_text, row
-
-APRIL, MAY = "2025-04", "2025-05"
-LIST = "hospital_id,case_id,reason\n"
-PAYS = {**RATE, "prepay_period": '"month"', "prepay_share": '"0.9"'}
+from tests.unit.pay_examples import HEADER, row
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
 def here(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallService]:
-    """March is settled and closed, with the cases A1 and A2 of 16000 yuan."""
-    with small_service(tmp_path, request.param) as made:
-        (tmp_path / "examples" / "p.toml").write_text(policy_text(values=PAYS), encoding="utf-8")
-        made.submit(row("A1") + row("A2"))
-        settle(made, MARCH, close=True)
+    with settled_march(tmp_path, request.param) as made:
         yield made
-
-
-def settle(here: SmallService, month: str, **asked: Any) -> dict[str, Any]:
-    """Settle a month; the run's summary."""
-    office = here.client("office")
-    answer = office.post("/v1/settlements", json={"month": month, "reason": "更正", "close": False, **asked})
-    assert answer.status_code == 202, answer.text
-    here.work()
-    done = office.get(f"/v1/jobs/{answer.json()['id']}").json()
-    assert done["state"] == "done", done
-    assert done["progress"] == done["progress_of"] > 0
-    run = done["result"]["run"]
-    return {} if run is None else dict(office.get(f"/v1/runs/{run}").json()["summary"])
-
-
-def change(here: SmallService, kind: str, body: str | bytes, month: str = MARCH, **query: str) -> dict[str, Any]:
-    """Hand in a correction or withdrawal and have it worked on: the submission with its problems."""
-    data = body if isinstance(body, bytes) else ((HEADER if kind == "correction" else LIST) + body).encode()
-    client = here.client("H1")
-    asked = {"month": month, "kind": kind, "reason": "录错", **query}
-    answer = client.post("/v1/submissions", params=asked, content=data)
-    assert answer.status_code in {200, 202}, answer.text
-    here.work()
-    return shown(here, answer.json()["id"])
-
-
-def shown(here: SmallService, name: str) -> dict[str, Any]:
-    client = here.client("H1")
-    found: dict[str, Any] = client.get(f"/v1/submissions/{name}").json()
-    problems = client.get(f"/v1/submissions/{name}/problems").json()
-    found["told"] = {(item["case_id"], item["code"]) for item in problems if item["level"] == "reject"}
-    assert here.client("office").get(f"/v1/submissions/{name}/problems").json() == problems
-    assert found["accepted"] + found["rejected"] == found["rows"]
-    results = client.get(f"/v1/submissions/{name}/results").json()
-    assert len(results) == (found["accepted"] if found["state"] != "refused" else len(results))
-    return found
-
-
-def in_book(here: SmallService) -> dict[str, int]:
-    """Cases that count, with their cost in yuan."""
-    cases = open_book(here.service.books / "2025").cases()
-    rows = cases.select("case_id", "total_cost_fen").iter_rows()
-    found = {case: fen // 100 for case, fen in rows}
-    assert len(found) == cases.height
-    return found
-
-
-def withdrawn(*cases: str) -> str:
-    return "".join(f"H1,{case},录错\n" for case in cases)
 
 
 def test_of_two_corrections_the_last_one_counts(here: SmallService) -> None:
@@ -252,6 +194,14 @@ def test_what_the_settlement_refuses_is_told_to_the_hospital(here: SmallService)
     after = shown(here, found["id"])
     assert (after["state"], after["accepted"], after["rejected"]) == ("done", 1, 1)
     assert ("B2", "ST33") in after["told"]
+    assert {key: after["summary"]["settlement"][key] for key in ("month", "refused")} == {"month": APRIL, "refused": 1}
+    done = here.client("office").get("/v1/jobs").json()["items"][0]["result"]
+    reason = "医疗机构级别不详或不在政策所列级别中，暂不支付"
+    fix = "补正后与下月病例一起提交"
+    assert (done["closed"], done["refused"]) == (True, [{
+        "submission": found["id"], "hospital_id": "H1", "month": APRIL, "kind": "new", "state": "done", "refused": 1,
+        "settled": 1, "problems": [{"code": "ST33", "reason": reason, "count": 1, "fix": fix}],
+    }])  # fmt: skip
     again = here.submit(row("B2", **april), month=MAY)
     assert again["accepted"] == 1
 
@@ -261,6 +211,8 @@ def test_a_submission_of_which_nothing_is_settled_may_come_again(here: SmallServ
     found = here.submit(text, month=APRIL)
     settle(here, APRIL)
     assert shown(here, found["id"])["state"] == "refused"
+    done = here.client("office").get("/v1/jobs").json()["items"][0]["result"]
+    assert [(item["state"], item["refused"], item["settled"]) for item in done["refused"]] == [("refused", 1, 0)]
     again = here.submit(text, month=APRIL)
     assert again["id"] != found["id"]
 
@@ -321,6 +273,9 @@ def test_a_correction_that_waits_is_withdrawn_as_a_whole(here: SmallService) -> 
     here.work()
     assert client.get(f"/v1/submissions/{ended.json()['id']}").json()["state"] == "done"
     assert shown(here, waits["id"])["state"] == "withdrawn"
+    first, second = (change(here, "correction", row("A1", cost=cost)) for cost in ("17000", "18000"))
+    gone = client.post("/v1/submissions", params={**asked, "kind": "withdrawal", "supersedes": first["id"]})
+    assert (gone.json()["code"], gone.json()["args"]["by"]) == ("SV16", second["id"])
     assert in_book(here) == {"A1": 16000, "A2": 16000}
 
 
@@ -333,7 +288,7 @@ def test_two_submissions_of_a_month_are_withdrawn_each_without_a_file(here: Smal
         assert client.post("/v1/submissions", params=asked).status_code == 200
         here.work()
         assert client.get(f"/v1/submissions/{name}").json()["state"] == "withdrawn"
-        assert client.post("/v1/submissions", params=asked).json()["code"] == "SV11"
+        assert client.post("/v1/submissions", params=asked).json()["code"] == "SV17"
     again = here.submit(row("B1", discharge_date="2025-04-05"), month=APRIL)
     assert (again["state"], again["accepted"]) == ("accepted", 1)
 

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 from small_service import SmallService, small_service
-from version_model import CORRECTION, NEW, WITHDRAWAL, Handed, Model
+from version_model import CORRECTION, LAST, NEW, WITHDRAWAL, Handed, Model
 
 from api.core.book import INDEX, open_book
 from api.core.book_check import verify_book
@@ -20,7 +20,7 @@ from grouper.intake import read_cases
 from tests.unit.pay_examples import HEADER, RATE, policy_text, row
 
 PAYS = {**RATE, "prepay_period": '"month"', "prepay_share": '"0.9"'}
-HOSPITALS, CASES, FIRST, LAST = ("H1", "H2"), [f"C{at}" for at in range(7)], 9, 12
+HOSPITALS, CASES, FIRST = ("H1", "H2"), [f"C{at}" for at in range(7)], 9
 DUE = 1_150_000
 """Of every case, whatever its cost: 1.5 x 10,000 x 1.1 less the 5,000 yuan that the patient paid."""
 

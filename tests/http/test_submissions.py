@@ -120,7 +120,8 @@ def test_a_correction_supersedes(here: SmallService) -> None:
         "/v1/submissions", params={"month": MARCH, "kind": "correction", "reason": "再改", "supersedes": first["id"]},
         content=(HEADER + row("A1", cost="18000")).encode(),
     )  # fmt: skip
-    assert (refused.status_code, refused.json()["code"]) == (409, "SV11")
+    assert (refused.status_code, refused.json()["code"]) == (409, "SV16")
+    assert refused.json()["args"]["by"] == second["id"]
 
 
 def test_a_correction_without_a_reason_is_refused(here: SmallService) -> None:
@@ -303,13 +304,19 @@ def test_before_the_month_is_settled_one_says_which_submission_is_meant(
 
 
 def test_what_no_settlement_would_pay_is_not_accepted(here: SmallService) -> None:
-    """A case without a cost, or insured in a way nobody understands; not one whose tier the office has to tell."""
-    found = here.submit(row("A1") + row("A2", cost="") + row("A3", insurance_type="x") + row("A4", hospital_level="9"))
-    assert (found["accepted"], found["rejected"]) == (2, 2)
+    """A case without a cost, without what the patient paid, or insured in a way nobody understands; not one whose tier
+    the office has to tell, unless it lacks what the hospital has to tell, too; nor one of another insurance."""
+    unknown = {"fund_pay": "", "self_pay": ""}
+    found = here.submit(
+        row("A1") + row("A2", cost="") + row("A3", insurance_type="x") + row("A4", hospital_level="9")
+        + row("A5", **unknown) + row("A6", hospital_level="9", **unknown) + row("A7", insurance_type="340", **unknown)
+    )  # fmt: skip
+    assert (found["accepted"], found["rejected"]) == (3, 4)
     told = here.client("H1").get(f"/v1/submissions/{found['id']}/problems").json()
     assert {(item["case_id"], item["code"]) for item in told if item["level"] == "reject"} == {
-        ("A2", "PA01"), ("A3", "PA15"), ("A4", "PA05"),
+        ("A2", "PA01"), ("A3", "PA15"), ("A4", "PA05"), ("A5", "SV27"), ("A6", "PA05"), ("A6", "SV27"),
     }  # fmt: skip
+    assert not [item for item in told if item["code"] == "PA14" and item["case_id"] in {"A5", "A6"}]
 
 
 def test_cases_that_name_no_hospital_are_the_submitters(here: SmallService) -> None:

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 Case = tuple[int, int]
 """Month and cost (yuan) of a version of a case."""
 NEW, CORRECTION, WITHDRAWAL = "new", "correction", "withdrawal"
+LAST = 12
+"""The year's last month."""
 
 
 @dataclass
 class Handed:
     """A submission: `rows` of the file as (case, month, cost) in order, 0 and 0 of a withdrawal; `holds`: its accepted
-    cases; `barred_by`: others that held cases of it; `open_months`: of cases that were too early for it; `worked`: when
-    it was worked on, 0 before; `lost`: did a later change take a case from it?"""
+    cases; `barred_by`: others that held cases of it; `ended_by`: withdrawals that waited with settled cases of it;
+    `open_months`: of cases that were too early for it; `worked`: when it was worked on, 0 before; `lost`: did a later
+    change take a case from it?"""
 
     at: int
     hospital: str
@@ -26,6 +29,7 @@ class Handed:
     state: str = "received"
     holds: dict[str, Case] = field(default_factory=dict)
     barred_by: set[int] = field(default_factory=set)
+    ended_by: set[int] = field(default_factory=set)
     open_months: set[int] = field(default_factory=set)
     worked: int = 0
     lost: bool = False
@@ -67,13 +71,14 @@ class Model:
             if old.state == "done" and not old.by_case and not old.ends_whole:
                 return "SV71"
             if old.state != "accepted":
-                return "SV11"
+                ended = {"superseded": "SV16", "withdrawn": "SV17", "refused": "SV17"}
+                return ended.get(old.state, "SV11")
             if old.by_case and given.kind == CORRECTION:
                 return "SV70"
         elif given.kind != NEW and self.posted < given.month:
             return "SV39"
         elif given.kind == NEW and given.month <= self.closed and not given.reason:
-            return "SV10"
+            return "SV10" if self.closed < LAST else "SV19"
         self.handed.append(given)
         return given.at
 
@@ -84,6 +89,8 @@ class Model:
         if old.by_case:
             return not old.lost
         if any(self.handed[at].state not in {"accepted", "done"} for at in old.barred_by):
+            return False
+        if any(self.handed[at].state != "accepted" for at in old.ended_by):
             return False
         if any(month <= self.closed for month in old.open_months):
             return False
@@ -131,7 +138,7 @@ class Model:
         settled = (given.hospital, case) in self.book
         month = version[0]
         if given.by_case:
-            return settled and (given.kind == WITHDRAWAL or month == given.month)
+            return settled and (given.kind == WITHDRAWAL or month == given.month or self._may_move(given, case, month))
         elsewhere = {
             old.at for old in self.handed if old.at not in {given.at, given.supersedes}
             and case in old.holds and old.state == "accepted" and not old.by_case and old.hospital == given.hospital
@@ -141,7 +148,18 @@ class Model:
             given.barred_by |= elsewhere
         if not in_time and month < given.month:
             given.open_months.add(month)
+        if in_time and settled:
+            given.ended_by |= {
+                old.at for old in self.handed
+                if old.by_case and old.kind == WITHDRAWAL and old.state == "accepted" and case in old.holds
+                and old.hospital == given.hospital
+            }  # fmt: skip
         return in_time and not settled and not elsewhere
+
+    def _may_move(self, given: Handed, case: str, month: int) -> bool:
+        """Is the case of the correction's month, and does the next settlement, whichever it is, take the other one?"""
+        next_one = max(self.posted, min(self.closed + 1, LAST))
+        return self.book[given.hospital, case][0] == given.month and month <= next_one
 
     def settle(self, month: int) -> None:
         """What has been accepted for a month and those before it goes into the book."""
