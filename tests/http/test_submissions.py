@@ -204,7 +204,7 @@ def test_progress_is_told_while_the_work_lasts(here: SmallService, monkeypatch: 
     found = here.submit("".join(row(f"A{at}") for at in range(5)))
     assert told[-1] == (5, 5)
     assert len(told) > 1
-    assert {of for _, of in told} == {5}
+    assert {item for item in told if item[1] != 5} <= {(0, 0)}, "while it is unpacked and its rows are counted"
     done = here.client("H1").get(f"/v1/jobs/{found['job_id']}").json()
     assert (done["progress"], done["progress_of"]) == (5, 5)
 
