@@ -69,6 +69,8 @@ def changed_inputs(was: Mapping[str, Any], deciding: Mapping[str, object]) -> li
 
 def _changed(service: Service, connection: sa.Connection, found: RunInfo) -> list[str]:
     """What has changed since the draft of what would decide it now, by content: what is as it was again has not."""
+    if "asked" not in found.proof:
+        return ["草稿没有记下所依据的文件"]
     now, was = standing(connection), stand_of(connection, found.proof["asked"]["documents"])
     words = []
     if book_of(service, found.year).settled_seal != found.proof["cases"][0]["sha256"]:
