@@ -45,8 +45,8 @@ class Foreign:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Limits and patterns of reading tables; patterns are anchored by their users. `longest_text`: characters of a
-    text of a case, or of an item of a list; `most_items`: items of a list; `longest_line`, `longest_document`: bytes of
-    a line, and of a document read as a whole."""
+    text of a case, or of an item of a list; `most_items`: items of a list; `longest_line`, `longest_document`,
+    `longest_list`: bytes of a line, of a JSON document read as a whole, of a list of cases to be withdrawn."""
 
     header_search_rows: int
     quoted_lines_max: int
@@ -54,6 +54,7 @@ class Reading:
     most_items: int
     longest_line: int
     longest_document: int
+    longest_list: int
     headerless_pattern: Mapping[int, str]
     date_serial: str
     date_formats: tuple[str, ...]

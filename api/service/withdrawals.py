@@ -18,6 +18,8 @@ from api.service.submissions import SubmissionInfo
 from grouper.formats.csv_text import UTF8, UTF8_BOM, detect_encoding
 from grouper.formats.detect import ZIP_MAGIC
 from grouper.formats.source import InputFile, IntakeError
+from grouper.going_on import waited
+from reference_tables.case_formats import format_facts
 from reference_tables.problems import PROBLEM_SCHEMA, Problem, TablesRefused, problem_frame
 from reference_tables.spreadsheets import BrokenWorkbook, open_spreadsheet
 
@@ -26,7 +28,7 @@ def read_withdrawn(path: Path, found: SubmissionInfo, around: Around) -> Batch:
     """The cases of the list that can be withdrawn (WITHDRAWAL_SCHEMA), and the problems of the others."""
     nothing = pl.DataFrame(schema=PROBLEM_SCHEMA)
     try:
-        listed = read_withdrawals(_plain(path))
+        listed = waited(lambda: read_withdrawals(_plain(path)))
     except (IntakeError, TablesRefused) as error:
         none = pl.DataFrame(schema=WITHDRAWAL_SCHEMA)
         why = problem_frame(error.problems).with_columns(pl.lit(found.file_name).alias("file"))
@@ -45,11 +47,14 @@ def read_withdrawn(path: Path, found: SubmissionInfo, around: Around) -> Batch:
 
 def _plain(path: Path) -> Path:
     """The list as CSV in UTF-8, each record on the line or row where a person sees it. Raises IntakeError (IN01, IN04,
-    IN05)."""
+    IN05, IN53)."""
+    limit = format_facts().reading.longest_list
     with InputFile(path) as source:
         if source.head(len(ZIP_MAGIC)) == ZIP_MAGIC:
             text = _lines(_first_sheet(source))
         else:
+            if source.size > limit:
+                raise source.refused("IN53", limit=limit)
             encoding = detect_encoding(source)
             if encoding in {UTF8, UTF8_BOM}:
                 return path

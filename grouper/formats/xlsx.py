@@ -22,7 +22,7 @@ from grouper.formats.header import TablePlan
 from grouper.formats.parts import Opened, Part, ReadOptions
 from grouper.formats.source import InputFile, IntakeError
 from grouper.formats.tabular import canonical
-from grouper.going_on import go_on, waited
+from grouper.going_on import waited
 from reference_tables.case_formats import format_facts
 from reference_tables.columns import columns
 from reference_tables.problems import Problem
@@ -34,7 +34,6 @@ _PLACE = re.compile(rb'\br="([A-Z]+)([0-9]+)"')
 _ERROR_TYPE = re.compile(rb'\bt="e"')
 _VALUE = re.compile(rb"<v>(.*?)</v>")
 _NO_VALUE = "#N/A"
-_AT_ONCE = 1 << 12
 _RELATIONS = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 
@@ -88,7 +87,7 @@ class _Sheet:
 
         Cells are named by their position from that column; `columns` counts from the sheet's own first.
         """
-        loaded = waited(lambda: self.book.load(self.name, dtypes=dtype, use_columns=columns))
+        loaded = self.book.load(self.name, dtypes=dtype, use_columns=columns)
         first = loaded.available_columns()[0].absolute_index
         frame = loaded.to_polars()
         chosen = columns if columns is not None else range(first, first + frame.width)
@@ -102,10 +101,10 @@ def _parts(source: InputFile, where: _Sheet, plan: TablePlan, block_rows: int) -
     every = range(len(plan.header))
     codes = _code_positions(plan)
     try:
-        cells, first_column = where.load("string")
-        numeric, _ = where.load("datetime", [at + first_column for at in codes])
+        cells, first_column = waited(partial(where.load, "string"))
+        numeric, _ = waited(partial(where.load, "datetime", [at + first_column for at in codes]))
         with readable():
-            errors = _formula_errors(source, where.name, first_column)
+            errors = waited(partial(_formula_errors, source, where.name, first_column))
     except BrokenWorkbook as error:
         raise source.refused("IN01", reason=error.reason) from error
     cells = cells.slice(header_at + 1)
@@ -138,10 +137,7 @@ def _formula_errors(source: InputFile, sheet: str, first_column: int) -> dict[tu
     if not _ERROR_TYPE.search(data):
         return {}
     errors: dict[tuple[int, int], str] = {}
-    for at, found in enumerate(_CELL.finditer(data)):
-        if at % _AT_ONCE == 0:
-            go_on()
-        attributes, content = found.groups(b"")
+    for attributes, content in (found.groups(b"") for found in _CELL.finditer(data)):
         where = _PLACE.search(attributes)
         if where is not None and _ERROR_TYPE.search(attributes):
             value = _VALUE.search(content)

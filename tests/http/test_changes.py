@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from small_service import MARCH, SmallService
 
 from api.service.handlers import handlers_of
 from api.service.worker import JobContext
+from reference_tables.case_formats import format_facts
 from tests.unit.pay_examples import HEADER, row
 
 
@@ -68,7 +70,7 @@ def test_a_withdrawal_then_a_correction(here: SmallService) -> None:
     assert in_book(here) == {"A1": 17000}
 
 
-def test_a_withdrawal_twice(here: SmallService) -> None:
+def test_a_withdrawal_twice(here: SmallService, monkeypatch: pytest.MonkeyPatch) -> None:
     first = change(here, "withdrawal", withdrawn("A1"))
     again = change(here, "withdrawal", withdrawn("A1", "A1"))
     assert (again["state"], again["accepted"], again["told"]) == ("accepted", 1, {("A1", "SV67")})
@@ -77,6 +79,12 @@ def test_a_withdrawal_twice(here: SmallService) -> None:
     assert in_book(here) == {"A2": 16000}
     late = change(here, "withdrawal", withdrawn("A1"), reason="再撤")
     assert (late["state"], late["told"]) == ("refused", {("A1", "SV62")})
+    facts = format_facts()
+    small = replace(facts, reading=replace(facts.reading, longest_list=39))
+    monkeypatch.setattr("api.service.withdrawals.format_facts", lambda: small)
+    large = change(here, "withdrawal", withdrawn("A2"))  # 40 bytes
+    assert large["state"] == "refused"
+    assert [item["code"] for item in large["summary"]["problems"]] == ["IN53"]
 
 
 def test_a_withdrawn_case_is_no_more_corrected_but_may_come_again(here: SmallService) -> None:
