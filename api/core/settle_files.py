@@ -230,7 +230,9 @@ def recompute(request: SettleRequest) -> str:
     words += [names[request.policy_name], "--scheme", request.scheme_name, "--month", request.month]
     words += [word for option, path in options[1:] for word in (option, names[path])]
     words += ["--reason", request.reason] if request.reason else []
-    words += ["--new-tiers", request.tier_reason] if request.tier_reason else []
+    why = {"--new-policy": request.policy_reason, "--new-tiers": request.tier_reason, "--reopen": request.reopen}
+    words += [word for option, reason in why.items() if reason for word in (option, reason)]
+    words += ["--close"] if request.close else []
     words += [] if request.fmt == "auto" else ["--format", request.fmt]
     words += [] if request.edition == "insurance" else ["--edition", request.edition]
     return command_line([*words, "--book", "BOOK"])

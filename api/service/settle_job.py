@@ -9,7 +9,7 @@ the reason: the hospital is told what the office is told.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from api.core.settle import (
     settle_month,
     settled_by,
 )
-from api.core.settle_files import book_for, placed_decisions
+from api.core.settle_files import SettleRequest, book_for, placed_decisions, recompute
 from api.core.settle_report import write_settlement
 from api.core.settle_statements import statement_rows, write_hospital_statements
 from api.service.audit import Actor, record
@@ -39,7 +39,7 @@ from api.service.batches import served
 from api.service.book_cases import year_book
 from api.service.context import Service
 from api.service.decisions import applying, list_in_use
-from api.service.documents import laid_out, stand_of
+from api.service.documents import DocumentInfo, laid_out, stand_of
 from api.service.jobs import DONE as JOB_DONE
 from api.service.jobs import QUEUED, RUNNING, enqueue
 from api.service.office_work import documents_for, year_file_name
@@ -66,6 +66,8 @@ from api.store.faults import point
 from api.store.tables import job, submission
 from reference_tables.problems import Problem
 
+_LISTS = ("hospitals", "separate")
+"""Lists beside the cases that decide what they are paid."""
 _NOTHING = {
     False: "没有新的病例、更正或撤回，账册没有新增结算",
     True: "所取的提交没有一例需要入账（未变动或未受理，见各提交的问题），账册没有新增结算",
@@ -238,6 +240,8 @@ def _input(
         return pl.concat(parts) if args[role] else None
 
     files = [InputFile(word, rows[name].sha256, named[name]) for role, word in ROLES.items() for name in args[role]]
+    beside = {kind: item for kind in _LISTS if isinstance(item := basis.sources.get(kind), DocumentInfo)}
+    files += [InputFile(kind, item.sha256, item.name) for kind, item in beside.items()]
     cases = frames("cases", CASE_SCHEMA)
     if args.get("empty"):  # as a file with a header alone would say; the job stands for it
         cases = pl.DataFrame(schema=CASE_SCHEMA)
@@ -258,8 +262,26 @@ def _input(
             "weights": {} if table is None else {"id": table.id, "sha256": table.sha256},
             "options": {"format": "auto", "edition": "insurance", "submissions": checksum(canonical(sorted(rows)))},
         },
-        recompute=f"drgdip settle FILES --policy {basis.policy.id} --month {args['month']} --book BOOK",
+        recompute=_command(args, basis, files),
     )  # fmt: skip
+
+
+def _command(args: Mapping[str, Any], basis: Basis, files: Sequence[InputFile]) -> str:
+    """The command that settles the same, beside the files of the run's inputs. What several submissions withdraw is one
+    list there, `withdrawals.csv`."""
+    names: dict[str, list[str]] = {}
+    for file in files:
+        names.setdefault(file.role, []).append(file.name)
+    lists = {role: Path(found[0] if len(found) == 1 else "withdrawals.csv") for role, found in names.items()}
+    used = {kind: item.name if isinstance(item, DocumentInfo) else item for kind, item in basis.sources.items()}
+    request = SettleRequest(
+        Path("BOOK"), str(args["month"]), names.get(ROLES["cases"], ()), names.get(ROLES["corrections"], ()),
+        lists.get(ROLES["withdrawals"]), lists.get("decisions"), lists.get("hospitals"), lists.get("separate"),
+        used.get("weights"), str(args["reason"]), bool(args["close"]), str(args["policy_reason"]),
+        str(args.get("tier_reason", "")), str(args["reopen"]), used["policy"],
+        used.get("scheme", basis.scheme.pack.id),
+    )  # fmt: skip
+    return recompute(request)
 
 
 def _file_of(name: str, row: SubmissionInfo) -> str:

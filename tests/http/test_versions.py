@@ -4,6 +4,7 @@ paid those of when the settlement was asked for."""
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,14 @@ def test_a_submission_goes_by_what_was_in_force_when_it_came_and_a_settlement_by
     asked = here.client("office").post("/v1/settlements", json={"month": MARCH})
     register(here, "三级")
     here.work()
-    assert here.client("office").get(f"/v1/jobs/{asked.json()['id']}").json()["state"] == "done"
+    done = here.client("office").get(f"/v1/jobs/{asked.json()['id']}").json()
+    assert done["state"] == "done"
+    proof = here.client("office").get(f"/v1/runs/{done['result']['run']}").json()["proof"]
+    inputs = {item["role"]: (item["name"], item["sha256"]) for item in proof["inputs"]}
+    assert inputs["hospitals"] == ("h.csv", hashlib.sha256(listed("二级")).hexdigest())
+    words = shlex.split(proof["recompute"])
+    assert words[:5] == ["drgdip", "settle", inputs["cases"][0], "--policy", "p.toml"]
+    assert words[-4:] == ["h.csv", "--close", "--book", "BOOK"]
     priced = open_book(here.service.books / "2025").priced()
     assert dict(priced.select("case_id", "package_fen").iter_rows()) == {"A1": 1_350_000, "A3": 1_350_000}
     after, results, problems = told(here, sent["id"])
