@@ -68,7 +68,7 @@ def test_a_submission_goes_by_what_was_in_force_when_it_came_and_a_settlement_by
     assert inputs["hospitals"] == ("h.csv", hashlib.sha256(listed("二级")).hexdigest())
     words = shlex.split(proof["recompute"])
     assert words[:5] == ["drgdip", "settle", inputs["cases"][0], "--policy", "p.toml"]
-    assert words[-4:] == ["h.csv", "--close", "--book", "BOOK"]
+    assert words[words.index("--hospitals") + 1 :] == ["h.csv", "--weights", "w.csv", "--close", "--book", "BOOK"]
     priced = open_book(here.service.books / "2025").priced()
     assert dict(priced.select("case_id", "package_fen").iter_rows()) == {"A1": 1_350_000, "A3": 1_350_000}
     after, results, problems = told(here, sent["id"])
