@@ -86,7 +86,7 @@ def policies(draw: st.DrawFn) -> Policy:
 def figures(draw: st.DrawFn) -> YearFile:
     budget, reserve, fine = draw(st.integers(0, 20_000_000)), draw(st.integers(0, 20_000_000)), draw(amounts)
     violation = f'[[violation]]\nhospital = "B"\ninsurance = "职工"\namount = "{fine}.00"\nreason = "x"\n'
-    return year_file(f'{budget}.00"\nreserve = "{reserve}.00', violation)
+    return year_file(f'{budget}.00"\nreserve = "{reserve}.00', violation if fine else "")
 
 
 @st.composite
