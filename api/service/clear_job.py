@@ -230,6 +230,7 @@ def _laid_out(service: Service, context: JobContext, args: Mapping[str, Any]) ->
         parts = ["drgdip", "clear", "--year", year, "--year-file", f"{year}.toml", "--book", year, "--dry-run"]
         for option, path in options:
             parts += [f"--{option}", words[path]]
+        parts += ["--new-policy", request.policy_reason] if request.policy_reason else []
         yield folder, _Asked(request, given, basis, stand, command_line([*parts, "-o", "DIR"]))
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from api.service.audit import SYSTEM, Actor, record
+from api.service.audit import SYSTEM, Actor, end_of, record
 from api.service.holders import is_dead, this_process
 from api.service.told import told_all
 from api.service.values import canonical, later, new_id, now, stamp
@@ -98,7 +98,9 @@ _PLAIN = Rules()
 def enqueue(
     connection: sa.Connection, actor: Actor, kind: str, key: str, args: Mapping[str, object], hospital_id: str = ""
 ) -> str:
-    """A job's id; of the job that has the key already, if there is one that was not cancelled and has not failed."""
+    """A job's id; of the job that has the key already, if there is one that was not cancelled and has not failed.
+    Raises EndLost: what could not be audited is not begun."""
+    end_of(connection)
     found = connection.execute(sa.select(job.c.id, job.c.state).where(job.c.key == key)).first()
     if found is not None and found.state not in {FAILED, CANCELLED}:
         return str(found.id)
@@ -172,8 +174,10 @@ class Queue:
 
     def take(self) -> Leased | None:
         """Lease the job whose turn it is of those that wait, or whose worker has fallen silent or is dead; None when
-        there is none. A job that has been tried too often is given up."""
+        there is none. A job that has been tried too often is given up. Raises EndLost: a book must not be written whose
+        entry in the catalogue could not be audited."""
         with self.database.write() as connection:
+            end_of(connection)
             at = self.database.clock(connection)
             while (row := self._next(connection, at)) is not None and (
                 row.cancel or row.attempts >= self.most_attempts

@@ -294,8 +294,11 @@ def _read_by(
 ) -> dict[str, SubmissionInfo]:
     """The submissions with their cases as they are by the settlement's own basis."""
     with_cases = {name for role in ("cases", "corrections") for name in args[role]}
+    book = None if args.get("tier_reason") else year_book(service, str(args["month"])[:4])
     return {
-        name: as_settled(service, row, basis, args["documents"], folder / "read" / name) if name in with_cases else row
+        name: as_settled(service, row, basis, args["documents"], folder / "read" / name, book)
+        if name in with_cases
+        else row
         for name, row in rows.items()
     }
 

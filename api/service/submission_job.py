@@ -6,6 +6,7 @@ for its faults (INVALID). The rest is accepted. What becomes of it is written wi
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ from api.service.documents import stand_of
 from api.service.fitting import ELSEWHERE_SCHEMA, Around, fitting, once
 from api.service.mendable import PART_UNKNOWN, REPEATED, barring, own_bases, part_unknown, unpaid
 from api.service.progress import Progress, rows_in
-from api.service.submission_rows import BLOCK_ROWS, CASE_SCHEMA, cases_of, files_of, results_of
+from api.service.submission_rows import BLOCK_ROWS, CASE_SCHEMA, as_paid, cases_of, files_of, results_of
 from api.service.submissions import (
     ACCEPTED,
     CORRECTION,
@@ -113,7 +114,8 @@ def work_on(service: Service, context: JobContext) -> Any:
         told = dict(values)
         if problem is not None:
             late = [{"code": problem.code, "message": problem.message}]
-            told["summary"] = canonical({**summary, "late": late})
+            whole = pl.concat([problem_frame([dataclasses.replace(problem, file=found.file_name)]), batch.problems])
+            told = kept(service, dataclasses.replace(batch, problems=whole), {**summary, "late": late})
         elif not refused and not found.by_case:
             closed = _of_closed_months(book, batch.cases)
             told["summary"] = canonical({**orjson.loads(values["summary"]), "of_closed_months": closed})
@@ -178,7 +180,9 @@ def _read(service: Service, progress: Progress, found: SubmissionInfo, looked: _
             return _nothing(Problem("SV33", {"limit": limit}))
         frame = unpaid(cases_of(block, found), block.problems, codes)
         fit, out, told = fitting(frame, found, looked.around)
-        paid = results_of(pricer, fit)
+        at_tiers, of_tiers = as_paid(looked.around.book.book, basis, fit)
+        paid = results_of(pricer, at_tiers)
+        told.append(of_tiers)
         lost = _part_unknown(fit, paid, block.problems, looked)
         told.append(problem_rows(fit.filter(lost), "SV27", field="self_pay_fen"))
         results.append(paid.filter(~lost))

@@ -262,6 +262,8 @@ def test_what_is_in_hand_when_the_year_is_locked_is_refused_then_and_there(here:
     here.work()
     found = here.client("H1").get(f"/v1/submissions/{sent}").json()
     assert (found["state"], [item["code"] for item in found["summary"]["late"]]) == ("refused", ["SV76"])
+    (problem,) = here.client("H1").get(f"/v1/submissions/{sent}/problems").json()
+    assert (problem["code"], "再结算" in problem["fix"]) == ("SV76", True)
     assert refused(here, f"/v1/clearings/{name}/approve") == "SV73"
 
 

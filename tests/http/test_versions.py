@@ -93,3 +93,28 @@ def test_what_the_office_mends_is_paid_without_being_handed_in_again(here: Small
     here.work()
     after, results, problems = told(here, found["id"])
     assert (after["state"], results, problems) == ("done", [("A1", "13500.00")], set())
+
+
+def test_what_comes_of_a_settled_month_is_told_at_the_tier_it_is_paid_by(here: SmallService) -> None:
+    register(here, "二级")
+    here.submit(row("A1"))
+    settle(here, MARCH)
+    register(here, "三级")
+    asked = {"kind": "correction", "reason": "录错"}
+    found = here.submit(row("A1", cost="17000"), **asked)
+    assert told(here, found["id"])[1] == [("A1", "13500.00")]
+    problems = here.client("H1").get(f"/v1/submissions/{found['id']}/problems").json()
+    assert [(item["code"], item["value"]) for item in problems] == [("ST56", "三级")]
+    settle(here, "2025-04", reason="只有更正")
+    book = open_book(here.service.books / "2025")
+    assert book.priced()["package_fen"].to_list() == [1_350_000]
+    found = here.submit(row("A1", cost="18000"), **asked)
+    settle(here, "2025-05", reason="级别登记有误", tier_reason="级别登记有误")
+    assert open_book(here.service.books / "2025").priced()["package_fen"].to_list() == [1_650_000]
+
+
+def settle(here: SmallService, month: str, **asked: str) -> None:
+    answer = here.client("office").post("/v1/settlements", json={"month": month, **asked})
+    here.work()
+    done = here.client("office").get(f"/v1/jobs/{answer.json()['id']}").json()
+    assert done["state"] == "done", done
