@@ -11,6 +11,7 @@ from api.core.book import KEY, Book
 from reference_tables.problems import Problem
 
 _MONTH = ["hospital_id", "month"]
+_MOST_NAMED = 10
 
 
 def by_settled_tiers(
@@ -34,6 +35,18 @@ def by_settled_tiers(
     differs = (pl.col("settled") != pl.col("tier").fill_null("")).fill_null(value=False)
     told = list(_told(marked.filter(differs)))
     return marked.with_columns(pl.coalesce("settled", "tier").alias("tier")).select(cases.columns), told
+
+
+def otherwise_settled(book: Book, hospitals: pl.DataFrame) -> list[Problem]:
+    """SI20 where cases of the book were settled at another tier than the register (hospital_id, tier) says now."""
+    listed = hospitals.select("hospital_id", pl.col("tier").alias("now")).drop_nulls()
+    settled = book.cases((*KEY, "tier")).join(listed, on="hospital_id", how="inner")
+    other = settled.filter(pl.col("tier") != pl.col("now"))
+    if other.is_empty():
+        return []
+    names = other["hospital_id"].unique().sort().to_list()
+    shown = "、".join(names[:_MOST_NAMED]) + (f" 等 {len(names)} 家" if len(names) > _MOST_NAMED else "")
+    return [Problem("SI20", {"count": other.height, "hospitals": shown})]
 
 
 def _told(moved: pl.DataFrame) -> Iterator[Problem]:

@@ -14,12 +14,15 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
+from api.core.settle_tiers import otherwise_settled
 from api.core.simulate import Simulation, simulate
 from api.core.simulate_cases import SimulationRequest
 from api.core.simulation_files import told_problems, write_simulation
 from api.service.absent import absent
 from api.service.audit import Actor
+from api.service.basis import Basis
 from api.service.batches import served
+from api.service.book_cases import year_book
 from api.service.chosen import CURRENT
 from api.service.context import Service
 from api.service.documents import ASIDE, IN_FORCE, Stand, laid_out
@@ -54,7 +57,7 @@ from api.service.told import counted, told
 from api.service.values import new_id
 from api.service.worker import JobContext
 from grouper.repeat_command import command_line, file_words
-from reference_tables.problems import Problem, TablesRefused
+from reference_tables.problems import Problem, TablesRefused, problem_frame
 from reference_tables.reform import Reform, find_reforms, load_reform, parse_reform
 
 JOB, REFORM = "simulate", "reform"
@@ -139,6 +142,8 @@ def work_on(service: Service, context: JobContext) -> Any:
         )  # fmt: skip
         steps = _Steps(context)
         done = simulate(request, basis.policy, basis.scheme, figures, steps.rows, steps.next)
+        of_tiers = _of_tiers(service, basis, int(args["submitted"] or 0))
+        done = replace(done, problems=pl.concat([done.problems, of_tiers]))
         command = _command(request, args, figures is not None)
         told_here = replace(done, problems=served(done.problems), reading=served(done.reading))
         run_id = write_simulation(told_here, folder / "out", command, served=True)
@@ -148,6 +153,14 @@ def work_on(service: Service, context: JobContext) -> Any:
             kept_folder(service.files, folder / "out"),
         )  # fmt: skip
     return ending(context, made, stand, basis)
+
+
+def _of_tiers(service: Service, basis: Basis, year: int) -> pl.DataFrame:
+    """What is told (PROBLEM_SCHEMA) where submitted cases were settled at other tiers than they are simulated at."""
+    book = year_book(service, str(year)) if year else None
+    if book is None or basis.hospitals is None:
+        return problem_frame([])
+    return problem_frame(otherwise_settled(book, basis.hospitals))
 
 
 class _Steps:

@@ -108,7 +108,13 @@ def test_what_comes_of_a_settled_month_is_told_at_the_tier_it_is_paid_by(here: S
     settle(here, "2025-04", reason="只有更正")
     book = open_book(here.service.books / "2025")
     assert book.priced()["package_fen"].to_list() == [1_350_000]
-    found = here.submit(row("A1", cost="18000"), **asked)
+    office = here.client("office")
+    simulated = office.post("/v1/simulations", json={"reforms": ["synthetic-identity"], "submitted": 2025}).json()["id"]
+    here.work()
+    run = office.get(f"/v1/jobs/{simulated}").json()["result"]["run"]
+    problems = office.get(f"/v1/runs/{run}").json()["summary"]["problems"]
+    assert [item["count"] for item in problems if item["code"] == "SI20"] == [1]
+    here.submit(row("A1", cost="18000"), **asked)
     settle(here, "2025-05", reason="级别登记有误", tier_reason="级别登记有误")
     assert open_book(here.service.books / "2025").priced()["package_fen"].to_list() == [1_650_000]
 

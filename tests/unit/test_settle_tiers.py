@@ -13,6 +13,7 @@ import pytest
 
 from api.core.book import Book, new_book
 from api.core.settle import Settled
+from api.core.settle_tiers import otherwise_settled
 from tests.unit.settlement_examples import case, payable, region_policy
 from tests.unit.test_settle_month import settle
 
@@ -86,3 +87,10 @@ def test_a_tier_that_the_record_gives_is_corrected_with_it(january: Book) -> Non
         january, "2026-02", POLICY, corrections=cases("a"), reason="级别填错", registered=frozenset({"H2"})
     )
     assert due(settled) == {"a": 90_000, "b": 70_000}
+
+
+def test_settled_cases_at_other_tiers_than_the_register_s_are_counted(january: Book) -> None:
+    register = pl.DataFrame({"hospital_id": ["H1", "H2", "H3"], "tier": ["三级", "三级", None]})
+    (problem,) = otherwise_settled(january, register)
+    assert (problem.code, problem.args) == ("SI20", {"count": 2, "hospitals": "H1"})
+    assert otherwise_settled(january, register.with_columns(tier=pl.lit("二级"))) == []
