@@ -34,7 +34,7 @@ POINTS = {
     "job finished": 4, "book files written": 1, "book written": 1, "clearing recorded": 1,
 }  # fmt: skip
 """Fault points, with the number of times that one may be passed before it kills."""
-_ROUNDS = 40
+_ROUNDS = 100
 _FIRST_SECONDS = 2.0
 """From the start of the processes to the first job's end, on a machine that does nothing else."""
 
